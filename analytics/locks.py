@@ -1,0 +1,83 @@
+"""Who holds what: an advisory lock on a file that also names its holder.
+
+The operating system releases the lock when its process dies, however it dies, so a stale lock
+never needs a human; the text in the file only says who holds it now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analytics.errors import LockedError
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a lock. ``started_at`` is ISO 8601 in UTC."""
+
+    pid: int
+    host: str
+    role: str
+    started_at: str
+
+    @classmethod
+    def this_process(cls, role: str) -> Holder:
+        """Return a description of the running process."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(os.getpid(), socket.gethostname(), role, now)
+
+    def __str__(self) -> str:
+        return f"{self.role} (pid {self.pid} on {self.host}, since {self.started_at})"
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, *, role: str, what: str) -> Iterator[None]:
+    """Hold the lock file at ``path`` while the body runs.
+
+    ``role`` describes this process to others, ``what`` names the thing that is locked. Raises
+    LockedError (exit 7) at once where another process holds it; the message names that process.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = read_holder(path)
+            raise LockedError(
+                f"{what} is in use by {holder or 'another process'}",
+                hint="Wait until it has finished, or stop that process; its lock ends with it.",
+                lock=path,
+                holder=holder,
+            ) from error
+        file.truncate(0)
+        file.write(json.dumps(asdict(Holder.this_process(role))))
+        file.flush()
+        yield
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Return who wrote the lock file last, or None where it cannot be told."""
+    try:
+        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def held_by(path: Path) -> Holder | None:
+    """Return the live holder of the lock at ``path``, or None where nobody holds it."""
+    try:
+        with path.open("r", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return read_holder(path) or Holder(0, "unknown host", "another process", "an unknown time")
+    except OSError:
+        return None
+    return None

@@ -1,0 +1,151 @@
+"""Every setting of Annals, with its default and one line of meaning."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.functional_validators import BeforeValidator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from analytics.errors import SettingsError
+from analytics.settings.timezone import system_timezone
+
+MIB = 1024 * 1024
+
+
+def _expanded(value: Any) -> Any:
+    return Path(value).expanduser().absolute() if isinstance(value, str | Path) else value
+
+
+UserPath = Annotated[Path, BeforeValidator(_expanded)]
+"""A path in which ``~`` is the home folder; always absolute."""
+
+
+class Settings(BaseSettings):
+    """All settings. The environment variable of a field is its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+    )
+
+    claude_dir: UserPath = Field(
+        Path("~/.claude/projects"), description="Folder below which transcripts are read."
+    )
+    sqlite_path: UserPath = Field(
+        Path("~/.claude-sync/buffer.db"), description="The sync agent's durable buffer (SQLite)."
+    )
+    annals_home: UserPath = Field(
+        Path("~/.annals"), description="Folder of everything local that has no path of its own."
+    )
+    duckdb_path: UserPath | None = Field(
+        None, description="The warehouse file; default ANNALS_HOME/analytics.db."
+    )
+    iceberg_warehouse_path: UserPath | None = Field(
+        None, description="Folder of the lake; default ANNALS_HOME/iceberg."
+    )
+    publish_path: UserPath | None = Field(
+        None, description="Folder of published builds; default ANNALS_HOME/published."
+    )
+    iceberg_catalog_name: str = Field("default", description="Name of the Iceberg catalog.")
+    iceberg_catalog_type: Literal["sql", "rest"] = Field(
+        "sql", description="sql: a catalog file beside the lake (or a database); rest: a server."
+    )
+    iceberg_catalog_uri: SecretStr | None = Field(
+        None, description="Address of the catalog; default a SQLite file in the warehouse folder."
+    )
+    iceberg_namespace: str = Field("analytics", description="Namespace of the lake's table.")
+    iceberg_table_name: str = Field("conversations", description="Name of the lake's table.")
+    mongo_uri: SecretStr | None = Field(
+        None, description="MongoDB to ship to; unset means embedded: the buffer is the source."
+    )
+    mongo_db: str = Field("claude_logs", description="MongoDB database.")
+    timezone: str = Field(
+        default_factory=system_timezone,
+        description="IANA time zone of days in reports; default the system's.",
+    )
+    host_name: str = Field(
+        default_factory=socket.gethostname, description="Name of this machine in records."
+    )
+    batch_size: int = Field(1000, ge=1, description="Records a batch holds at most when shipped.")
+    max_line_bytes: int = Field(
+        64 * MIB, ge=1024, description="Longer lines are quarantined in chunks instead of parsed."
+    )
+    buffer_retention_days: float = Field(
+        7, ge=0, description="Days a buffered record stays after every consumer has it."
+    )
+    rollback_snapshots: int = Field(
+        10, ge=1, description="Newest lake snapshots that a rollback can reach."
+    )
+    builds_kept: int = Field(3, ge=2, description="Published builds kept for readers at work.")
+    duckdb_memory_limit: str = Field("512MB", description="Memory DuckDB may use before it spills.")
+    duckdb_threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
+    dbt_target: Literal["dev", "prod"] = Field("dev", description="Target in dbt/profiles.yml.")
+    prices_csv: UserPath | None = Field(
+        None, description="Your own prices, laid over the price book; default none."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="Least level of log events on standard error."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Form of log events.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Berlin") from error
+        return value
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The DuckDB file."""
+        return self.duckdb_path or self.annals_home / "analytics.db"
+
+    @property
+    def lake_folder(self) -> Path:
+        """The folder of the lake's data and metadata files."""
+        return self.iceberg_warehouse_path or self.annals_home / "iceberg"
+
+    @property
+    def builds_folder(self) -> Path:
+        """The folder that holds ``builds/`` and the link ``current``."""
+        return self.publish_path or self.annals_home / "published"
+
+    @property
+    def pipeline_lock(self) -> Path:
+        """The lock that every writer of lake, warehouse and builds takes."""
+        return self.annals_home / "pipeline.lock"
+
+    @property
+    def buffer_lock(self) -> Path:
+        """The lock that the one writer of the buffer takes."""
+        return self.sqlite_path.with_name(self.sqlite_path.name + ".lock")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Return the settings in force; ``overrides`` are flags and win over everything.
+
+    Raises SettingsError (exit 3) naming each setting that is wrong.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
+            for fault in error.errors(include_input=False)
+        )
+        raise SettingsError(
+            f"invalid settings: {faults}",
+            hint="Correct the variable or the line in .env; .env.example lists every setting.",
+        ) from error

@@ -1,0 +1,64 @@
+"""Identity from content: the same bytes at the same place are the same entry, whoever reads them.
+
+The rules are DESIGN §3: no clock, no machine, no folder and no inode takes part.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from hashlib import blake2b
+from pathlib import PurePosixPath
+
+_PLAIN = frozenset(range(0x20, 0x7F)) - {ord("\\")}
+_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+
+
+def entry_id(key: bytes, byte_offset: int, raw: bytes | memoryview) -> bytes:
+    """Return the 16-byte id of the record ``raw`` at ``byte_offset`` of the file ``key``.
+
+    ``key`` is ``os.fsencode`` of the file key. The printed form is ``.hex()``.
+    """
+    digest = blake2b(key + b"\0%d\0" % byte_offset, digest_size=16)
+    digest.update(raw)
+    return digest.digest()
+
+
+def file_key(relative_path: str) -> str:
+    """Return the path below the project folder, in POSIX form.
+
+    ``relative_path`` is the path below the watched root; its first folder is the project folder.
+    A file that lies in the root itself is its own key.
+    """
+    project, _, key = relative_path.replace(os.sep, "/").partition("/")
+    return key or project
+
+
+def owning_session(key: str) -> str:
+    """Return the session that a record without ``sessionId`` belongs to.
+
+    ``<session>.jsonl`` and ``<session>/subagents/agent-1.jsonl`` both name ``<session>``.
+    """
+    first = PurePosixPath(key).parts[0]
+    return first.removesuffix(".jsonl")
+
+
+def readable(name: str) -> str:
+    r"""Return ``name`` as text that every store can hold.
+
+    A name that is valid UTF-8 stays as it is. Any other (surrogate-escaped by Python) gets ``\xNN``
+    for each byte that is not plain ASCII, and for the backslash itself, so that
+    :func:`original_name` can undo it.
+    """
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return "".join(
+            chr(byte) if byte in _PLAIN else f"\\x{byte:02x}" for byte in os.fsencode(name)
+        )
+    return name
+
+
+def original_name(text: str) -> bytes:
+    """Return the file-system bytes of a name that :func:`readable` escaped."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text).encode("latin-1")

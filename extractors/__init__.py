@@ -1,0 +1,1 @@
+"""Buffer (or MongoDB) -> Apache Iceberg: append what is new and move the cursor in one commit."""

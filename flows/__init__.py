@@ -1,0 +1,1 @@
+"""The stages in order: plain functions first, orchestrated shells around them beside."""
