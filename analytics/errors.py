@@ -17,8 +17,8 @@ AnalyticsError
  ├── LakeError             1   the Iceberg lake refused
  └── WarehouseError        1   DuckDB or dbt refused
 
-The number is the exit code (DESIGN §6). ``Transient`` and ``Terminal`` decide whether a retry
-makes sense; a class without either is not retried.
+The number is the exit code (docs/reference/exit-codes.md). ``Transient`` and ``Terminal`` decide
+whether a retry makes sense; a class without either is not retried.
 """
 
 from __future__ import annotations
