@@ -1,7 +1,7 @@
 """The envelope: the whitelisted fields that are promoted out of an entry's JSON.
 
-Two lanes (DESIGN §3): msgspec first, which is strict and exact; then, up to 8 MiB, the standard
-library for what msgspec refuses although it is JSON (lone surrogates). ``NaN`` is no JSON in either.
+Two lanes: msgspec first, which is strict and exact; then, up to 8 MiB, the standard
+library for what msgspec refuses although it is JSON (lone surrogates). Neither takes ``NaN``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Identity from content: the same bytes at the same place are the same entry, whoever reads them.
 
-The rules are DESIGN §3: no clock, no machine, no folder and no inode takes part.
+No clock, no machine, no folder and no inode takes part (docs/specs/reader.md).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class RecordKind(StrEnum):
-    """The three kinds of record (DESIGN §3)."""
+    """The three kinds of record."""
 
     ENTRY = "entry"
     QUARANTINE = "quarantine"
