@@ -75,8 +75,8 @@ def _read_members(raw: bytes | memoryview) -> Envelope:
 
 
 def _plain(value: msgspec.Raw) -> Any:
-    if bytes(value[:1]) not in (b'"', b"t", b"f"):
-        return None
+    if bytes(memoryview(value)[:1]) not in (b'"', b"t", b"f"):
+        return None  # a number, object or array is no promoted value; it is not even built
     try:
         return msgspec.json.decode(value)
     except msgspec.DecodeError:
