@@ -1,0 +1,137 @@
+"""The lake's rows as DuckDB sees them: raw views over its data files, and what is pending.
+
+DuckDB reads the lake's Parquet files in place; no raw line is copied into the warehouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loaders.warehouse import Connection
+
+COLUMNS: Mapping[str, str] = {
+    "entry_id": "varchar",
+    "record_kind": "varchar",
+    "agent_id": "varchar",
+    "seq": "bigint",
+    "project_id": "varchar",
+    "session_id": "varchar",
+    "file_path": "varchar",
+    "file_key": "varchar",
+    "file_generation": "integer",
+    "byte_offset": "bigint",
+    "byte_length": "bigint",
+    "type": "varchar",
+    "uuid": "varchar",
+    "parent_uuid": "varchar",
+    "timestamp": "timestamptz",
+    "request_id": "varchar",
+    "version": "varchar",
+    "cwd": "varchar",
+    "git_branch": "varchar",
+    "is_sidechain": "boolean",
+    "host": "varchar",
+    "ingested_at": "timestamptz",
+    "reason": "varchar",
+    "raw": "varchar",
+    "raw_binary": "blob",
+}
+"""The columns of the lake's table and of the views over it, with DuckDB's types."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of the lake. ``snapshot_id`` is the snapshot that was read to find it."""
+
+    file_path: str
+    snapshot_id: int
+    record_count: int
+    file_size: int
+
+
+def known_paths(connection: Connection) -> set[str]:
+    """Return the paths of the data files that are loaded."""
+    rows = connection.execute("select file_path from meta.data_files").fetchall()
+    return {path for (path,) in rows}
+
+
+def add_files(connection: Connection, files: Sequence[DataFile]) -> None:
+    """Note data files as loaded and not yet transformed."""
+    connection.execute(
+        "insert into meta.data_files select unnest(?), unnest(?), unnest(?), unnest(?), true",
+        [
+            [file.file_path for file in files],
+            [file.snapshot_id for file in files],
+            [file.record_count for file in files],
+            [file.file_size for file in files],
+        ],
+    )
+
+
+def drop_files(connection: Connection, paths: Sequence[str]) -> None:
+    """Forget data files that the lake's table no longer has."""
+    connection.execute("delete from meta.data_files where file_path in (select unnest(?))", [paths])
+
+
+def add_pending_sessions(connection: Connection, files: Sequence[DataFile]) -> int:
+    """Note the sessions of these files as to be rebuilt; return how many are pending now.
+
+    Only entries count: a file or quarantine record changes nothing that is built per session.
+    """
+    if files:
+        source = "select session_id from raw.new_records where record_kind = 'entry'"
+        connection.execute(
+            f"insert into meta.pending_sessions select distinct session_id from ({source})"  # noqa: S608 - no input in it
+            " where session_id not in (select session_id from meta.pending_sessions)"
+        )
+    return count_pending_sessions(connection)
+
+
+def count_pending_sessions(connection: Connection) -> int:
+    """Return the number of distinct sessions that the next transform rebuilds."""
+    row = connection.execute(
+        "select count(distinct session_id) from meta.pending_sessions"
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def point_views(connection: Connection, field_ids: Mapping[str, int]) -> None:
+    """Make ``raw.records`` and ``raw.new_records`` read the data files noted in ``meta``.
+
+    ``field_ids`` are the Iceberg field ids of the table's columns, by which the columns are found
+    in each file, as Iceberg has it; a column the table lacks is null.
+    """
+    rows = connection.execute(
+        "select file_path, is_pending from meta.data_files order by file_path"
+    ).fetchall()
+    _point(connection, "records", [path for path, _ in rows], field_ids)
+    _point(connection, "new_records", [path for path, pending in rows if pending], field_ids)
+
+
+def _point(
+    connection: Connection, view: str, paths: Sequence[str], field_ids: Mapping[str, int]
+) -> None:
+    present = {name: field_ids[name] for name in COLUMNS if name in field_ids}
+    columns = ", ".join(
+        f'"{name}"' if paths and name in present else f'cast(null as {kind}) as "{name}"'
+        for name, kind in COLUMNS.items()
+    )
+    relation = _parquet(paths, present) if paths else "(select 1) where false"
+    connection.execute(f"create or replace view raw.{view} as select {columns} from {relation}")  # noqa: S608 - names are constants, paths are quoted
+
+
+def _parquet(paths: Sequence[str], field_ids: Mapping[str, int]) -> str:
+    # Files are opened only when they are read: the schema is given, so none is sniffed. Folder
+    # names such as ingested_at_day=... are Iceberg's business and no columns.
+    fields = ", ".join(
+        f"{number}: {{name: '{name}', type: '{COLUMNS[name]}', default_value: null}}"
+        for name, number in field_ids.items()
+    )
+    files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    return (
+        f"read_parquet([{files}], schema = map {{{fields}}}, hive_partitioning = false,"
+        " union_by_name = false)"
+    )

@@ -1,0 +1,242 @@
+"""The one module that speaks DuckDB: connections, DDL, transactions, and its errors as ours.
+
+A DuckDB file is open in one read-write process or in many read-only ones, never both; so the
+pipeline alone opens the warehouse file, and readers open a published build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection as Connection
+
+from analytics.errors import (
+    AnalyticsError,
+    DiskFullError,
+    IntegrityError,
+    LockedError,
+    WarehouseError,
+)
+from analytics.settings import Settings
+
+__all__ = [
+    "Connection",
+    "SCHEMA_VERSION",
+    "connect",
+    "open_build",
+    "prepare",
+    "state",
+    "set_state",
+    "transaction",
+    "translated",
+    "views_file",
+]
+
+SCHEMA_VERSION = 1
+"""Version of the tables below; part of the transform signature."""
+
+_DDL = """
+create schema if not exists raw;
+create schema if not exists meta;
+create table if not exists meta.data_files (
+    file_path varchar not null, snapshot_id bigint not null, record_count bigint not null,
+    file_size bigint not null, is_pending boolean not null
+);
+create table if not exists meta.load_cursor (table_uuid varchar not null, snapshot_id bigint);
+create table if not exists meta.pending_sessions (session_id varchar);
+create table if not exists meta.pending_days (usage_date date);
+create table if not exists meta.state (key varchar not null, value varchar);
+create table if not exists meta.model_prices (
+    provider varchar not null, model_rule varchar not null, priority integer not null,
+    match_all varchar[] not null, valid_from timestamptz, valid_to timestamptz,
+    daily_from time, daily_to time, threshold_tokens bigint not null,
+    input_usd_per_million decimal(18, 6), output_usd_per_million decimal(18, 6),
+    cache_write_5m_usd_per_million decimal(18, 6), cache_write_1h_usd_per_million decimal(18, 6),
+    cache_read_usd_per_million decimal(18, 6), web_search_usd_per_thousand decimal(18, 6),
+    source varchar not null, book_version varchar not null
+);
+"""
+
+_LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+_LAKE_FILE = re.compile(r"""["'](?P<path>[^"']+\.parquet)["']""")
+_NO_SPACE = ("No space left on device", "Disk quota exceeded", "failed to offload data block")
+_CORRUPT = (
+    "not a valid DuckDB database file",
+    "Corrupt database file",
+    "Could not read enough bytes",
+    "replaying WAL",
+    "Failed to deserialize",
+    "was created with a newer version",
+)
+_REBUILD = "Delete it; `annals load transform publish` rebuilds it from the lake."
+
+
+@contextlib.contextmanager
+def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connection]:
+    """Open the warehouse file, creating it and its tables where they are missing.
+
+    Days and instants are shown in UTC. Raises LockedError (exit 7) naming the process that has
+    the file open, WarehouseError for a file that is none of ours or broken, DiskFullError; errors
+    of the body's own queries are translated the same way.
+    """
+    path = settings.warehouse_file
+    if read_only and not path.exists():
+        raise WarehouseError(
+            f"there is no warehouse at {path}",
+            hint="Run `annals pipeline`, which builds it.",
+            path=path,
+        )
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(
+            duckdb.connect(str(path), read_only=read_only, config=_config(settings))
+        ) as connection:
+            connection.execute("set timezone = 'UTC'")
+            if not read_only:
+                prepare(connection)
+            yield connection
+
+
+def _config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "memory_limit": settings.duckdb_memory_limit,
+        "threads": settings.duckdb_threads,
+        "temp_directory": str(temp_folder(settings)),
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+    }
+
+
+def temp_folder(settings: Settings) -> Path:
+    """Return the folder DuckDB spills to; it lies beside the warehouse file."""
+    path = settings.warehouse_file
+    return path.with_name(path.name + ".tmp")
+
+
+def prepare(connection: Connection) -> None:
+    """Create what is missing of the schemas ``raw`` and ``meta``; write nothing where all is there.
+
+    Raises WarehouseError where the file was made by another version of these tables.
+    """
+    known = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'meta' and table_name = 'state'"
+    ).fetchone()
+    if known == (0,):
+        with transaction(connection):
+            connection.execute(_DDL)
+            set_state(connection, "schema_version", str(SCHEMA_VERSION))
+        return
+    found = state(connection, "schema_version")
+    if found != str(SCHEMA_VERSION):
+        raise WarehouseError(
+            f"the warehouse has tables of version {found}, this program needs {SCHEMA_VERSION}",
+            hint=_REBUILD,
+        )
+
+
+@contextlib.contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Commit what the body does, or nothing of it where it raises."""
+    connection.execute("begin transaction")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):  # a fatal error has rolled back already
+            connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def state(connection: Connection, key: str) -> str | None:
+    """Return the value that the pipeline noted under ``key``, or None."""
+    row = connection.execute("select value from meta.state where key = ?", [key]).fetchone()
+    return None if row is None else row[0]
+
+
+def set_state(connection: Connection, key: str, value: str) -> None:
+    """Note ``value`` under ``key``."""
+    connection.execute("delete from meta.state where key = ?", [key])
+    connection.execute("insert into meta.state values (?, ?)", [key, value])
+
+
+def open_build(settings: Settings) -> Connection:
+    """Open the published build that is current now, read-only; the caller closes it.
+
+    The connection stays on this one build however often newer ones are published. Raises
+    WarehouseError where nothing is published yet.
+    """
+    current = settings.builds_folder / "current"
+    catalog = current.resolve() / "catalog.duckdb"
+    if not catalog.exists():
+        raise WarehouseError(
+            f"nothing is published at {settings.builds_folder}",
+            hint="Run `annals pipeline`, which publishes a build.",
+            path=current,
+        )
+    with translated(catalog):
+        connection = duckdb.connect(str(catalog), read_only=True, config=_config(settings))
+        connection.execute("set timezone = 'UTC'")
+        return connection
+
+
+@contextlib.contextmanager
+def views_file(path: Path) -> Iterator[Connection]:
+    """Open a small DuckDB file of its own for writing, such as the catalog of a build."""
+    with translated(path), contextlib.closing(duckdb.connect(str(path))) as connection:
+        connection.execute("set timezone = 'UTC'")
+        yield connection
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors about the file ``path`` into those of ``analytics.errors``."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise error_for(path, str(error)) from error
+    except OSError as error:
+        raise error_for(path, f"{error.strerror}: {error.filename}") from error
+
+
+def error_for(path: Path, message: str) -> AnalyticsError:
+    """Return the error of our tree that DuckDB's ``message`` about ``path`` means."""
+    if any(text in message for text in _NO_SPACE):
+        return DiskFullError(
+            f"no space left while writing {path}",
+            hint="Make room and run the command again; what was committed before is kept.",
+            path=path,
+        )
+    if "Could not set lock" in message:
+        return _locked(path, message)
+    if found := _LAKE_FILE.search(message):
+        return IntegrityError(
+            f"the lake's data file {found['path']} is missing or unreadable",
+            hint="Restore it from a backup, or roll the lake back with `annals iceberg rollback`.",
+            path=found["path"],
+            detail=_first_line(message),
+        )
+    corrupt = any(text in message for text in _CORRUPT)
+    return WarehouseError(
+        f"the warehouse {path} is {'damaged' if corrupt else 'refused'}: {_first_line(message)}",
+        hint=_REBUILD if corrupt else "The message above is DuckDB's; correct the cause it names.",
+        path=path,
+    )
+
+
+def _locked(path: Path, message: str) -> LockedError:
+    holder = _LOCK_HOLDER.search(message)
+    who = f"{holder['program']} (pid {holder['pid']})" if holder else "another process"
+    return LockedError(
+        f"the warehouse {path} is held open by {who}",
+        hint="Close it there, or wait; to read, open the published build instead.",
+        path=path,
+        pid=holder["pid"] if holder else None,
+    )
+
+
+def _first_line(message: str) -> str:
+    return message.strip().splitlines()[0] if message.strip() else "no message"
