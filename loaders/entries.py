@@ -52,28 +52,42 @@ class DataFile:
     file_size: int
 
 
-def known_paths(connection: Connection) -> set[str]:
-    """Return the paths of the data files that are loaded."""
-    rows = connection.execute("select file_path from meta.data_files").fetchall()
-    return {path for (path,) in rows}
+def known_files(connection: Connection) -> dict[str, bool]:
+    """Return the paths of the loaded data files, each with whether its rows are still pending."""
+    return dict(connection.execute("select file_path, is_pending from meta.data_files").fetchall())
 
 
-def add_files(connection: Connection, files: Sequence[DataFile]) -> None:
-    """Note data files as loaded and not yet transformed."""
+def has_views(connection: Connection) -> bool:
+    """Return whether the raw views are there."""
+    row = connection.execute(
+        "select count(*) from duckdb_views() where schema_name = 'raw'"
+        " and view_name in ('records', 'new_records')"
+    ).fetchone()
+    return row == (2,)
+
+
+def add_files(connection: Connection, files: Sequence[DataFile], *, is_pending: bool) -> None:
+    """Note data files as loaded; ``is_pending`` says that their rows are not yet transformed."""
+    if not files:
+        return
     connection.execute(
-        "insert into meta.data_files select unnest(?), unnest(?), unnest(?), unnest(?), true",
+        "insert into meta.data_files select unnest(?), unnest(?), unnest(?), unnest(?), ?",
         [
             [file.file_path for file in files],
             [file.snapshot_id for file in files],
             [file.record_count for file in files],
             [file.file_size for file in files],
+            is_pending,
         ],
     )
 
 
 def drop_files(connection: Connection, paths: Sequence[str]) -> None:
     """Forget data files that the lake's table no longer has."""
-    connection.execute("delete from meta.data_files where file_path in (select unnest(?))", [paths])
+    if paths:
+        connection.execute(
+            "delete from meta.data_files where list_contains(?, file_path)", [list(paths)]
+        )
 
 
 def add_pending_sessions(connection: Connection, files: Sequence[DataFile]) -> int:

@@ -25,6 +25,7 @@ from analytics.settings import Settings
 
 __all__ = [
     "Connection",
+    "REBUILD",
     "SCHEMA_VERSION",
     "connect",
     "open_build",
@@ -38,6 +39,9 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 """Version of the tables below; part of the transform signature."""
+
+REBUILD = "rebuild"
+"""Key of the state that makes the next transform build everything anew; its value says why."""
 
 _DDL = """
 create schema if not exists raw;

@@ -1,0 +1,294 @@
+"""The reading side of the lake: which data files there are, and which are new.
+
+Only append snapshots bring new rows. A snapshot marked ``annals.kind=maintenance`` rewrites files
+and brings none; where anything else happened to the lineage, all files are listed and compared.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analytics.errors import DependencyError, IntegrityError, LakeError
+from analytics.settings import Settings
+from loaders.entries import DataFile
+
+if TYPE_CHECKING:
+    from pyiceberg.table import FileScanTask, Table
+    from pyiceberg.table.snapshots import Snapshot
+
+CATALOG_FILE = "catalog.db"
+_MAINTENANCE = "maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the lake's table stands: its UUID and its newest snapshot, None where it is empty."""
+
+    table_uuid: str
+    snapshot_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to the lake's data files since the cursor.
+
+    ``new`` files hold rows that were not loaded yet, ``rewritten`` ones only rows that were; the
+    paths in ``gone`` are no longer part of the table; with ``same_rows`` other files hold their
+    rows now.
+    """
+
+    new: tuple[DataFile, ...] = ()
+    rewritten: tuple[DataFile, ...] = ()
+    gone: tuple[str, ...] = ()
+    same_rows: bool = False
+
+
+class Lake:
+    """The Iceberg table of the lake, opened for reading at one metadata version."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    @property
+    def head(self) -> Head:
+        """Return the table's UUID and newest snapshot."""
+        newest = self._table.current_snapshot()
+        return Head(str(self._table.metadata.table_uuid), newest.snapshot_id if newest else None)
+
+    @property
+    def field_ids(self) -> dict[str, int]:
+        """Return the Iceberg field id of each column."""
+        return {field.name: field.field_id for field in self._table.schema().fields}
+
+    def changes(self, cursor: Head | None, known: Mapping[str, bool]) -> Changes:
+        """Return what the table gained and lost since ``cursor``.
+
+        ``known`` maps the path of each loaded file to whether its rows are still pending. Where
+        the cursor is no ancestor of the head any more (rollback, expiry, another table), every
+        file of the table that is not known counts as new.
+        """
+        since = self._since(cursor)
+        if since is None:
+            return self._compared(known, rewritten=False)
+        if all(_is_plain_append(snapshot) for snapshot in since):
+            appended = self._appended(cursor, known) if since else ()
+            return Changes(new=appended)
+        only_marked = all(_is_plain_append(one) or _is_maintenance(one) for one in since)
+        return self._compared(known, rewritten=only_marked, since=since)
+
+    def _since(self, cursor: Head | None) -> list[Snapshot] | None:
+        """Return the snapshots after the cursor, newest first; None where it is no ancestor."""
+        if cursor is None or cursor.table_uuid != self.head.table_uuid:
+            return None
+        lineage: list[Snapshot] = []
+        for snapshot in self._lineage:
+            if snapshot.snapshot_id == cursor.snapshot_id:
+                return lineage
+            lineage.append(snapshot)
+        complete = not lineage or lineage[-1].parent_snapshot_id is None
+        return lineage if cursor.snapshot_id is None and complete else None
+
+    @cached_property
+    def _lineage(self) -> list[Snapshot]:
+        from pyiceberg.table.snapshots import ancestors_of  # noqa: PLC0415 - half a second
+
+        return list(ancestors_of(self._table.current_snapshot(), self._table.metadata))
+
+    def _appended(self, cursor: Head | None, known: Mapping[str, bool]) -> tuple[DataFile, ...]:
+        scan = self._table.incremental_append_scan()
+        if cursor is not None and cursor.snapshot_id is not None:
+            scan = scan.from_snapshot_id_exclusive(cursor.snapshot_id)
+        return tuple(file for file in self._files(scan.plan_files()) if file.file_path not in known)
+
+    def _compared(
+        self, known: Mapping[str, bool], *, rewritten: bool, since: Iterable[Snapshot] = ()
+    ) -> Changes:
+        """Compare all files of the table with the known ones.
+
+        With ``rewritten``, unknown files that a maintenance snapshot of ``since`` wrote hold no new
+        rows, unless a file that vanished was pending or was never seen: then its rows are in them.
+        """
+        present = self._files(self._table.scan().plan_files())
+        paths = {file.file_path for file in present}
+        unknown = [file for file in present if file.file_path not in known]
+        gone = tuple(path for path in known if path not in paths)
+        if rewritten and not any(known[path] for path in gone):
+            marked = {one.snapshot_id for one in since if _is_maintenance(one)}
+            appended, lost = self._appends_of(since, marked, paths)
+            if not lost:
+                return Changes(
+                    new=tuple(file for file in unknown if file.file_path in appended),
+                    rewritten=tuple(file for file in unknown if file.file_path not in appended),
+                    gone=gone,
+                    same_rows=True,
+                )
+        return Changes(new=tuple(unknown), gone=gone, same_rows=rewritten)
+
+    def _appends_of(
+        self, since: Iterable[Snapshot], marked: set[int], present: set[str]
+    ) -> tuple[set[str], bool]:
+        """Return the paths that unmarked snapshots appended, and whether one of them is gone."""
+        appended: set[str] = set()
+        for snapshot in since:
+            if snapshot.snapshot_id in marked:
+                continue
+            scan = self._table.incremental_append_scan().to_snapshot_id_inclusive(
+                snapshot.snapshot_id
+            )
+            if snapshot.parent_snapshot_id is not None:
+                scan = scan.from_snapshot_id_exclusive(snapshot.parent_snapshot_id)
+            appended.update(file.file_path for file in self._files(scan.plan_files()))
+        return appended, not appended <= present
+
+    def _files(self, tasks: Iterable[FileScanTask]) -> list[DataFile]:
+        snapshot_id = self.head.snapshot_id or 0
+        files: list[DataFile] = []
+        for task in tasks:
+            if task.delete_files:
+                raise IntegrityError(
+                    "the lake holds delete files, which this version does not read",
+                    hint="Compact the table with the engine that wrote them.",
+                    file=task.file.file_path,
+                )
+            file = task.file
+            path = file.file_path.removeprefix("file://")
+            files.append(DataFile(path, snapshot_id, file.record_count, file.file_size_in_bytes))
+        return sorted(files, key=lambda file: file.file_path)
+
+
+def _is_maintenance(snapshot: Snapshot) -> bool:
+    summary = snapshot.summary
+    return summary is not None and summary.additional_properties.get("annals.kind") == _MAINTENANCE
+
+
+def _is_plain_append(snapshot: Snapshot) -> bool:
+    summary = snapshot.summary
+    is_append = summary is not None and summary.operation.value == "append"
+    return is_append and not _is_maintenance(snapshot)
+
+
+def catalog_file(settings: Settings) -> Path | None:
+    """Return the SQLite file that is the catalog, or None where it is a server or a database."""
+    if settings.iceberg_catalog_type != "sql":
+        return None
+    uri = settings.iceberg_catalog_uri
+    if uri is None:
+        return settings.lake_folder / CATALOG_FILE
+    scheme, _, path = uri.get_secret_value().partition(":///")
+    return Path(path) if scheme.startswith("sqlite") else None
+
+
+def read_head(settings: Settings) -> Head | None:
+    """Return where the lake's table stands, without Iceberg's library where the catalog is a file.
+
+    None means that there is no table yet. Raises IntegrityError where the catalog file is missing
+    although data lies beside it, or where it names metadata that is not there.
+    """
+    catalog = catalog_file(settings)
+    if catalog is None:
+        lake = open_lake(settings)
+        return lake.head if lake else None
+    if not catalog.exists():
+        _refuse_orphans(settings, catalog)
+        return None
+    metadata = _metadata_location(settings, catalog)
+    if metadata is None:
+        return None
+    try:
+        content = json.loads(metadata.read_bytes())
+        newest = content.get("current-snapshot-id")
+        return Head(content["table-uuid"], None if newest in (None, -1) else int(newest))
+    except (OSError, ValueError, KeyError) as error:
+        raise _broken_metadata(metadata) from error
+
+
+def open_lake(settings: Settings) -> Lake | None:
+    """Open the lake's table for reading; None where there is none yet.
+
+    Raises IntegrityError (exit 9) for a catalog file that is missing beside its data or names
+    metadata that is missing, DependencyError where a catalog server does not answer.
+    """
+    from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - half a second
+    from pyiceberg.exceptions import NoSuchTableError  # noqa: PLC0415
+
+    catalog_path = catalog_file(settings)
+    if catalog_path is not None and read_head(settings) is None:
+        return None
+    name = (settings.iceberg_namespace, settings.iceberg_table_name)
+    try:
+        catalog = load_catalog(settings.iceberg_catalog_name, **_catalog_properties(settings))
+        return Lake(catalog.load_table(name))
+    except NoSuchTableError:
+        return None
+    except (OSError, ConnectionError) as error:
+        raise DependencyError(
+            "the lake's catalog cannot be reached",
+            hint="Check ICEBERG_CATALOG_URI and that the catalog server runs.",
+            catalog=settings.iceberg_catalog_name,
+            detail=type(error).__name__,
+        ) from error
+
+
+def _catalog_properties(settings: Settings) -> dict[str, str]:
+    uri = settings.iceberg_catalog_uri
+    default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
+    return {
+        "type": settings.iceberg_catalog_type,
+        "uri": uri.get_secret_value() if uri else default,
+        "warehouse": f"file://{settings.lake_folder}",
+        "init_catalog_tables": "false",
+    }
+
+
+def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
+    query = (
+        "select metadata_location from iceberg_tables"
+        " where catalog_name = ? and table_namespace = ? and table_name = ?"
+    )
+    values = (
+        settings.iceberg_catalog_name,
+        settings.iceberg_namespace,
+        settings.iceberg_table_name,
+    )
+    try:
+        with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as connection:
+            row = connection.execute(query, values).fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise LakeError(
+            f"the lake's catalog {catalog} cannot be read: {error}",
+            hint="Check its permissions, and that no other program holds it.",
+            path=catalog,
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise IntegrityError(
+            f"the lake's catalog {catalog} is damaged: {error}",
+            hint="Restore it from a backup, or run `annals iceberg recover`.",
+            path=catalog,
+        ) from error
+    return Path(row[0].removeprefix("file://")) if row else None
+
+
+def _refuse_orphans(settings: Settings, catalog: Path) -> None:
+    if next(settings.lake_folder.glob("**/*.parquet"), None) is not None:
+        raise IntegrityError(
+            f"the lake's catalog {catalog} is missing, but data lies in {settings.lake_folder}",
+            hint="Restore the file from a backup, or run `annals iceberg recover`.",
+            path=catalog,
+        )
+
+
+def _broken_metadata(metadata: Path) -> IntegrityError:
+    return IntegrityError(
+        f"the lake's metadata {metadata} is missing or damaged",
+        hint="Restore it from a backup, or run `annals iceberg recover`.",
+        path=metadata,
+    )
