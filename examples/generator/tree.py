@@ -1,0 +1,81 @@
+"""Files on disk, written together with their ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from examples.generator.truth import FileTruth, Span, SpanKind, Truth
+
+Json = dict[str, Any]
+
+
+def encode(members: Json) -> bytes:
+    """Return the compact JSON line of a record, without its newline, as Claude Code writes it."""
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+class TranscriptFile:
+    """One transcript that is being written.
+
+    ``path`` is below the root of the tree, its first folder the project. Nothing is on disk before
+    :meth:`close`, which also enters the file into the truth.
+    """
+
+    __slots__ = ("_chunks", "_spans", "entries", "path", "size")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.size = 0
+        self.entries = 0
+        self._chunks: list[bytes] = []
+        self._spans: list[Span] = []
+
+    @property
+    def key(self) -> str:
+        """The path below the project folder."""
+        return self.path.partition("/")[2]
+
+    @property
+    def is_subagent(self) -> bool:
+        """Whether the file's name says that it is a subagent's."""
+        return self.path.rpartition("/")[2].startswith("agent-")
+
+    def record(self, members: Json) -> None:
+        """Write one record and its newline."""
+        self.entry(encode(members))
+        self.separator(b"\n")
+
+    def entry(self, data: bytes) -> None:
+        """Write bytes that are one entry."""
+        self.entries += 1
+        self._write(SpanKind.ENTRY, data)
+
+    def separator(self, data: bytes) -> None:
+        """Write bytes that separate entries."""
+        self._write(SpanKind.SEPARATOR, data)
+
+    def damaged(self, data: bytes, *, reason: str) -> None:
+        """Write bytes that are to be quarantined."""
+        self._write(SpanKind.QUARANTINE, data, reason)
+
+    def pending(self, data: bytes) -> None:
+        """Write an unfinished tail."""
+        self._write(SpanKind.PENDING, data)
+
+    def _write(self, kind: SpanKind, data: bytes, reason: str | None = None) -> None:
+        self._chunks.append(data)
+        self._spans.append(Span(kind, self.size, len(data), reason))
+        self.size += len(data)
+
+    def close(self, root: Path, truth: Truth, *, keep_spans: bool = True) -> Path:
+        """Write the file below ``root``, enter its ledger into ``truth``, return where it lies."""
+        target = root / self.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"".join(self._chunks))
+        ledger = FileTruth.of(self._spans)
+        truth.files[self.path] = ledger if keep_spans else replace(ledger, spans=())
+        self._chunks.clear()
+        return target
