@@ -9,7 +9,7 @@ from pathlib import Path
 from analytics.errors import IntegrityError
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
-from loaders import entries, lake, warehouse
+from loaders import entries, lake, prices, warehouse
 from loaders.entries import DataFile
 from loaders.lake import Changes, Head, Lake
 from loaders.warehouse import Connection
@@ -38,6 +38,7 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
     """
     head = lake.read_head(settings)
     with warehouse.connect(settings) as connection:
+        prices.materialise_prices(connection, settings)
         if _is_current(connection, head):
             pending = entries.count_pending_sessions(connection)
             return LoadReport(0, 0, pending, head.snapshot_id if head else None)

@@ -14,11 +14,6 @@ import pytest
 
 from analytics.settings import Settings
 
-_STRINGS = (
-    "entry_id record_kind agent_id project_id session_id file_path file_key type uuid parent_uuid"
-    " request_id version cwd git_branch host reason raw"
-).split()
-
 ARROW_SCHEMA = pa.schema(
     [
         pa.field("entry_id", pa.string(), nullable=False),
@@ -62,7 +57,6 @@ class LakeMaker:
     def _open(self) -> None:
         from pyiceberg.catalog.sql import SqlCatalog
         from pyiceberg.exceptions import NoSuchTableError
-        from pyiceberg.partitioning import PartitionField, PartitionSpec
         from pyiceberg.transforms import DayTransform
 
         folder = self.settings.lake_folder
@@ -82,7 +76,6 @@ class LakeMaker:
             )
             with self.table.update_spec() as spec:
                 spec.add_field("ingested_at", DayTransform(), "ingested_at_day")
-            del PartitionField, PartitionSpec
 
     def entry(self, session: str, raw: dict[str, Any] | str, **columns: Any) -> dict[str, Any]:
         """Return one row of the table; its identity comes from its content."""

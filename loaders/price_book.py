@@ -1,0 +1,272 @@
+"""The price book of the ``genai-prices`` package as flat rows.
+
+A row is one (rule of a model, period, band). ``match_all`` holds RE2 patterns, all of which must
+match the model's name. Lower ``priority`` wins. A bare model name belongs to the provider that the
+package itself would choose for it; the rules of all providers follow in the package's order, for
+names as gateways write them.
+
+Where the book is silent about the cache of a Claude model, five-minute writes cost 1.25x, one-hour
+writes 2x and reads 0.1x of its input. For other vendors' models cached tokens then cost what input
+does, as the package itself calculates. A web search the book is silent about costs 0.01 USD.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from analytics.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider
+
+BOOK_PRIORITY = 1_000_000
+"""Rules of the book start here; the user's own prices are below."""
+
+_RULE_STEP = 100
+_END_OF_DAY = "24:00:00"
+_FIELDS = {
+    "input_mtok": "input_usd_per_million",
+    "output_mtok": "output_usd_per_million",
+    "cache_write_mtok": "cache_write_5m_usd_per_million",
+    "cache_write_1h_mtok": "cache_write_1h_usd_per_million",
+    "cache_read_mtok": "cache_read_usd_per_million",
+    "web_searches_kcount": "web_search_usd_per_thousand",
+}
+_CLAUDE_CACHE = {
+    "cache_write_5m_usd_per_million": Decimal("1.25"),
+    "cache_write_1h_usd_per_million": Decimal(2),
+    "cache_read_usd_per_million": Decimal("0.1"),
+}
+# RE2 knows no lookahead; these say the same without one.
+_WITHOUT_LOOKAHEAD = {
+    r"^(?!.*-[tT][tT][sS](?:$|-))": (
+        r"^[^-]*(?:-(?:[^-t][^-]*|t[^-t][^-]*|tt[^-s][^-]*|tts[^-]+|tt|t)?)*$"
+    ),
+    r"^(?![^/]+/)(?:labs-)?(?:(?:mi|code|dev|magi|mini)stral|mixtral|pixtral|voxtral"
+    r"|open-(?:mistral|mixtral))": (
+        r"^(?:labs-)?(?:(?:mi|code|dev|magi|mini)stral|mixtral|pixtral|voxtral"
+        r"|open-(?:mistral|mixtral))[^/]*$"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One row of ``meta.model_prices`` but for its book's version; see the module's docstring.
+
+    Times are in UTC and half open; None is open. Prices are in USD per million tokens, that of web
+    searches per thousand. The band applies where input, cache reads and cache writes together are
+    more than ``threshold_tokens``; 0 is the base band, which always applies.
+    """
+
+    provider: str
+    model_rule: str
+    priority: int
+    match_all: tuple[str, ...]
+    valid_from: datetime | None
+    valid_to: datetime | None
+    daily_from: str | None
+    daily_to: str | None
+    threshold_tokens: int
+    input_usd_per_million: Decimal | None
+    output_usd_per_million: Decimal | None
+    cache_write_5m_usd_per_million: Decimal | None
+    cache_write_1h_usd_per_million: Decimal | None
+    cache_read_usd_per_million: Decimal | None
+    web_search_usd_per_thousand: Decimal | None
+    source: str
+
+
+def book_rows(source: str) -> Iterator[PriceRow]:
+    """Return the whole book, every rule after the ones that win over it.
+
+    Raises WarehouseError for a pattern that cannot be said in RE2.
+    """
+    from genai_prices.data import providers  # noqa: PLC0415 - a third of a second, rarely needed
+
+    priority = BOOK_PRIORITY
+    for provider, conditions in _in_order(providers):
+        for model in provider.models:
+            for row in _model_rows(provider, model, source):
+                for patterns in _combined(conditions, model.match):
+                    yield replace(row, priority=priority + row.priority, match_all=patterns)
+            priority += _RULE_STEP
+
+
+def _in_order(providers: Sequence[Provider]) -> Iterator[tuple[Provider, Any]]:
+    """Return (provider, condition on the name): the owners of bare names first, then all."""
+    for provider in providers:
+        if provider.model_match is not None:
+            yield provider, provider.model_match
+    for provider in providers:
+        yield provider, None
+
+
+def _model_rows(provider: Provider, model: ModelInfo, source: str) -> Iterator[PriceRow]:
+    """Return the rows of one rule; ``priority`` is the step within the rule, patterns are empty."""
+    for step, period in enumerate(_periods(model)):
+        for threshold in _thresholds(period.prices):
+            prices = _band(period.prices, threshold, is_claude="claude" in model.id)
+            if prices["input_usd_per_million"] is None:
+                continue  # priced by the hour, page or image: nothing that a token count can buy
+            yield PriceRow(
+                provider=provider.id,
+                model_rule=model.id,
+                priority=step,
+                match_all=(),
+                valid_from=period.valid_from,
+                valid_to=period.valid_to,
+                daily_from=period.daily_from,
+                daily_to=period.daily_to,
+                threshold_tokens=threshold,
+                source=source,
+                **prices,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    prices: ModelPrice
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    daily_from: str | None = None
+    daily_to: str | None = None
+
+
+def _periods(model: ModelInfo) -> list[_Period]:
+    """Return when which prices apply, the winners first.
+
+    The package tries conditional prices from the last to the first and falls back to the first, so
+    a price ends where a later listed one starts.
+    """
+    if not isinstance(model.prices, list):
+        return [_Period(model.prices)]
+    periods: list[_Period] = []
+    ends: datetime | None = None
+    for number in range(len(model.prices) - 1, -1, -1):
+        conditional = model.prices[number]
+        start_date = getattr(conditional.constraint, "start_date", None)
+        starts = _midnight(start_date) if number and start_date else None
+        if starts is not None and ends is not None and starts >= ends:
+            continue
+        windows = _windows(conditional) if number else [(None, None)]
+        periods.extend(
+            _Period(conditional.prices, starts, ends, begin, end) for begin, end in windows
+        )
+        if windows != [(None, None)]:
+            continue
+        if starts is None:
+            break
+        ends = starts
+    return periods
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _windows(conditional: ConditionalPrice) -> list[tuple[str | None, str | None]]:
+    """Return the daily windows in UTC; one that spans midnight becomes two."""
+    start = getattr(conditional.constraint, "start_time", None)
+    end = getattr(conditional.constraint, "end_time", None)
+    if start is None or end is None:
+        return [(None, None)]
+    begin, finish = _utc(start), _utc(end)
+    if finish < begin:
+        return [(begin, _END_OF_DAY), ("00:00:00", finish)]
+    return [(begin, finish)]
+
+
+def _utc(moment: time) -> str:
+    if moment.tzinfo is not None:
+        moment = datetime.combine(date(1970, 1, 1), moment).astimezone(UTC).time()
+    return moment.isoformat()
+
+
+def _thresholds(prices: ModelPrice) -> list[int]:
+    starts = {tier.start for value in vars(prices).values() for tier in getattr(value, "tiers", ())}
+    return sorted(starts | {0})
+
+
+def _band(prices: ModelPrice, threshold: int, *, is_claude: bool) -> dict[str, Decimal | None]:
+    """Return the prices of a request whose tokens are just above ``threshold``."""
+    band = {
+        column: _at(getattr(prices, field), threshold, is_base=threshold == 0)
+        for field, column in _FIELDS.items()
+    }
+    paid = band["input_usd_per_million"]
+    if paid is None:
+        return band
+    silent = {
+        column: paid * factor if is_claude else paid for column, factor in _CLAUDE_CACHE.items()
+    }
+    silent |= {"output_usd_per_million": Decimal(0), "web_search_usd_per_thousand": Decimal(10)}
+    return band | {column: price for column, price in silent.items() if band[column] is None}
+
+
+def _at(value: Any, threshold: int, *, is_base: bool) -> Decimal | None:
+    if value is None or isinstance(value, Decimal):
+        return value
+    price: Decimal = value.base
+    for tier in value.tiers:
+        if tier.start <= threshold and not is_base:
+            price = tier.price
+    return price
+
+
+def _combined(condition: Any, match: Any) -> Iterator[tuple[str, ...]]:
+    """Return one tuple of patterns per alternative; a name matches if all of one tuple do."""
+    for outer in _alternatives(condition) if condition is not None else [()]:
+        for inner in _alternatives(match):
+            yield tuple(f"(?i){pattern}" for pattern in (*outer, *inner))
+
+
+def _alternatives(clause: Any) -> list[tuple[str, ...]]:
+    """Return a match clause as alternatives of patterns; single ones are folded into one."""
+    options = list(_expanded(clause))
+    single = [option[0] for option in options if len(option) == 1]
+    several = [option for option in options if len(option) > 1]
+    if not single[1:]:
+        return options
+    return [("|".join(f"(?:{pattern})" for pattern in single),), *several]
+
+
+def _expanded(clause: Any) -> Iterable[tuple[str, ...]]:
+    if (either := getattr(clause, "or_", None)) is not None:
+        return [option for part in either for option in _expanded(part)]
+    if (every := getattr(clause, "and_", None)) is not None:
+        options: list[tuple[str, ...]] = [()]
+        for part in every:
+            options = [(*head, *tail) for head in options for tail in _alternatives(part)]
+        return options
+    return [(_pattern(clause),)]
+
+
+def _pattern(clause: Any) -> str:
+    """Return one clause of the package as an RE2 pattern. The package ignores case everywhere."""
+    for name, shape in (
+        ("equals", "^{}$"),
+        ("starts_with", "^{}"),
+        ("ends_with", "{}$"),
+        ("contains", "{}"),
+    ):
+        if (literal := getattr(clause, name, None)) is not None:
+            return shape.format(escaped(literal))
+    pattern = str(clause.regex)
+    pattern = _WITHOUT_LOOKAHEAD.get(pattern, pattern)
+    if re.search(r"\(\?[=!<]|\\[1-9]", pattern):
+        raise WarehouseError(
+            f"the price book's pattern {pattern!r} cannot be matched by DuckDB",
+            hint="Install the version of genai-prices that pyproject.toml names.",
+        )
+    return pattern
+
+
+def escaped(literal: str) -> str:
+    """Return text as a pattern that matches just it, in RE2's grammar."""
+    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", literal)

@@ -1,0 +1,201 @@
+"""Prices: the book and the user's own, materialised as ``meta.model_prices``.
+
+The table is written only when its version changes; the version names the book's package, the hash
+of its content, and the hash of the user's file.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from analytics.errors import SettingsError
+from analytics.settings import Settings
+from loaders import warehouse
+from loaders.price_book import PriceRow, book_rows, escaped
+from loaders.warehouse import Connection
+
+CSV_COLUMNS = (
+    "model_pattern",
+    "valid_from",
+    "valid_to",
+    "input",
+    "output",
+    "cache_write_5m",
+    "cache_write_1h",
+    "cache_read",
+    "web_search",
+    "source",
+)
+"""The columns of the user's price file; the pattern is a glob, prices are USD per million tokens,
+that of web searches per thousand, days are UTC and ``valid_to`` is not included."""
+
+_PACKAGE = "genai-prices"
+_FLATTENING = b"flattening 1"  # raised when the same book gives other rows
+_STATE = "price_book"
+_CACHE_FACTORS = {
+    "cache_write_5m": Decimal("1.25"),
+    "cache_write_1h": Decimal(2),
+    "cache_read": Decimal("0.1"),
+}
+
+
+def book_version(settings: Settings) -> str:
+    """Return the version of the prices in force, without reading them."""
+    found = find_spec("genai_prices")
+    folder = Path(found.origin).parent if found and found.origin else Path()
+    content = sha256((folder / "data.py").read_bytes() + _FLATTENING).hexdigest()
+    book = f"{_PACKAGE} {version(_PACKAGE)} {content[:12]}"
+    if settings.prices_csv is None:
+        return book
+    return f"{book}+prices.csv {sha256(_csv_bytes(settings.prices_csv)).hexdigest()[:12]}"
+
+
+def materialise_prices(connection: Connection, settings: Settings) -> str:
+    """Write ``meta.model_prices`` where its version changed; return the version.
+
+    Raises SettingsError (exit 3) naming file, line and column of a bad price of the user's.
+    """
+    wanted = book_version(settings)
+    if warehouse.state(connection, _STATE) == wanted:
+        return wanted
+    book = wanted.partition("+")[0]
+    rows = [*user_rows(settings.prices_csv), *book_rows(book)]
+    with warehouse.transaction(connection):
+        connection.execute("delete from meta.model_prices")
+        _insert(connection, rows, wanted)
+        warehouse.set_state(connection, _STATE, wanted)
+    return wanted
+
+
+def _insert(connection: Connection, rows: Sequence[PriceRow], version_name: str) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - rarely needed
+
+    columns = {name: pa.array([getattr(row, name) for row in rows]) for name in PriceRow.__slots__}
+    columns["book_version"] = pa.array([version_name] * len(rows))
+    connection.register("price_rows", pa.table(columns))
+    connection.execute("insert into meta.model_prices by name select * from price_rows")
+    connection.unregister("price_rows")
+
+
+def user_rows(path: Path | None) -> Iterator[PriceRow]:
+    """Return the user's own prices, the first line winning.
+
+    Where a cache price is left empty, it follows from the input price (1.25x, 2x, 0.1x). Raises
+    SettingsError naming file, line and column.
+    """
+    if path is None:
+        return
+    lines = csv.DictReader(_csv_bytes(path).decode("utf-8-sig").splitlines())
+    _check_header(path, lines.fieldnames or ())
+    for priority, fields in enumerate(lines, start=1):
+        line = _Line(path, lines.line_num, fields)
+        prices = {name: line.price(name) for name in CSV_COLUMNS[3:9]}
+        paid = line.required("input", prices["input"])
+        if prices["web_search"] is None:
+            prices["web_search"] = Decimal(10)
+        pattern = line.text("model_pattern")
+        yield PriceRow(
+            provider="user",
+            model_rule=pattern,
+            priority=priority,
+            match_all=(_glob(pattern),),
+            valid_from=line.day("valid_from"),
+            valid_to=line.day("valid_to"),
+            daily_from=None,
+            daily_to=None,
+            threshold_tokens=0,
+            input_usd_per_million=paid,
+            output_usd_per_million=line.required("output", prices["output"]),
+            web_search_usd_per_thousand=prices["web_search"],
+            source=(fields.get("source") or "").strip() or path.name,
+            **{
+                f"{name}_usd_per_million": paid * factor if prices[name] is None else prices[name]
+                for name, factor in _CACHE_FACTORS.items()
+            },
+        )
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    missing = [name for name in CSV_COLUMNS if name not in header]
+    if missing:
+        raise SettingsError(
+            f"{path}, line 1: the column {missing[0]} is missing",
+            hint=f"The first line must be: {','.join(CSV_COLUMNS)}",
+            path=path,
+        )
+
+
+def _glob(pattern: str) -> str:
+    """Return a glob with ``*`` and ``?`` as an RE2 pattern that ignores case."""
+    parts = re.split(r"([*?])", pattern)
+    return "(?i)^" + "".join({"*": ".*", "?": "."}.get(part, escaped(part)) for part in parts) + "$"
+
+
+class _Line:
+    """One line of the user's file, which knows where it is."""
+
+    def __init__(self, path: Path, number: int, fields: dict[str, str | None]) -> None:
+        self._path = path
+        self._number = number
+        self._fields = fields
+
+    def text(self, column: str) -> str:
+        value = (self._fields.get(column) or "").strip()
+        if not value:
+            raise self._wrong(column, "is empty")
+        return value
+
+    def price(self, column: str) -> Decimal | None:
+        value = (self._fields.get(column) or "").strip()
+        if not value:
+            return None
+        try:
+            price = Decimal(value)
+        except InvalidOperation as error:
+            raise self._wrong(column, f"{value!r} is no number") from error
+        if not price.is_finite() or price < 0 or price >= 1_000_000:  # noqa: PLR2004 - beyond any price, within the column
+            raise self._wrong(column, f"{value!r} is no price in USD")
+        return price
+
+    def required(self, column: str, price: Decimal | None) -> Decimal:
+        if price is None:
+            raise self._wrong(column, "is empty")
+        return price
+
+    def day(self, column: str) -> datetime | None:
+        value = (self._fields.get(column) or "").strip()
+        if not value:
+            return None
+        try:
+            day = date.fromisoformat(value)
+        except ValueError as error:
+            raise self._wrong(column, f"{value!r} is no day such as 2026-01-31") from error
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+    def _wrong(self, column: str, what: str) -> SettingsError:
+        return SettingsError(
+            f"{self._path}, line {self._number}, column {column}: {what}",
+            hint="Correct the line, or remove it; PRICES_CSV names the file.",
+            path=self._path,
+            line=self._number,
+            column=column,
+        )
+
+
+def _csv_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"the price file {path} cannot be read: {error.strerror}",
+            hint="Correct PRICES_CSV, or unset it.",
+            path=path,
+        ) from error
