@@ -140,6 +140,11 @@ def load_settings(**overrides: Any) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"the settings file .env cannot be read: {error}",
+            hint="Make it a UTF-8 text file that you may read, or remove it.",
+        ) from error
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"

@@ -1,0 +1,94 @@
+# Annals. `make pipeline` shows what your agents cost; `make test` runs every test.
+# `make help` lists all targets. Needs Python 3.11+, make and git; uses uv where it is installed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+UV := $(shell command -v uv 2>/dev/null)
+PYTHON ?= $(shell .ci/find-python)
+PACKAGES := analytics sync_agent extractors loaders flows examples
+SOURCES := $(shell find $(PACKAGES) -name '*.py' -not -name '.*' 2>/dev/null)
+REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/bench.txt
+
+# Arguments for the tools: make test ARGS="-k usage", make pipeline ARGS=--json
+ARGS ?=
+
+ifdef UV
+CREATE = test -x $(RUN) || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(RUN) --compile-bytecode
+else
+CREATE = test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --compile
+endif
+
+.PHONY: help pipeline install develop test sweep check format bench clone-check lock reference clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+pipeline: install ## transcripts (CLAUDE_DIR, or the bundled sample) to priced, published usage
+	@$(RUN) -m analytics.cli pipeline $(ARGS)
+
+install: $(VENV)/.runtime $(VENV)/.project $(VENV)/.compiled ## create .venv with the locked packages
+
+develop: install $(VENV)/.dev ## the same, and what the tests and checks need
+
+test: develop ## the whole test suite
+	@$(RUN) -m pytest $(ARGS)
+
+sweep: develop ## kill the pipeline at many points and compare what it leads to
+	@$(RUN) -m pytest tests/sweep --sweep $(ARGS)
+
+check: develop ## format, lint, types, import contracts, shell scripts
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-cache
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi
+
+format: develop ## format the code and fix what can be fixed
+	@$(RUN) -m ruff check --fix-only .
+	@$(RUN) -m ruff format .
+
+bench: develop $(VENV)/.bench ## measure speed and memory against the targets
+	@$(RUN) -m benchmarks $(ARGS)
+
+clone-check: ## both README commands in a fresh clone of HEAD
+	@.ci/clone-check
+
+lock: ## resolve pyproject.toml again into requirements/ (needs uv)
+	@.ci/lock
+
+reference: install ## write .env.example and docs/reference from the code
+	@$(RUN) -m analytics.cli.reference
+
+clean: ## remove .venv, caches and the sample's state; your own data is not touched
+	@rm -rf $(VENV) .annals-sample .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: requirements/runtime.txt
+	@$(CREATE)
+	@echo "installing into $(VENV) ..." >&2
+	@$(INSTALL) --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.runtime
+	@$(INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+# The project itself, editable; its build backend is locked with the rest, so nothing is fetched.
+$(VENV)/.project: pyproject.toml $(VENV)/.runtime
+	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+# Start-up is three times as slow without compiled code, and some machines forbid writing it later.
+$(VENV)/.compiled: $(SOURCES) $(VENV)/.project
+	@$(RUN) -m compileall -q $(PACKAGES)
+	@touch $@

@@ -1,0 +1,91 @@
+"""The command tree and its outer edge: errors become messages and exit codes here.
+
+Command modules import what they need inside their functions, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from analytics.cli.commands import (
+    config,
+    pipeline,
+    sessions,
+    stages,
+    sync,
+    usage,
+    version,
+)
+from analytics.cli.options import example
+
+app = typer.Typer(
+    name="annals",
+    help="Keep every conversation that coding agents write to disk, and say what it cost.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    invoke_without_command=True,
+    **example("annals pipeline && annals usage daily"),
+)
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A setting for this run; wins over all else. Repeat it."
+    ),
+]
+
+
+@app.callback()
+def root(context: typer.Context, assignments: Assignments = None) -> None:
+    """Keep every conversation that coding agents write to disk, and say what it cost."""
+    context.obj = {"assignments": tuple(assignments or ())}
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
+
+
+pipeline.register(app)
+app.add_typer(sync.app, name="sync")
+stages.register(app)
+app.add_typer(usage.app, name="usage")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(config.app, name="config")
+version.register(app)
+
+
+def main() -> None:
+    """Run the command line and leave the process with the command's exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit code (docs/reference/exit-codes.md).
+
+    A reader that closes our standard output early, such as ``head``, is no failure.
+    """
+    try:
+        code = app(list(arguments), prog_name="annals", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 (the outer edge of the process)
+        return _fail(error, as_json=not {"--json", "-j"}.isdisjoint(arguments))
+    return code if isinstance(code, int) else 0
+
+
+def _fail(error: Exception, *, as_json: bool) -> int:
+    from analytics.cli.failures import failure_of
+
+    failure = failure_of(error)
+    with contextlib.suppress(BrokenPipeError):
+        if os.environ.get("LOG_LEVEL", "").lower() == "debug":
+            sys.excepthook(type(error), error, error.__traceback__)
+        failure.show(as_json=as_json)
+    return failure.exit_code

@@ -1,0 +1,44 @@
+"""``annals config``: the settings in force."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, example
+
+app = typer.Typer(help="The settings in force.", rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Show the settings in force."""
+
+
+@app.command("show", **example("annals --set TIMEZONE=UTC config show --origin"))
+def show_settings(
+    context: typer.Context,
+    as_json: AsJson = False,
+    origin: Annotated[bool, typer.Option(help="Say where each value came from.")] = False,
+) -> None:
+    """Show every setting; secrets are masked."""
+    from analytics.cli.output import print_json
+    from analytics.cli.tables import Table, show
+    from analytics.settings.origin import origins, shown
+
+    found = in_force(context)
+    sources = origins(found.flags)
+    rows = [
+        (name.upper(), shown(getattr(found.settings, name)), str(sources[name]))
+        for name in type(found.settings).model_fields
+    ]
+    width = 3 if origin else 2
+    if as_json:
+        members = ("value", "origin")[: width - 1]
+        values = {row[0]: dict(zip(members, row[1:], strict=False)) for row in rows}
+        print_json({"settings": values, "sample": found.sample})
+    else:
+        columns = ("Setting", "Value", "Origin")[:width]
+        show(Table(columns, [row[:width] for row in rows], text_columns=width))

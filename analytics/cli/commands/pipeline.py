@@ -1,0 +1,105 @@
+"""``annals pipeline``: all stages in a row, and what they led to."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from analytics.cli.inforce import InForce, in_force
+from analytics.cli.options import AsJson, ClaudeDir, example
+from analytics.cli.output import say
+
+if TYPE_CHECKING:
+    from flows.stages import PipelineReport
+    from sync_agent.ledger import Custody
+
+_DAYS_SHOWN = 31
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command(**example("annals pipeline --claude-dir ~/.claude/projects"))(pipeline)
+
+
+def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir = None) -> None:
+    """Run every stage: transcripts to priced, published usage.
+
+    Only what is new is worked on. Where the default CLAUDE_DIR does not exist and nothing was
+    kept before, the bundled sample is used, with a state of its own; later commands find it the
+    same way.
+    """
+    from analytics.cli.commands.sync import warn
+    from sync_agent.ledger import custody
+
+    found = in_force(context, claude_dir=claude_dir)
+    started = time.monotonic()
+    report = _run(found)
+    seconds = time.monotonic() - started
+    warn(report.sync)
+    kept = custody(found.settings)
+    if as_json:
+        _print(report, kept, sample=found.sample, seconds=seconds)
+    else:
+        _show(report, kept, found=found, seconds=seconds)
+
+
+def _run(found: InForce) -> PipelineReport:
+    from analytics.telemetry.terminal import terminal_progress
+    from flows import stages
+    from flows.history import noted
+
+    with noted(found.settings, "pipeline") as run, terminal_progress() as progress:
+        report = stages.pipeline(found.settings, progress=progress)
+        run.counters = report.counters()
+    return report
+
+
+def _print(report: PipelineReport, kept: Custody, *, sample: bool, seconds: float) -> None:
+    from analytics.cli.custody import custody_members
+    from analytics.cli.output import as_members, print_json
+
+    print_json(
+        {
+            "sample": sample,
+            "nothing_new": report.nothing_new,
+            "counters": report.counters(),
+            "stages": as_members(report),
+            "custody": custody_members(kept),
+            "seconds": round(seconds, 3),
+        }
+    )
+
+
+def _show(report: PipelineReport, kept: Custody, *, found: InForce, seconds: float) -> None:
+    from analytics.cli.custody import show_custody
+    from analytics.cli.nextsteps import next_commands
+
+    if report.nothing_new:
+        say(f"nothing new ({seconds:.1f} s)")
+    else:
+        _show_usage(found)
+        say("")
+    show_custody(kept)
+    if not report.nothing_new:
+        say(f"\ndone in {seconds:.1f} s; next:")
+        for command, meaning in next_commands(found):
+            say(f"  {command}  # {meaning}")
+
+
+def _show_usage(found: InForce) -> None:
+    """Print the newest days of the usage table."""
+    from analytics.cli import reports
+    from loaders import usage
+    from loaders.warehouse import open_build
+
+    with contextlib.closing(open_build(found.settings)) as build:
+        days = usage.daily(build, usage.Window(found.settings.timezone))
+    if not days:
+        say("no usage in these transcripts")
+        return
+    if len(days) > _DAYS_SHOWN:
+        say(f"the newest {_DAYS_SHOWN} of {len(days)} days (`annals usage daily` shows all):")
+    reports.show_days_by_model(days[-_DAYS_SHOWN:])

@@ -1,0 +1,109 @@
+"""``annals extract``, ``load``, ``transform`` and ``publish``: one stage of the pipeline each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from analytics.cli.inforce import InForce, in_force
+from analytics.cli.options import AsJson, example
+from analytics.cli.tables import count, size
+
+FullBackfill = Annotated[
+    bool,
+    typer.Option(
+        "--full-backfill",
+        help="Read again all that the buffer still holds; append only what the lake lacks.",
+    ),
+]
+FullRefresh = Annotated[
+    bool, typer.Option("--full-refresh", help="Rebuild every model from the whole lake.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the four commands to ``app``."""
+    app.command(**example("annals extract --full-backfill"))(extract)
+    app.command(**example("annals load --json"))(load)
+    app.command(**example("annals transform --full-refresh"))(transform)
+    app.command(**example("annals publish --json"))(publish)
+
+
+def extract(
+    context: typer.Context, as_json: AsJson = False, full_backfill: FullBackfill = False
+) -> None:
+    """Append what is new in the buffer to the lake."""
+    from flows import stages
+
+    with _stage(context) as (found, progress):
+        report = stages.extract(found.settings, full_backfill=full_backfill, progress=progress)
+    text = (
+        f"{count(report.entries_new)} records appended in {count(report.snapshots_committed)}"
+        f" snapshots, {size(report.bytes_written)} written"
+    )
+    _answer("extract", report, found=found, as_json=as_json, text=text)
+
+
+def load(context: typer.Context, as_json: AsJson = False) -> None:
+    """Make new data files of the lake visible to the warehouse."""
+    from flows import stages
+
+    with _stage(context) as (found, progress):
+        report = stages.load(found.settings, progress=progress)
+    text = (
+        f"{count(report.files_new)} new data files with {count(report.rows_scanned)} rows;"
+        f" {count(report.sessions_pending)} sessions are to be rebuilt"
+    )
+    _answer("load", report, found=found, as_json=as_json, text=text)
+
+
+def transform(
+    context: typer.Context, as_json: AsJson = False, full_refresh: FullRefresh = False
+) -> None:
+    """Rebuild what the loaded batches touch, with dbt."""
+    from flows import stages
+
+    with _stage(context) as (found, progress):
+        report = stages.transform(found.settings, full_refresh=full_refresh, progress=progress)
+    text = (
+        f"{count(report.models_built)} models built, {count(report.tests_run)} tests run,"
+        f" {count(report.sessions_rebuilt)} sessions rebuilt in {report.seconds:.1f} s"
+    )
+    _answer("transform", report, found=found, as_json=as_json, text=text)
+
+
+def publish(context: typer.Context, as_json: AsJson = False) -> None:
+    """Publish the built gold as a new build for readers."""
+    from flows import stages
+
+    with _stage(context) as (found, progress):
+        report = stages.publish(found.settings, progress=progress)
+    text = (
+        f"build {report.build_id}: {count(report.tables)} tables, {size(report.bytes_written)}"
+        f" written, {count(report.files_linked)} files unchanged"
+        if report.published
+        else "nothing new to publish"
+    )
+    _answer("publish", report, found=found, as_json=as_json, text=text)
+
+
+@contextlib.contextmanager
+def _stage(context: typer.Context) -> Iterator[tuple[InForce, Any]]:
+    """Give the body the settings in force and the progress to report to."""
+    from analytics.telemetry.terminal import terminal_progress
+
+    found = in_force(context)
+    with terminal_progress() as progress:
+        yield found, progress
+
+
+def _answer(name: str, report: object, *, found: InForce, as_json: bool, text: str) -> None:
+    from analytics.cli.output import as_members, print_json, say
+
+    if as_json:
+        print_json({name: as_members(report), "sample": found.sample})
+    else:
+        say(text)

@@ -1,0 +1,56 @@
+"""``annals sync``: from the transcripts to the buffer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, ClaudeDir, example
+
+if TYPE_CHECKING:
+    from sync_agent.once import SyncReport
+
+app = typer.Typer(help="Read transcripts into the buffer.", rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Read transcripts into the buffer."""
+
+
+@app.command(**example("annals sync once --claude-dir ~/.claude/projects"))
+def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir = None) -> None:
+    """Read what is new in the transcripts into the buffer, once."""
+    from analytics.cli.custody import custody_members, show_custody
+    from analytics.cli.output import as_members, print_json, say
+    from analytics.cli.tables import count, size
+    from analytics.telemetry.terminal import terminal_progress
+    from flows import stages
+    from sync_agent.ledger import custody
+
+    found = in_force(context, claude_dir=claude_dir)
+    with terminal_progress() as progress:
+        report = stages.sync(found.settings, progress=progress)
+    warn(report)
+    kept = custody(found.settings)
+    if as_json:
+        members = as_members(report)
+        print_json({"sync": members, "custody": custody_members(kept), "sample": found.sample})
+        return
+    say(
+        f"{count(report.entries_new)} new entries, {count(report.quarantined_new)} quarantined"
+        f" ranges, {size(report.bytes_read)} read from {count(report.files_read)} files"
+    )
+    show_custody(kept)
+
+
+def warn(report: SyncReport) -> None:
+    """Say on standard error what was left out, and why."""
+    from analytics.cli.tables import printable
+
+    if report.left_to:
+        typer.echo(f"note: reading is left to {report.left_to}", err=True)
+    for warning in report.warnings:
+        typer.echo(f"warning: {printable(warning)}", err=True)

@@ -1,0 +1,106 @@
+"""``annals usage``: tokens and money by day, session or model."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, Order, Project, Since, Timezone, Until, example
+
+app = typer.Typer(help="Tokens and money by day, session or model.", rich_markup_mode=None)
+
+Breakdown = Annotated[
+    bool, typer.Option("--breakdown", "-b", help="A row for each model below its day or session.")
+]
+
+
+@app.command(**example("annals usage daily --since 20260101 --json"))
+def daily(
+    context: typer.Context,
+    as_json: AsJson = False,
+    since: Since = None,
+    until: Until = None,
+    timezone: Timezone = None,
+    project: Project = None,
+    order: Order = Order.ASC,
+    breakdown: Breakdown = False,
+) -> None:
+    """Show usage by day; the JSON has the keys of ccusage."""
+    days = (since, until)
+    report = _Request(context, days=days, timezone=timezone, project=project, order=order)
+    report.answer("daily", as_json=as_json, breakdown=breakdown)
+
+
+@app.command(**example("annals usage session --project my-project --order asc"))
+def session(
+    context: typer.Context,
+    as_json: AsJson = False,
+    since: Since = None,
+    until: Until = None,
+    timezone: Timezone = None,
+    project: Project = None,
+    order: Order = Order.DESC,
+    breakdown: Breakdown = False,
+) -> None:
+    """Show usage by the session that is charged, by cost; the JSON has the keys of ccusage."""
+    days = (since, until)
+    report = _Request(context, days=days, timezone=timezone, project=project, order=order)
+    report.answer("sessions", as_json=as_json, breakdown=breakdown)
+
+
+@app.command(**example("annals usage models --since 20260101"))
+def models(
+    context: typer.Context,
+    as_json: AsJson = False,
+    since: Since = None,
+    until: Until = None,
+    timezone: Timezone = None,
+    project: Project = None,
+    order: Order = Order.DESC,
+) -> None:
+    """Show usage by model, by cost."""
+    days = (since, until)
+    report = _Request(context, days=days, timezone=timezone, project=project, order=order)
+    report.answer("models", as_json=as_json, breakdown=False)
+
+
+class _Request:
+    """What all usage reports are asked for."""
+
+    def __init__(
+        self,
+        context: typer.Context,
+        *,
+        days: tuple[date | None, date | None],
+        timezone: str | None,
+        project: str | None,
+        order: Order,
+    ) -> None:
+        from loaders.usage import Window
+
+        self._found = in_force(context)
+        self._order = order
+        self._window = Window(timezone or self._found.settings.timezone, *days, project)
+
+    def answer(self, name: str, *, as_json: bool, breakdown: bool) -> None:
+        """Read the report ``name`` from the published build and print it."""
+        from analytics.cli import reports
+        from loaders.usage import build_facts
+        from loaders.warehouse import open_build
+
+        report = reports.REPORTS[name]
+        with contextlib.closing(open_build(self._found.settings)) as build:
+            rows = report.read(build, self._window)
+            facts = build_facts(build)
+        if (self._order is Order.ASC) is not report.ascending:
+            rows = rows[::-1]
+        if as_json:
+            reports.print_usage(
+                report, rows, window=self._window, facts=facts, sample=self._found.sample
+            )
+        else:
+            reports.show_usage(report, rows, breakdown=breakdown)

@@ -1,0 +1,34 @@
+"""The custody block: every byte on disk, and where it is now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analytics.cli.output import say
+from analytics.cli.tables import count
+
+if TYPE_CHECKING:
+    from sync_agent.ledger import Custody
+
+
+def custody_members(custody: Custody) -> dict[str, Any]:
+    """Return the custody as members of a JSON object."""
+    from analytics.cli.output import as_members
+
+    return dict(as_members(custody))
+
+
+def show_custody(custody: Custody) -> None:
+    """Print the custody block; its parts add up to the bytes on disk."""
+    vanished = f", {count(custody.files_vanished)} vanished at the source and kept here"
+    lines = (
+        ("entries", custody.entry_bytes, f"{count(custody.entries)} entries"),
+        ("quarantined", custody.quarantined_bytes, f"{count(custody.quarantined)} ranges"),
+        ("separators", custody.separator_bytes, "newlines, padding"),
+        ("pending", custody.pending_bytes, "unfinished last lines"),
+        ("on disk", custody.bytes_on_disk, "the sum" if custody.balanced else "NOT the sum"),
+    )
+    files = f"in custody: {count(custody.files)} files"
+    say(files + (vanished if custody.files_vanished else ""))
+    for name, number, meaning in lines:
+        say(f"  {name:<12}{count(number):>16} bytes  {meaning}")

@@ -1,0 +1,94 @@
+"""What went wrong, for people and for programs: one message, one hint, one exit code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from dataclasses import dataclass
+
+from analytics.errors import AnalyticsError
+
+INTERRUPTED = 130
+_USAGE = 2
+_DISK_FULL = 10
+_DISK_FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL_WORDS = ("no space left on device", "database or disk is full", "disk quota exceeded")
+_NOT_WRITABLE_NUMBERS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOT_WRITABLE_WORDS = ("readonly database", "unable to open database file")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it is shown: ``envelope`` has ``error``, ``message``, ``hint``, ``context``."""
+
+    exit_code: int
+    envelope: dict[str, object]
+
+    def show(self, *, as_json: bool) -> None:
+        """Write the failure to standard error."""
+        if as_json:
+            body = {"schema_version": 1, "exit_code": self.exit_code, **self.envelope}
+            sys.stderr.write(json.dumps(body) + "\n")
+            return
+        sys.stderr.write(f"error: {self.envelope['message']}\nhint: {self.envelope['hint']}\n")
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return how ``error`` is shown; anything not foreseen is exit 1 and called a defect."""
+    if isinstance(error, AnalyticsError):
+        return Failure(error.exit_code, error.as_dict())
+    if hasattr(error, "format_message"):  # the command line parser's own family
+        return _failure(_USAGE, "UsageError", error.format_message(), hint=_usage_hint(error))
+    if _is_disk_full(error):
+        return _failure(
+            _DISK_FULL,
+            "DiskFullError",
+            f"no space left: {error}",
+            hint="Make space and run the same command again; all that was committed is kept.",
+        )
+    if _is_not_writable(error):
+        return _failure(
+            1,
+            type(error).__name__,
+            f"not permitted: {error}",
+            hint="Set ANNALS_HOME and SQLITE_PATH to places that you may write.",
+        )
+    return _failure(
+        1,
+        type(error).__name__,
+        f"unexpected {type(error).__name__}: {error}",
+        hint="This is a defect. Run again with LOG_LEVEL=debug to see where, and report it.",
+    )
+
+
+def _failure(exit_code: int, name: str, message: str, *, hint: str) -> Failure:
+    return Failure(exit_code, {"error": name, "message": message, "hint": hint, "context": {}})
+
+
+def _usage_hint(error: BaseException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "annals"
+    return f"See `{command} --help`."
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and all that led to it."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    return any(
+        getattr(cause, "errno", None) in _DISK_FULL_NUMBERS
+        or any(words in str(cause).lower() for words in _DISK_FULL_WORDS)
+        for cause in _causes(error)
+    )
+
+
+def _is_not_writable(error: BaseException) -> bool:
+    return getattr(error, "errno", None) in _NOT_WRITABLE_NUMBERS or any(
+        words in str(error).lower() for words in _NOT_WRITABLE_WORDS
+    )

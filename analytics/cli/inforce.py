@@ -1,0 +1,60 @@
+"""Which settings a command runs with, and whether they mean the bundled sample."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from analytics.errors import UsageError
+
+if TYPE_CHECKING:
+    from analytics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The settings in force; ``flags`` are those given on the command line."""
+
+    settings: Settings
+    sample: bool
+    flags: dict[str, Any] = field(default_factory=dict)
+
+
+def in_force(context: typer.Context, *, tell: bool = True, **flags: Any) -> InForce:
+    """Read the settings for a command; its own ``flags`` win over ``--set``, that over the rest.
+
+    Where they mean the sample (docs/reference/commands.md), standard error says so unless ``tell``
+    is off. Raises SettingsError (exit 3), UsageError for a ``--set`` of no such setting.
+    """
+    from analytics.settings import load_settings
+    from analytics.settings.sample import sample_settings, wants_sample
+
+    given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
+    settings = load_settings(**given)
+    if not wants_sample(settings):
+        return InForce(settings, sample=False, flags=given)
+    if tell:
+        sys.stderr.write(
+            f"note: there is no {settings.claude_dir}, so this is the bundled sample"
+            " (set CLAUDE_DIR to the folder of your transcripts)\n"
+        )
+    return InForce(sample_settings(settings), sample=True, flags=given)
+
+
+def _assignments(context: typer.Context) -> dict[str, str]:
+    """Return the values of ``--set NAME=VALUE`` by the setting's name."""
+    from analytics.settings import Settings
+
+    values = {}
+    for assignment in (context.find_root().obj or {}).get("assignments", ()):
+        name, equals, value = assignment.partition("=")
+        if not equals or name.lower() not in Settings.model_fields:
+            raise UsageError(
+                f"--set {assignment}: {'no such setting' if equals else 'no = in it'}",
+                hint="Write --set NAME=VALUE; `annals config show` lists the names.",
+            )
+        values[name.lower()] = value
+    return values

@@ -1,0 +1,72 @@
+"""Options that several commands share, and the form of their examples."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Order(StrEnum):
+    """The order of a report's rows."""
+
+    ASC = "asc"
+    DESC = "desc"
+
+
+def _day(text: str | date) -> date:
+    if isinstance(text, date):
+        return text
+    for form in ("%Y%m%d", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, form).date()  # noqa: DTZ007 (a day has no zone)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is no day; write 20260131 or 2026-01-31")
+
+
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise typer.BadParameter(f"{name!r} is no IANA zone, such as Europe/Berlin") from error
+    return name
+
+
+AsJson = Annotated[bool, typer.Option("--json", "-j", help="Print JSON instead of a table.")]
+Since = Annotated[
+    date | None,
+    typer.Option(parser=_day, metavar="DAY", help="First day, 20260131 or 2026-01-31."),
+]
+Until = Annotated[
+    date | None,
+    typer.Option(parser=_day, metavar="DAY", help="Last day, included."),
+]
+Timezone = Annotated[
+    str | None,
+    typer.Option(
+        "--timezone",
+        "-z",
+        parser=_zone,
+        metavar="ZONE",
+        help="IANA zone in which days begin; default the setting TIMEZONE.",
+    ),
+]
+Project = Annotated[
+    str | None,
+    typer.Option("--project", "-p", metavar="NAME", help="Only this project: name, path or key."),
+]
+ClaudeDir = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Folder of the transcripts; default CLAUDE_DIR."),
+]
+
+
+def example(text: str) -> dict[str, Any]:
+    """Return the keyword for a command's decorator that ends its help with an example."""
+    return {"epilog": f"Example: {text}"}

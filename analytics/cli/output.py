@@ -1,0 +1,34 @@
+"""What goes to standard output: data, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+SCHEMA_VERSION = 1
+"""Version of every command's JSON; raised when a key changes its meaning or goes away."""
+
+
+def print_json(payload: Mapping[str, Any]) -> None:
+    """Print one JSON object, with ``schema_version`` first."""
+    body = {"schema_version": SCHEMA_VERSION, **payload}
+    sys.stdout.write(json.dumps(body, indent=2, default=str) + "\n")
+
+
+def as_members(value: Any) -> Any:
+    """Return a report dataclass, and all it holds, as members of a JSON object."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: as_members(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_members(member) for key, member in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_members(member) for member in value]
+    return value
+
+
+def say(text: str) -> None:
+    """Print one line for people."""
+    sys.stdout.write(text + "\n")

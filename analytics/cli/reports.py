@@ -1,0 +1,241 @@
+"""Usage reports as tables and as JSON with the keys of ccusage 20.
+
+Where ccusage has no key, ours is added beside its own: ``quality`` in every row and at the top
+says how much is partial or has no price. A cost is null where nothing in it has a price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analytics.cli.output import print_json, say
+from analytics.cli.tables import Table, count, instant, show, usd
+from loaders import usage
+from loaders.usage import DailyUsage, Figures, ModelUsage, SessionUsage, Window
+from loaders.warehouse import Connection
+
+_FIGURE_COLUMNS = ("Input", "Output", "Cache write", "Cache read", "Cost")
+
+Row = DailyUsage | SessionUsage | ModelUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report: how it is read, and how a row becomes JSON members or cells of a table.
+
+    ``key`` is the name of the list in the JSON; ``ascending`` says which order ``read`` returns.
+    """
+
+    key: str
+    columns: tuple[str, ...]
+    ascending: bool
+    read: Callable[[Connection, Window], tuple[Row, ...]]
+    members: Callable[[Any], dict[str, Any]]
+    cells: Callable[[Any], tuple[str, ...]]
+
+
+def print_usage(
+    report: Report, rows: Sequence[Row], *, window: Window, facts: dict[str, str], sample: bool
+) -> None:
+    """Print the report as JSON."""
+    totals = usage.total(row.figures for row in rows)
+    print_json(
+        {
+            report.key: [report.members(row) for row in rows],
+            "totals": _sums(totals),
+            "quality": {**_quality(totals), "unpricedModels": _unpriced_models(rows)},
+            "timezone": window.timezone,
+            "since": window.since,
+            "until": window.until,
+            "project": window.project,
+            "build": facts,
+            "sample": sample,
+        }
+    )
+
+
+def show_usage(report: Report, rows: Sequence[Row], *, breakdown: bool) -> None:
+    """Print the report as a table, with notes on what is partial or has no price."""
+    if not rows:
+        say("no usage in this window")
+        return
+    totals = usage.total(row.figures for row in rows)
+    text_columns = len(report.columns)
+    footer = ("Total", *[""] * (text_columns - 1), *_figures(totals))
+    lines = [line for row in rows for line in _lines(report, row, breakdown=breakdown)]
+    columns = (*report.columns, *_FIGURE_COLUMNS)
+    show(Table(columns, lines, footer=footer, text_columns=text_columns))
+    show_notes(rows)
+
+
+def show_days_by_model(days: Sequence[DailyUsage]) -> None:
+    """Print a row for each day and model, with totals and notes."""
+    lines = [
+        (day.day.isoformat(), model.model_id, *_figures(model.figures))
+        for day in days
+        for model in day.models
+    ]
+    footer = ("Total", "", *_figures(usage.total(day.figures for day in days)))
+    show(Table(("Day", "Model", *_FIGURE_COLUMNS), lines, footer=footer, text_columns=2))
+    show_notes(days)
+
+
+def show_notes(rows: Sequence[Row]) -> None:
+    """Print what a reader of the figures has to know: the partial and the unpriced share."""
+    totals = usage.total(row.figures for row in rows)
+    if totals.partial_responses:
+        say(
+            f"partial: {count(totals.partial_responses)} of {count(totals.responses)} responses"
+            f" ({_share(totals):.0%} of the output) were never seen to end;"
+            " their output may be larger"
+        )
+    if totals.unpriced_responses:
+        say(
+            f"unpriced: {count(totals.unpriced_responses)} responses with"
+            f" {count(totals.unpriced_tokens)} tokens have no price and are in no cost:"
+            f" {', '.join(_unpriced_models(rows))}"
+        )
+
+
+def _lines(report: Report, row: Row, *, breakdown: bool) -> Iterator[tuple[str, ...]]:
+    yield (*report.cells(row), *_figures(row.figures))
+    if breakdown and not isinstance(row, ModelUsage):
+        blank = [""] * (len(report.columns) - 1)
+        for model in row.models:
+            yield (f"  {model.model_id}", *blank, *_figures(model.figures))
+
+
+def _figures(figures: Figures) -> tuple[str, ...]:
+    return (
+        count(figures.input_tokens),
+        count(figures.output_tokens),
+        count(figures.cache_write_tokens),
+        count(figures.cache_read_tokens),
+        usd(figures.cost_usd),
+    )
+
+
+def _tokens(figures: Figures) -> dict[str, Any]:
+    return {
+        "inputTokens": figures.input_tokens,
+        "outputTokens": figures.output_tokens,
+        "cacheCreationTokens": figures.cache_write_tokens,
+        "cacheReadTokens": figures.cache_read_tokens,
+    }
+
+
+def _sums(figures: Figures) -> dict[str, Any]:
+    return {
+        **_tokens(figures),
+        "totalTokens": figures.total_tokens,
+        "totalCost": figures.cost_usd,
+    }
+
+
+def _quality(figures: Figures) -> dict[str, Any]:
+    return {
+        "responses": figures.responses,
+        "partialResponses": figures.partial_responses,
+        "partialOutputTokens": figures.partial_output_tokens,
+        "partialOutputShare": round(_share(figures), 6),
+        "unpricedResponses": figures.unpriced_responses,
+        "unpricedTokens": figures.unpriced_tokens,
+    }
+
+
+def _share(figures: Figures) -> float:
+    return figures.partial_output_tokens / figures.output_tokens if figures.output_tokens else 0.0
+
+
+def _models(rows: Iterable[Row]) -> Iterator[ModelUsage]:
+    for row in rows:
+        yield from (row,) if isinstance(row, ModelUsage) else row.models
+
+
+def _unpriced_models(rows: Iterable[Row]) -> list[str]:
+    return sorted({m.model_id for m in _models(rows) if m.figures.unpriced_responses})
+
+
+def _breakdown(models: Sequence[ModelUsage]) -> dict[str, Any]:
+    return {
+        "modelsUsed": sorted(model.model_id for model in models),
+        "modelBreakdowns": [
+            {
+                "modelName": model.model_id,
+                **_tokens(model.figures),
+                "cost": model.figures.cost_usd,
+            }
+            for model in models
+        ],
+    }
+
+
+def _daily_members(row: DailyUsage) -> dict[str, Any]:
+    return {
+        "date": row.day.isoformat(),
+        **_sums(row.figures),
+        **_breakdown(row.models),
+        "quality": _quality(row.figures),
+    }
+
+
+def _session_members(row: SessionUsage) -> dict[str, Any]:
+    return {
+        "sessionId": row.session_id,
+        "projectPath": row.project_path,
+        **_sums(row.figures),
+        "firstActivity": instant(row.first_activity),
+        "lastActivity": instant(row.last_activity),
+        **_breakdown(row.models),
+        "quality": _quality(row.figures),
+    }
+
+
+def _model_members(row: ModelUsage) -> dict[str, Any]:
+    return {
+        "modelName": row.model_id,
+        **_sums(row.figures),
+        "quality": _quality(row.figures),
+    }
+
+
+def _names(models: Sequence[ModelUsage]) -> str:
+    return ", ".join(sorted(model.model_id for model in models))
+
+
+REPORTS = {
+    report.key: report
+    for report in (
+        Report(
+            "daily",
+            ("Day", "Models"),
+            ascending=True,
+            read=usage.daily,
+            members=_daily_members,
+            cells=lambda row: (row.day.isoformat(), _names(row.models)),
+        ),
+        Report(
+            "sessions",
+            ("Session", "Last activity", "Models"),
+            ascending=False,
+            read=usage.sessions,
+            members=_session_members,
+            cells=lambda row: (
+                row.session_id,
+                row.last_activity.date().isoformat(),
+                _names(row.models),
+            ),
+        ),
+        Report(
+            "models",
+            ("Model",),
+            ascending=False,
+            read=usage.models,
+            members=_model_members,
+            cells=lambda row: (row.model_id,),
+        ),
+    )
+}
+"""The usage reports by the name of their list in the JSON."""

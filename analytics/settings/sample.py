@@ -1,0 +1,43 @@
+"""The bundled sample: what a machine without transcripts is shown, kept apart from real state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analytics.settings.model import Settings
+
+SAMPLE_TRANSCRIPTS = Path(__file__).resolve().parents[2] / "examples" / "transcripts"
+"""The bundled transcripts: beside the packages, in a checkout and in an installed wheel alike."""
+
+
+def wants_sample(settings: Settings) -> bool:
+    """Tell whether these settings mean the sample.
+
+    They do where nobody named a ``CLAUDE_DIR``, the default folder does not exist, and nothing
+    was ever kept on this machine: a folder that is only unmounted never turns into the sample.
+    """
+    if "claude_dir" in settings.model_fields_set or settings.claude_dir.exists():
+        return False
+    kept = (settings.sqlite_path, settings.lake_folder, settings.builds_folder)
+    return not any(path.exists() for path in kept)
+
+
+def sample_settings(settings: Settings) -> Settings:
+    """Return ``settings`` with the sample as input and a state folder of its own.
+
+    Everything goes below ``ANNALS_HOME/sample``, also where paths were set one by one.
+    """
+    home = settings.annals_home / "sample"
+    return settings.model_copy(
+        update={
+            "claude_dir": SAMPLE_TRANSCRIPTS,
+            "annals_home": home,
+            "sqlite_path": home / "buffer.db",
+            "duckdb_path": None,
+            "iceberg_warehouse_path": None,
+            "iceberg_catalog_type": "sql",
+            "iceberg_catalog_uri": None,
+            "publish_path": None,
+            "mongo_uri": None,
+        }
+    )

@@ -1,0 +1,231 @@
+"""Reports on usage, read from the published build that is current now.
+
+Every figure counts each API response once. A cost is None where no response of the group has a
+price; where only some have none, their number and tokens stand beside the cost of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from typing import Any
+
+from analytics.errors import UsageError
+from loaders.warehouse import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums over API responses; tokens are counts, ``cost_nano_usd`` is in 1e-9 USD."""
+
+    responses: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+    total_tokens: int = 0
+    cost_nano_usd: int | None = None
+    partial_responses: int = 0
+    partial_output_tokens: int = 0
+    unpriced_responses: int = 0
+    unpriced_tokens: int = 0
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost in USD; the division is correctly rounded, so it prints as the exact decimal."""
+        return None if self.cost_nano_usd is None else self.cost_nano_usd / 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """The share of one model."""
+
+    model_id: str
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class DailyUsage:
+    """One day in the report's time zone, with its models, the most expensive first."""
+
+    day: date
+    figures: Figures
+    models: tuple[ModelUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUsage:
+    """What one session was charged within the report's days; instants are in UTC."""
+
+    session_id: str
+    project_path: str | None
+    first_activity: datetime
+    last_activity: datetime
+    figures: Figures
+    models: tuple[ModelUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which responses a report counts; both days are included, None leaves that side open.
+
+    ``timezone`` is the IANA zone in which days begin, ``project`` the name, path or key of one.
+    """
+
+    timezone: str
+    since: date | None = None
+    until: date | None = None
+    project: str | None = None
+
+
+_SUMS = """
+    count(*),
+    sum(input_tokens), sum(output_tokens), sum(cache_write_tokens), sum(cache_read_tokens),
+    sum(total_tokens), sum(cost_nano_usd),
+    count(*) filter (quality = 'partial'),
+    coalesce(sum(output_tokens) filter (quality = 'partial'), 0),
+    count(*) filter (not is_priced),
+    coalesce(sum(total_tokens) filter (not is_priced), 0)
+"""
+
+_AGGREGATED_SUMS = """
+    sum(api_responses),
+    sum(input_tokens), sum(output_tokens), sum(cache_write_tokens), sum(cache_read_tokens),
+    sum(total_tokens), sum(cost_nano_usd),
+    sum(partial_responses), sum(partial_output_tokens),
+    sum(unpriced_responses), sum(unpriced_tokens)
+"""
+
+_RESPONSES = """
+    (select *, cast(occurred_at at time zone $zone as date) as day from gold.fct_api_responses)
+"""
+
+_WHERE = """
+    where ($since is null or day >= $since) and ($until is null or day <= $until)
+      and ($project is null or project_key = $project)
+"""
+
+_BY_SESSION = f"""
+    select session_id, any_value(project_path), min(occurred_at), max(occurred_at), model_id,
+        {_SUMS}
+    from {_RESPONSES} left join gold.dim_projects using (project_key)
+    {_WHERE} group by session_id, model_id
+"""  # noqa: S608 (put together from the constants above)
+
+
+def daily(build: Connection, window: Window) -> tuple[DailyUsage, ...]:
+    """Return usage by day, oldest first; days without a response are left out."""
+    if build_timezone(build) == window.timezone:
+        sums, source = _AGGREGATED_SUMS, "(select *, usage_date as day from gold.agg_usage_daily)"
+    else:
+        sums, source = _SUMS, _RESPONSES
+    query = f"select day, model_id, {sums} from {source} {_WHERE} group by 1, 2"  # noqa: S608 (own)
+    rows = _rows(build, query, window)
+    days: dict[date, list[ModelUsage]] = {}
+    for day, model_id, *sums_of_group in rows:
+        days.setdefault(day, []).append(ModelUsage(model_id, _figures(sums_of_group)))
+    return tuple(
+        DailyUsage(day, total(model.figures for model in days[day]), _dearest_first(days[day]))
+        for day in sorted(days)
+    )
+
+
+def sessions(build: Connection, window: Window) -> tuple[SessionUsage, ...]:
+    """Return usage by the session that is charged, the most expensive first."""
+    rows = _rows(build, _BY_SESSION, window)
+    groups: dict[str, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        groups.setdefault(row[0], []).append(row)
+    found = (_session(session_id, group) for session_id, group in groups.items())
+    return tuple(sorted(found, key=lambda item: (-(item.figures.cost_nano_usd or 0), str(item))))
+
+
+def models(build: Connection, window: Window) -> tuple[ModelUsage, ...]:
+    """Return usage by model, the most expensive first."""
+    shares: dict[str, list[Figures]] = {}
+    for day in daily(build, window):
+        for model in day.models:
+            shares.setdefault(model.model_id, []).append(model.figures)
+    return _dearest_first(ModelUsage(model_id, total(share)) for model_id, share in shares.items())
+
+
+def total(figures: Iterable[Figures]) -> Figures:
+    """Return the sum; its cost is None where no part has one."""
+    parts = list(figures)
+    costs = [part.cost_nano_usd for part in parts if part.cost_nano_usd is not None]
+    summed = {
+        field.name: sum(getattr(part, field.name) for part in parts)
+        for field in fields(Figures)
+        if field.name != "cost_nano_usd"
+    }
+    return Figures(**summed, cost_nano_usd=sum(costs) if costs else None)
+
+
+def build_timezone(build: Connection) -> str | None:
+    """Return the zone in which the build's own days begin, or None where it does not say."""
+    return build_facts(build).get("timezone")
+
+
+def build_facts(build: Connection) -> dict[str, str]:
+    """Return what the build says of itself: ``timezone``, ``price_version``, ``build_id``."""
+    known = build.execute("select 1 from duckdb_views() where view_name = 'build_info'").fetchone()
+    if known is None:
+        return {}
+    return dict(build.execute("select key, value from gold.build_info").fetchall())
+
+
+def project_key(build: Connection, name: str) -> str:
+    """Return the key of the project with this name, path or key.
+
+    Raises UsageError (exit 2) where there is none, or where the name stands for several.
+    """
+    found = build.execute(
+        "select project_key, project_path from gold.dim_projects"
+        " where $name in (project_key, project_name, project_path) order by project_path",
+        {"name": name},
+    ).fetchall()
+    if len(found) == 1:
+        return str(found[0][0])
+    if found:
+        raise UsageError(
+            f"{len(found)} projects are called {name!r}",
+            hint="Give the path of one: " + ", ".join(str(path) for _, path in found[:5]),
+        )
+    raise UsageError(
+        f"no project is called {name!r}",
+        hint="Give its name, path or key as `annals sessions list --json` shows them.",
+    )
+
+
+def _rows(build: Connection, query: str, window: Window) -> list[tuple[Any, ...]]:
+    parameters = {
+        "since": window.since,
+        "until": window.until,
+        "project": project_key(build, window.project) if window.project else None,
+    }
+    if "$zone" in query:
+        parameters["zone"] = window.timezone
+    return build.execute(query, parameters).fetchall()
+
+
+def _figures(sums: Iterable[Any]) -> Figures:
+    return Figures(*(None if value is None else int(value) for value in sums))  # type: ignore[arg-type]
+
+
+def _session(session_id: str, group: list[tuple[Any, ...]]) -> SessionUsage:
+    shares = [ModelUsage(row[4], _figures(row[5:])) for row in group]
+    return SessionUsage(
+        session_id=session_id,
+        project_path=group[0][1],
+        first_activity=min(row[2] for row in group),
+        last_activity=max(row[3] for row in group),
+        figures=total(share.figures for share in shares),
+        models=_dearest_first(shares),
+    )
+
+
+def _dearest_first(shares: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
+    return tuple(
+        sorted(shares, key=lambda share: (-(share.figures.cost_nano_usd or 0), share.model_id))
+    )
