@@ -1,0 +1,172 @@
+"""The stage: take what the source has beyond the lake's cursor, commit it together with the cursor.
+
+Where another extractor commits first, this one reads the lake's cursor again and computes again, so
+a cursor never goes back (docs/specs/positions.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from analytics.errors import ConflictError, SettingsError
+from analytics.settings import Settings
+from analytics.telemetry import NO_PROGRESS, Progress
+from analytics.transcripts import Record
+from extractors.backfill import KnownIds, everything_held
+from extractors.cursor import Cursor, SnapshotKind
+from extractors.lake import Lake, open_lake
+from extractors.local import Claim, LocalSource, claim_identity
+from extractors.source import Source
+from extractors.writing import ChunkWriter, chunks
+
+COMMIT_BYTES = 1024 * 1024 * 1024
+"""Raw bytes after which an unfinished extraction commits what it has."""
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractReport:
+    """What an extraction did.
+
+    ``records_read`` came from the source, ``entries_new`` of them went into the lake as entries.
+    ``snapshot_id`` is the lake's newest; ``bytes_written`` counts committed data files.
+    """
+
+    records_read: int
+    entries_new: int
+    snapshots_committed: int
+    snapshot_id: int | None
+    bytes_written: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counters of a report while they grow, through all attempts."""
+
+    records_read: int = 0
+    entries_new: int = 0
+    snapshots_committed: int = 0
+    bytes_written: int = 0
+
+
+def extract(
+    settings: Settings, *, full_backfill: bool = False, progress: Progress = NO_PROGRESS
+) -> ExtractReport:
+    """Bring the lake up to what the source holds, and tell the source what it may forget.
+
+    With ``full_backfill`` all that the source still holds is read again, and what the lake lacks
+    is appended; nothing is ever rewritten.
+
+    Raises SettingsError, SourceError, SourceGapError, IntegrityError, DiskFullError, and
+    ConflictError where other extractors were first several times in a row.
+    """
+    refuse_missing_source(settings)
+    tally = Tally()
+    for attempt in range(1, ATTEMPTS + 1):
+        with open_lake(settings, create=True) as lake:
+            try:
+                extraction = prepare(settings, lake, full_backfill=full_backfill)
+                extraction.run(tally, progress)
+            except ConflictError:
+                if attempt == ATTEMPTS:
+                    raise
+                continue
+            return ExtractReport(
+                tally.records_read,
+                tally.entries_new,
+                tally.snapshots_committed,
+                lake.snapshot_id,
+                tally.bytes_written,
+            )
+    raise AssertionError("the last attempt returns or raises")
+
+
+def refuse_missing_source(settings: Settings) -> None:
+    """Raise where there is nothing to read from, before a lake is made for it."""
+    if settings.mongo_uri:
+        raise SettingsError(
+            "MONGO_URI is set, but this version reads the local buffer only",
+            hint="Unset MONGO_URI; the records then come from the buffer at SQLITE_PATH.",
+        )
+    LocalSource(settings.sqlite_path).committed()
+
+
+def prepare(settings: Settings, lake: Lake, *, full_backfill: bool = False) -> Extraction:
+    """Read the lake's cursor and agree with the source on who it is: the plan of one attempt."""
+    cursor = lake.cursor()
+    claim = claim_identity(
+        settings.sqlite_path,
+        cursor,
+        consumer=lake.table_uuid,
+        live_tokens=lake.live_tokens(),
+        always=full_backfill,
+        allow_gap=full_backfill,
+    )
+    return Extraction(
+        lake=lake,
+        source=LocalSource(settings.sqlite_path, claim),
+        claim=claim,
+        cursor=cursor,
+        rollback_reach=settings.rollback_snapshots,
+        full_backfill=full_backfill,
+    )
+
+
+@dataclass(slots=True)
+class Extraction:
+    """One attempt: valid only while the lake is as it was when the cursor was read."""
+
+    lake: Lake
+    source: Source
+    claim: Claim
+    cursor: Cursor
+    rollback_reach: int
+    full_backfill: bool = False
+
+    def run(self, tally: Tally, progress: Progress) -> None:
+        """Read, write, commit and acknowledge; raise ConflictError where the lake has moved on."""
+        committed = self.source.committed()
+        known = KnownIds(self.lake.entry_ids()) if self.full_backfill else None
+        reached: dict[str, int] = {}
+        with ChunkWriter(self.lake) as writer:
+            for agent_id, chunk in self._chunks(committed, tally, progress):
+                reached[agent_id] = chunk[-1].seq
+                writer.put(known.drop_known(chunk) if known else chunk, agent_id=agent_id)
+                if writer.raw_bytes >= COMMIT_BYTES:
+                    self._commit(writer, reached, tally)
+            self._commit(writer, committed, tally)
+        reachable = self.lake.oldest_reachable(self.rollback_reach)
+        self.source.acknowledge(self.lake.table_uuid, self.claim.own_positions(reachable))
+
+    def _chunks(
+        self, committed: Mapping[str, int], tally: Tally, progress: Progress
+    ) -> Iterator[tuple[str, list[Record]]]:
+        """Yield (agent id, chunk) for all that is beyond the cursor, or for all that is held."""
+        for agent_id, through in committed.items():
+            after = 0 if self.full_backfill else self.cursor.seq(agent_id)
+            if after >= through:
+                continue
+            batches = (
+                everything_held(self.source, agent_id, through)
+                if self.full_backfill
+                else self.source.read(agent_id, after=after, through=through)
+            )
+            for chunk in chunks(batches):
+                last = chunk[-1].seq
+                tally.records_read += len(chunk)
+                yield agent_id, chunk
+                progress.report("extract", last - after, through - after, unit="records")
+
+    def _commit(self, writer: ChunkWriter, positions: Mapping[str, int], tally: Tally) -> None:
+        """Commit what was written together with the cursor that covers it."""
+        written = writer.take()
+        if not written.files:
+            return
+        self.cursor = self.cursor.raised(positions, self.claim.tokens)
+        kind = SnapshotKind.BACKFILL if self.full_backfill else SnapshotKind.EXTRACT
+        self.lake.commit(written.files, self.cursor, kind=kind)
+        tally.snapshots_committed += 1
+        tally.entries_new += written.entries
+        tally.bytes_written += sum(file.size for file in written.files)

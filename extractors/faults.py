@@ -1,0 +1,100 @@
+"""What databases, disks and networks report, in terms of the error tree."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+from analytics.errors import (
+    AnalyticsError,
+    ConflictError,
+    DependencyError,
+    DiskFullError,
+    IntegrityError,
+    LakeError,
+    LocalBufferError,
+    LockedError,
+)
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def sqlite_code(error: BaseException | None) -> int:
+    """Return SQLite's primary result code; the extended one carries it in its low byte."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
+def disk_full(place: object) -> DiskFullError:
+    """Return the error for a device without space."""
+    return DiskFullError(
+        f"no space left while writing {place}",
+        hint="Make space on that disk and run the command again; everything committed is kept.",
+        path=place,
+    )
+
+
+def buffer_fault(error: sqlite3.Error, path: object) -> AnalyticsError:
+    """Return the error for what SQLite said about the buffer at ``path``."""
+    code = sqlite_code(error)
+    if code in _BUSY:
+        return LockedError(
+            f"the buffer {path} is busy: {error}",
+            hint="Another process writes to it for long; run the command again after it.",
+            path=path,
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return disk_full(path)
+    return LocalBufferError(
+        f"the buffer {path} cannot be used: {error}",
+        hint="Run `sync once`; it sets a damaged buffer aside and keeps what can be read.",
+        path=path,
+    )
+
+
+def catalog_fault(error: BaseException, place: object) -> AnalyticsError:
+    """Return the error for what the catalog's database said; its driver's error is the cause."""
+    code = sqlite_code(getattr(error, "orig", None))
+    if code in _BUSY:
+        return ConflictError(
+            f"the catalog of the lake {place} is busy",
+            hint="Another process commits to the lake; run the command again.",
+            path=place,
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return disk_full(place)
+    if code in _CORRUPT:
+        return IntegrityError(
+            f"the catalog of the lake {place} is damaged",
+            hint="Restore the catalog file from a backup; the data files beside it are untouched.",
+            path=place,
+        )
+    return LakeError(
+        f"the catalog of the lake {place} refused: {getattr(error, 'orig', error)}",
+        hint="Check ICEBERG_CATALOG_URI, and that its folder can be written.",
+        path=place,
+    )
+
+
+def lake_fault(error: OSError, place: object) -> AnalyticsError:
+    """Return the error for what happened while files of the lake were read or written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(place)
+    if isinstance(error, FileNotFoundError):
+        return IntegrityError(
+            f"a file that the lake {place} refers to is missing: {error}",
+            hint="Restore the lake's folder from a backup; nothing was changed.",
+            path=place,
+        )
+    if isinstance(error, ConnectionError) or type(error).__module__.startswith("requests."):
+        return DependencyError(
+            f"the catalog of the lake {place} cannot be reached",
+            hint="Check ICEBERG_CATALOG_URI and the network, then run the command again.",
+            path=place,
+        )
+    return LakeError(
+        f"the lake {place} cannot be read or written: {error}",
+        hint="Check that the folder exists, is mounted and can be written by this user.",
+        path=place,
+    )

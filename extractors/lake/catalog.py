@@ -1,0 +1,142 @@
+"""Finding the lake: its catalog, its table, and what must never be mistaken for a new one."""
+
+from __future__ import annotations
+
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.exceptions import (
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.io.pyarrow import pyarrow_to_schema
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.table import Table
+from pyiceberg.transforms import DayTransform
+from sqlalchemy.exc import IntegrityError as DuplicateRowError
+
+from analytics.errors import IntegrityError, LakeError, SettingsError
+from analytics.settings import Settings
+from extractors.entries import SCHEMA
+from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
+from extractors.lake.durable import DurableFileIO
+from extractors.lake.table import Lake, faults
+
+CATALOG_FILE = "catalog.db"
+OPENING_ATTEMPTS = 3
+PROPERTIES = {
+    "format-version": "2",
+    "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "write.parquet.compression-codec": "zstd",
+    "write.parquet.compression-level": str(COMPRESSION_LEVEL),
+    "write.parquet.page-size-bytes": str(PAGE_BYTES),
+    **{f"write.metadata.metrics.column.{name}": "none" for name in sorted(UNIQUE_COLUMNS)},
+}
+
+
+def open_lake(settings: Settings, *, create: bool = False) -> Lake:
+    """Open the lake's table; with ``create``, make catalog, namespace and table where missing.
+
+    Raises LakeError where there is no lake, and IntegrityError (exit 9) where there are data files
+    but the catalog that knows them is lost: an empty table is never made beside them.
+    """
+    _refuse_unusable_path(settings)
+    catalog_file = settings.lake_folder / CATALOG_FILE
+    uses_default = settings.iceberg_catalog_type == "sql" and not settings.iceberg_catalog_uri
+    if uses_default and not catalog_file.exists():
+        _refuse_orphaned_data(settings)
+        if not create:
+            raise _no_lake(settings)
+    with faults(settings.lake_folder):
+        for attempt in range(1, OPENING_ATTEMPTS + 1):
+            try:
+                return _open(settings, create=create)
+            except (DuplicateRowError, NamespaceAlreadyExistsError, TableAlreadyExistsError):
+                # Another process made the same thing just now; the next attempt finds it.
+                if attempt == OPENING_ATTEMPTS:
+                    raise
+    raise _no_lake(settings)
+
+
+def _open(settings: Settings, *, create: bool) -> Lake:
+    identifier = (*settings.iceberg_namespace.split("."), settings.iceberg_table_name)
+    catalog = _load_catalog(settings)
+    try:
+        try:
+            table = catalog.load_table(identifier)
+        except NoSuchTableError:
+            if settings.iceberg_catalog_type == "sql":
+                _refuse_orphaned_data(settings)
+            if not create:
+                raise _no_lake(settings) from None
+            table = _create_table(catalog, identifier)
+    except BaseException:
+        catalog.close()
+        raise
+    return Lake(catalog, table)
+
+
+def _load_catalog(settings: Settings) -> Catalog:
+    settings.lake_folder.mkdir(parents=True, exist_ok=True)
+    uri = settings.iceberg_catalog_uri
+    default_uri = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
+    properties = {
+        "type": settings.iceberg_catalog_type,
+        "uri": uri.get_secret_value() if uri else default_uri,
+        "warehouse": f"file://{settings.lake_folder}",
+        "py-io-impl": f"{DurableFileIO.__module__}.{DurableFileIO.__name__}",
+    }
+    if settings.iceberg_catalog_type == "rest":
+        del properties["warehouse"], properties["py-io-impl"]
+    return load_catalog(settings.iceberg_catalog_name, **properties)
+
+
+def _create_table(catalog: Catalog, identifier: tuple[str, ...]) -> Table:
+    catalog.create_namespace_if_not_exists(identifier[:-1])
+    schema = pyarrow_to_schema(SCHEMA)
+    day = PartitionField(
+        source_id=schema.find_field("ingested_at").field_id,
+        field_id=1000,
+        transform=DayTransform(),
+        name="ingested_at_day",
+    )
+    return catalog.create_table(
+        identifier, schema, partition_spec=PartitionSpec(day), properties=PROPERTIES
+    )
+
+
+def _refuse_unusable_path(settings: Settings) -> None:
+    if unusable := {"?", "#", "%"} & set(str(settings.lake_folder)):
+        raise SettingsError(
+            f"the lake's folder {settings.lake_folder} has {' '.join(sorted(unusable))} in its path"
+            ", which addresses of files give another meaning",
+            hint="Set ICEBERG_WAREHOUSE_PATH to a folder without these characters.",
+        )
+
+
+def _refuse_orphaned_data(settings: Settings) -> None:
+    """Raise where data files lie in the table's folder although no catalog knows the table."""
+    folder = settings.lake_folder / settings.iceberg_namespace / settings.iceberg_table_name
+    found = next(folder.glob("metadata/snap-*.avro"), None) or next(
+        folder.glob("data/**/*.parquet"), None
+    )
+    if found:
+        place = settings.iceberg_catalog_uri or settings.lake_folder / CATALOG_FILE
+        raise IntegrityError(
+            f"the lake {folder} has data, but its catalog {place} does not know the table",
+            hint="Restore the catalog from a backup, or correct ICEBERG_CATALOG_URI and"
+            " ICEBERG_CATALOG_NAME; nothing was changed.",
+            catalog=place,
+            folder=folder,
+        )
+
+
+def _no_lake(settings: Settings) -> LakeError:
+    return LakeError(
+        f"there is no lake in {settings.lake_folder} yet",
+        hint="Run `extract` or `pipeline` first, or correct ICEBERG_WAREHOUSE_PATH.",
+        path=settings.lake_folder,
+    )
