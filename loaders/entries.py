@@ -112,6 +112,42 @@ def count_pending_sessions(connection: Connection) -> int:
     return row[0] if row else 0
 
 
+def is_pending(connection: Connection) -> bool:
+    """Return whether anything waits for the next transform, or was left by one that died."""
+    row = connection.execute(
+        "select exists (from meta.data_files where is_pending)"
+        " or exists (from meta.pending_sessions) or exists (from meta.pending_days)"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def count_rows(connection: Connection, *, only_pending: bool) -> int:
+    """Return the number of rows in the loaded data files, as the lake's manifests say."""
+    row = connection.execute(
+        "select coalesce(sum(record_count), 0) from meta.data_files where is_pending or not ?",
+        [only_pending],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def clear_pending(connection: Connection) -> None:
+    """Note that everything pending is transformed."""
+    connection.execute("delete from meta.pending_sessions")
+    connection.execute("delete from meta.pending_days")
+    connection.execute("update meta.data_files set is_pending = false where is_pending")
+    _point(connection, "new_records", [], {})
+
+
+def count_sessions(connection: Connection, *, only_pending: bool) -> int:
+    """Return the number of distinct sessions that are pending, or of all in the lake."""
+    if only_pending:
+        return count_pending_sessions(connection)
+    row = connection.execute(
+        "select count(distinct session_id) from raw.records where record_kind = 'entry'"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def point_views(connection: Connection, field_ids: Mapping[str, int]) -> None:
     """Make ``raw.records`` and ``raw.new_records`` read the data files noted in ``meta``.
 

@@ -37,9 +37,11 @@ CSV_COLUMNS = (
 """The columns of the user's price file; the pattern is a glob, prices are USD per million tokens,
 that of web searches per thousand, days are UTC and ``valid_to`` is not included."""
 
+PRICE_BOOK = "price_book"
+"""Key of the state that holds the version of the prices in force."""
+
 _PACKAGE = "genai-prices"
 _FLATTENING = b"flattening 1"  # raised when the same book gives other rows
-_STATE = "price_book"
 _CACHE_FACTORS = {
     "cache_write_5m": Decimal("1.25"),
     "cache_write_1h": Decimal(2),
@@ -64,14 +66,14 @@ def materialise_prices(connection: Connection, settings: Settings) -> str:
     Raises SettingsError (exit 3) naming file, line and column of a bad price of the user's.
     """
     wanted = book_version(settings)
-    if warehouse.state(connection, _STATE) == wanted:
+    if warehouse.state(connection, PRICE_BOOK) == wanted:
         return wanted
     book = wanted.partition("+")[0]
     rows = [*user_rows(settings.prices_csv), *book_rows(book)]
     with warehouse.transaction(connection):
         connection.execute("delete from meta.model_prices")
         _insert(connection, rows, wanted)
-        warehouse.set_state(connection, _STATE, wanted)
+        warehouse.set_state(connection, PRICE_BOOK, wanted)
     return wanted
 
 

@@ -53,6 +53,11 @@ create table if not exists meta.data_files (
 create table if not exists meta.load_cursor (table_uuid varchar not null, snapshot_id bigint);
 create table if not exists meta.pending_sessions (session_id varchar);
 create table if not exists meta.pending_days (usage_date date);
+create table if not exists meta.changed_months (table_name varchar not null, month varchar);
+create table if not exists meta.published_files (
+    table_name varchar not null, month varchar, file_name varchar not null,
+    row_count bigint not null
+);
 create table if not exists meta.state (key varchar not null, value varchar);
 create table if not exists meta.model_prices (
     provider varchar not null, model_rule varchar not null, priority integer not null,
@@ -228,6 +233,7 @@ def error_for(path: Path, message: str) -> AnalyticsError:
         f"the warehouse {path} is {'damaged' if corrupt else 'refused'}: {_first_line(message)}",
         hint=_REBUILD if corrupt else "The message above is DuckDB's; correct the cause it names.",
         path=path,
+        damaged=corrupt,
     )
 
 

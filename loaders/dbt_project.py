@@ -1,0 +1,192 @@
+"""The dbt project, run in this process: quiet, with its artefacts outside the project folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from analytics.errors import AnalyticsError, QualityError, WarehouseError
+from analytics.settings import Settings
+from loaders.warehouse import error_for
+
+PROJECT_FOLDER = Path(__file__).parents[1] / "dbt"
+"""The project that ships with the program."""
+
+_SOURCES = ("*.sql", "*.yml", "*.csv", "*.py")
+_ARTEFACTS = {"target", "logs", "dbt_packages"}
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_VALUE_ERRORS = ("Conversion Error", "Invalid Input Error", "Malformed JSON", "Out of Range")
+_MESSAGE_LENGTH = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one run of dbt went: how many models were built and how many tests run."""
+
+    models_built: int
+    tests_run: int
+
+
+def project_hash(project: Path) -> str:
+    """Return a hash over the names and contents of the project's files."""
+    digest = sha256()
+    for path in sorted(found for shape in _SOURCES for found in project.rglob(shape)):
+        relative = path.relative_to(project)
+        if relative.parts[0] in _ARTEFACTS or path.name == "profiles.yml":
+            continue
+        digest.update(f"{relative.as_posix()}\0".encode())
+        digest.update(sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def run_dbt(
+    settings: Settings,
+    command: Literal["run", "build", "test"],
+    *,
+    project: Path = PROJECT_FOLDER,
+    full_refresh: bool = False,
+    on_model: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Run the project's models, with ``build`` its tests too, and give DuckDB's file back.
+
+    The warehouse must not be open in this process. ``on_model`` is told how many models are done.
+    Raises WarehouseError naming the model that failed, QualityError (exit 5) naming the test.
+    """
+    with _environment(settings), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dbt's and its parts' own; ours are errors in tests
+        try:
+            result = _invoke(_arguments(settings, command, project, full_refresh), on_model)
+        finally:
+            _release()
+    if result.exception is not None:
+        raise _unexplained(settings, result.exception) from result.exception
+    nodes = list(result.result or ())
+    if failed := [node for node in nodes if str(node.status) in ("error", "fail")]:
+        raise _failure(settings, failed)
+    built = sum(_kind(node) == "model" and str(node.status) == "success" for node in nodes)
+    tests = sum(_kind(node) in ("test", "unit_test") for node in nodes)
+    return Outcome(built, tests)
+
+
+def _invoke(arguments: list[str], on_model: Callable[[int], None] | None) -> Any:
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - more than a second, not always needed
+
+    done = 0
+
+    def heard(event: Any) -> None:
+        nonlocal done
+        if on_model is not None and event.info.name == "LogModelResult":
+            done += 1
+            on_model(done)
+
+    return dbtRunner(callbacks=[heard]).invoke(arguments)
+
+
+def _arguments(settings: Settings, command: str, project: Path, full_refresh: bool) -> list[str]:
+    folder = settings.annals_home / "dbt"
+    quiet = ["--quiet", "--no-print", "--no-use-colors", "--log-level", "none"]
+    lean = ["--no-write-json", "--no-version-check", "--cache-selected-only", "--static-parser"]
+    return [
+        *quiet,
+        "--log-level-file=none",
+        f"--log-path={folder / 'logs'}",
+        "--no-send-anonymous-usage-stats",
+        command,
+        *lean,
+        f"--project-dir={project}",
+        f"--profiles-dir={project}",
+        f"--target={settings.dbt_target}",
+        f"--target-path={folder / 'target'}",
+        f"--vars={json.dumps({'timezone': settings.timezone})}",
+        *(["--full-refresh"] if full_refresh else []),
+    ]
+
+
+@contextlib.contextmanager
+def _environment(settings: Settings) -> Iterator[None]:
+    """Set what profiles.yml reads, for the time of one run."""
+    wanted = {
+        "DUCKDB_PATH": str(settings.warehouse_file),
+        "DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
+        "DUCKDB_THREADS": str(settings.duckdb_threads),
+        "DBT_TARGET": settings.dbt_target,
+        "TIMEZONE": settings.timezone,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _release() -> None:
+    """Close what dbt keeps open; without it DuckDB's file stays locked."""
+    from dbt.adapters.duckdb.connections import (  # noqa: PLC0415 - dbt is loaded by now
+        DuckDBConnectionManager,
+    )
+    from dbt.adapters.factory import reset_adapters  # noqa: PLC0415
+
+    environment = DuckDBConnectionManager._ENV  # noqa: SLF001 - close_all only forgets it
+    DuckDBConnectionManager.close_all_connections()
+    if environment is not None:
+        environment.close()
+    reset_adapters()
+
+
+def _kind(result: Any) -> str:
+    return str(result.node.resource_type)
+
+
+def _failure(settings: Settings, failed: Sequence[Any]) -> AnalyticsError:
+    """Return the error for the first node that failed, a model before a test."""
+    first = min(failed, key=lambda result: str(result.status) != "error")
+    name = first.node.name
+    others = f" (and {len(failed) - 1} more)" if failed[1:] else ""
+    if str(first.status) == "fail":
+        return QualityError(
+            f"the test {name} failed{others}: {_told(first.message)}",
+            hint="`annals validate` shows which rows; the published build is left as it was.",
+            test=name,
+            failures=first.failures,
+        )
+    return _explained(settings, f"the {_kind(first)} {name} failed{others}", str(first.message))
+
+
+def _unexplained(settings: Settings, error: BaseException) -> BaseException:
+    if not isinstance(error, Exception):
+        return error  # an interrupt stays one
+    return _explained(settings, "dbt could not start", str(error))
+
+
+def _explained(settings: Settings, what: str, message: str) -> AnalyticsError:
+    known = error_for(settings.warehouse_file, message)
+    if not isinstance(known, WarehouseError) or known.context.get("damaged"):
+        return known
+    return WarehouseError(
+        f"{what}: {_told(message)}",
+        hint="Run `annals transform` again; if it fails again, `annals transform --full-refresh`.",
+        path=settings.warehouse_file,
+    )
+
+
+def _told(message: str | None) -> str:
+    """Return a message short and without the values that DuckDB quotes from the data."""
+    text = " ".join((message or "no message").split())
+    if any(kind in text for kind in _VALUE_ERRORS):
+        text = _QUOTED.sub("'...'", text)
+    return text[:_MESSAGE_LENGTH]

@@ -1,0 +1,274 @@
+"""Publish: gold as immutable builds of Parquet files, and one link that names the current one.
+
+A build is complete before the link is flipped to it, and it never changes afterwards; so readers
+see one build, need no lock, and never stop the pipeline. A killed publish leaves at most a folder
+that the next one removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analytics import __version__
+from analytics.errors import WarehouseError
+from analytics.settings import Settings
+from analytics.telemetry import NO_PROGRESS, Progress
+from loaders import warehouse
+from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
+from loaders.prices import PRICE_BOOK
+from loaders.transform import GOLD_REVISION
+from loaders.warehouse import Connection
+
+CATALOG = "catalog.duckdb"
+_BUILD = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_PUBLISHED_REVISION = "published_revision"
+_PUBLISHED_BUILD = "published_build"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """What a publish did; ``build_id`` names the build that is current now.
+
+    ``files_linked`` counts the files that were taken over from the build before.
+    """
+
+    build_id: str
+    tables: int
+    bytes_written: int
+    files_linked: int
+    published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    table: str
+    month: str | None
+    name: str
+    rows: int
+    is_linked: bool
+
+
+def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishReport:
+    """Publish gold as a new build, unless the current build shows this very revision of it.
+
+    Raises WarehouseError where there is no gold yet, DiskFullError, LockedError (exit 7).
+    """
+    builds = settings.builds_folder / "builds"
+    current = current_build(settings)
+    with warehouse.translated(settings.builds_folder), warehouse.connect(settings) as connection:
+        revision = warehouse.state(connection, GOLD_REVISION)
+        if revision is None:
+            raise WarehouseError(
+                "there is nothing to publish yet",
+                hint="Run `annals transform` first, or `annals pipeline`.",
+            )
+        is_ours = current is not None and (
+            warehouse.state(connection, _PUBLISHED_BUILD) == current.name
+        )
+        if current and is_ours and warehouse.state(connection, _PUBLISHED_REVISION) == revision:
+            return PublishReport(current.name, 0, 0, 0, published=False)
+        builds.mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(builds)
+        build = builds / _new_build_id()
+        # Readers may sort no more: the same rows give the same file.
+        connection.execute("set preserve_insertion_order = true")
+        with _unfinished(build) as folder:
+            files = _write(connection, folder, current if is_ours else None, progress)
+        _write_catalog(connection, build, files)
+        _flip(settings, build)
+        _note(connection, build, files, revision)
+    _remove_old(builds, build, kept=settings.builds_kept)
+    written = sum((build / file.name).stat().st_size for file in files if not file.is_linked)
+    return PublishReport(
+        build_id=build.name,
+        tables=len({file.table for file in files}),
+        bytes_written=written + (build / CATALOG).stat().st_size,
+        files_linked=sum(file.is_linked for file in files),
+        published=True,
+    )
+
+
+def current_build(settings: Settings) -> Path | None:
+    """Return the folder of the build that is current, or None where none is published."""
+    folder = (settings.builds_folder / "current").resolve()
+    return folder if (folder / CATALOG).exists() else None
+
+
+def _new_build_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+@contextlib.contextmanager
+def _unfinished(build: Path) -> Iterator[Path]:
+    """Give a folder to write in; it gets the build's name once the body is through."""
+    folder = build.with_name(build.name + ".tmp")
+    folder.mkdir()
+    try:
+        yield folder
+        _sync(folder)
+        folder.rename(build)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _sync(build.parent)
+
+
+def _write(
+    connection: Connection, folder: Path, previous: Path | None, progress: Progress
+) -> list[_File]:
+    files: list[_File] = []
+    tables = gold_tables(connection)
+    for done, table in enumerate(tables):
+        progress.report("publish", done, len(tables), unit="tables")
+        if table in SPLIT_TABLES:
+            files.extend(_write_months(connection, folder, table, previous))
+        else:
+            files.append(_write_file(connection, folder, table, None))
+    progress.report("publish", len(tables), len(tables), unit="tables")
+    return files
+
+
+def _write_months(
+    connection: Connection, folder: Path, table: str, previous: Path | None
+) -> Iterator[_File]:
+    """Write the months that changed and link the others from the build before."""
+    counts = month_counts(connection, table)
+    if not counts:
+        yield _write_file(connection, folder, table, None)
+        return
+    unchanged = _unchanged(connection, table, counts) if previous else {}
+    for month, rows in counts.items():
+        name = unchanged.get(month)
+        if previous and name and _link(previous / name, folder / name):
+            yield _File(table, month, name, rows, is_linked=True)
+        else:
+            yield _write_file(connection, folder, table, month)
+
+
+def _unchanged(connection: Connection, table: str, counts: dict[str, int]) -> dict[str, str]:
+    """Return the months that the published files show as they are now, with their file names."""
+    touched = connection.execute(
+        "select distinct month from meta.changed_months where table_name = ?", [table]
+    ).fetchall()
+    changed = {month for (month,) in touched}
+    if None in changed:
+        return {}
+    published = connection.execute(
+        "select month, row_count, file_name from meta.published_files"
+        " where table_name = ? and month is not null",
+        [table],
+    ).fetchall()
+    return {
+        month: name
+        for month, rows, name in published
+        if month not in changed and counts.get(month) == rows
+    }
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Share a file with the build before; return False where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+def _write_file(connection: Connection, folder: Path, table: str, month: str | None) -> _File:
+    name = f"{table}.{month}.parquet" if month else f"{table}.parquet"
+    condition = month_filter(month) if month else "true"
+    path = folder / name
+    row = connection.execute(
+        f"copy (select * from gold.{table} where {condition} order by {sort_key(table)})"  # noqa: S608 - names are our own
+        f" to {_quoted(path)} (format parquet, compression zstd)"
+    ).fetchone()
+    _sync(path)
+    return _File(table, month, name, int(row[0]) if row else 0, is_linked=False)
+
+
+def _write_catalog(connection: Connection, build: Path, files: list[_File]) -> None:
+    """Write the database of views that readers open; every view names its own build's files."""
+    unnamed = build / f"{CATALOG}.tmp"
+    with warehouse.views_file(unnamed) as catalog:
+        catalog.execute("create schema gold")
+        for table in sorted({file.table for file in files}):
+            paths = ", ".join(_quoted(build / file.name) for file in files if file.table == table)
+            catalog.execute(
+                f"create view gold.{table} as"  # noqa: S608 - names are our own
+                f" select * from read_parquet([{paths}], hive_partitioning = false)"
+            )
+        catalog.execute("create schema meta")
+        catalog.execute(
+            "create table meta.build as select ? as build_id, ? as gold_revision,"
+            " ?::timestamptz as created_at, ? as price_version, ? as annals_version",
+            [
+                build.name,
+                warehouse.state(connection, GOLD_REVISION),
+                datetime.now(UTC),
+                warehouse.state(connection, PRICE_BOOK),
+                __version__,
+            ],
+        )
+    _sync(unnamed)
+    unnamed.rename(build / CATALOG)
+    _sync(build)
+
+
+def _flip(settings: Settings, build: Path) -> None:
+    """Make ``current`` name this build, in one step."""
+    link = settings.builds_folder / "current"
+    unnamed = settings.builds_folder / f"current.{build.name}"
+    unnamed.symlink_to(Path("builds") / build.name, target_is_directory=True)
+    unnamed.replace(link)
+    _sync(settings.builds_folder)
+
+
+def _note(connection: Connection, build: Path, files: list[_File], revision: str) -> None:
+    with warehouse.transaction(connection):
+        connection.execute("delete from meta.published_files")
+        connection.executemany(
+            "insert into meta.published_files values (?, ?, ?, ?)",
+            [[file.table, file.month, file.name, file.rows] for file in files],
+        )
+        connection.execute("delete from meta.changed_months")
+        warehouse.set_state(connection, _PUBLISHED_BUILD, build.name)
+        warehouse.set_state(connection, _PUBLISHED_REVISION, revision)
+
+
+def _remove_unfinished(builds: Path) -> None:
+    """Remove what a killed publish left; folders of other names are not ours."""
+    for folder in builds.iterdir():
+        name = folder.name.removesuffix(".tmp")
+        if _BUILD.fullmatch(name) and not (folder / CATALOG).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    for link in builds.parent.glob("current.*"):
+        if link.is_symlink():
+            link.unlink()
+
+
+def _remove_old(builds: Path, current: Path, *, kept: int) -> None:
+    names = sorted(path.name for path in builds.iterdir() if _BUILD.fullmatch(path.name))
+    for name in names[:-kept]:
+        if name != current.name:
+            shutil.rmtree(builds / name, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Make a file or a folder's entries durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
