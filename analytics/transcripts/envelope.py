@@ -6,6 +6,7 @@ library for what msgspec refuses although it is JSON (lone surrogates). Neither 
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
@@ -13,6 +14,9 @@ import msgspec
 
 SECOND_LANE_BYTES = 8 * 1024 * 1024
 """Above this size only the first lane is tried: the second builds the whole value in memory."""
+
+
+_CHECKED_WHOLE_BYTES = 1024 * 1024
 
 
 class Envelope(msgspec.Struct, rename="camel", gc=False):
@@ -39,10 +43,11 @@ _FIELDS = tuple(
     for field in msgspec.structs.fields(Envelope)
 )
 _decode_struct = msgspec.json.Decoder(Envelope).decode
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def read_envelope(raw: bytes | memoryview) -> Envelope:
+def read_envelope(raw: bytes | bytearray | memoryview) -> Envelope:
     """Return the envelope of one complete JSON object.
 
     Raises NotAnObjectError for a valid value that is no object, and ValueError or RecursionError
@@ -57,21 +62,43 @@ def read_envelope(raw: bytes | memoryview) -> Envelope:
         return _second_lane(raw)
 
 
-def check_utf8(raw: bytes | memoryview) -> None:
-    """Raise UnicodeDecodeError unless the bytes are strict UTF-8; msgspec skips over bad ones."""
-    if isinstance(raw, memoryview) or not raw.isascii():
+def check_utf8(raw: bytes | bytearray | memoryview) -> None:
+    """Raise UnicodeDecodeError unless the bytes are strict UTF-8; msgspec skips over bad ones.
+
+    Long values are decoded in pieces, so that no text of several times their size is built.
+    """
+    if not isinstance(raw, memoryview) and raw.isascii():
+        return
+    if len(raw) <= _CHECKED_WHOLE_BYTES:
         str(raw, "utf-8")
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    for start in range(0, len(raw), _CHECKED_WHOLE_BYTES):
+        decoder.decode(raw[start : start + _CHECKED_WHOLE_BYTES])
+    decoder.decode(b"", final=True)
 
 
-def _read_members(raw: bytes | memoryview) -> Envelope:
+def _read_members(raw: bytes | bytearray | memoryview) -> Envelope:
     """Read an object whose fields are not all of the expected types."""
     try:
         members = _decode_members(raw)
     except msgspec.ValidationError as error:
-        raise NotAnObjectError("a JSON value, but no object") from error
+        return _no_object(raw, error)
     except msgspec.DecodeError:
         return _second_lane(raw)
     return _pick({name: _plain(members[name]) for _, name, _ in _FIELDS if name in members})
+
+
+def _no_object(raw: bytes | bytearray | memoryview, error: msgspec.ValidationError) -> Envelope:
+    """Raise NotAnObjectError, unless only the beginning of the bytes is a value: then ValueError.
+
+    The typed parsers refuse a first byte of another type without a look at what follows it.
+    """
+    try:
+        _decode_raw(raw)
+    except msgspec.DecodeError:
+        return _second_lane(raw)
+    raise NotAnObjectError("a JSON value, but no object") from error
 
 
 def _plain(value: msgspec.Raw) -> Any:
@@ -83,10 +110,12 @@ def _plain(value: msgspec.Raw) -> Any:
         return json.loads(bytes(value))
 
 
-def _second_lane(raw: bytes | memoryview) -> Envelope:
+def _second_lane(raw: bytes | bytearray | memoryview) -> Envelope:
     if len(raw) > SECOND_LANE_BYTES:
         raise ValueError("no JSON to the strict parser, and too large for the tolerant one")
-    value = json.loads(bytes(raw), parse_constant=_refuse_constant)
+    # As text: for bytes the library would guess UTF-16 or drop a byte order mark. Integers are
+    # not converted: their length has a limit there, and no promoted field is one.
+    value = json.loads(str(raw, "utf-8"), parse_constant=_refuse_constant, parse_int=len)
     if not isinstance(value, dict):
         raise NotAnObjectError("a JSON value, but no object")
     return _pick(value)

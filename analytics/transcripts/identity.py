@@ -14,7 +14,7 @@ _PLAIN = frozenset(range(0x20, 0x7F)) - {ord("\\")}
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
-def entry_id(key: bytes, byte_offset: int, raw: bytes | memoryview) -> bytes:
+def entry_id(key: bytes, byte_offset: int, raw: bytes | bytearray | memoryview) -> bytes:
     """Return the 16-byte id of the record ``raw`` at ``byte_offset`` of the file ``key``.
 
     ``key`` is ``os.fsencode`` of the file key. The printed form is ``.hex()``.

@@ -1,0 +1,305 @@
+"""The durable buffer: one SQLite file of records and positions (docs/specs/buffer.md).
+
+Whatever is added is queued; :meth:`Buffer.commit` writes all of it in one transaction, so a
+position never stands before or behind its records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from analytics.errors import LocalBufferError
+from sync_agent.faults import translated
+from sync_agent.fingerprints import Fingerprint
+from sync_agent.schema import (
+    FILE_COLUMNS,
+    LOCATION_COLUMNS,
+    PAGE_BYTES,
+    RECORD_COLUMNS,
+    SCHEMA_VERSION,
+    SELECT_FILE,
+    SELECT_LOCATION,
+    TABLES,
+    insertion,
+)
+
+BATCH_BYTES = 8 * 1024 * 1024
+BATCH_ROWS = 5_000
+LARGE_BYTES = 4 * 1024 * 1024
+"""From this length on a value is written in steps, without copies in SQLite's memory."""
+
+_STEP_BYTES = 1024 * 1024
+_BUSY_SECONDS = 30.0
+
+_INSERT_LOCATION = insertion("locations", LOCATION_COLUMNS)
+_INSERT_RECORD = insertion("records", RECORD_COLUMNS)
+_REPLACE_FILE = insertion("files", FILE_COLUMNS, replace=True)
+
+RecordRow = tuple[Any, ...]
+"""The values of RECORD_COLUMNS, in that order; the last one is ``raw``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a file stands: names as text for every store, and the bytes they are made of."""
+
+    location_id: int
+    host: str
+    root: bytes
+    project_id: str
+    file_path: str
+    file_key: str
+    key_bytes: bytes
+    path_bytes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """What is known of one file, and how far it is read.
+
+    ``size`` and ``mtime_ns`` are None while a file is only read in part; ``content_sum`` is the
+    sum of the ids of all its ranges (:func:`sync_agent.fingerprints.add_ids`).
+    """
+
+    file_id: int
+    location_id: int
+    device: int
+    inode: int
+    generation: int
+    size: int | None
+    mtime_ns: int | None
+    offset: int
+    head_hash: bytes
+    head_length: int
+    tail_hash: bytes
+    state: str
+    entries: int
+    quarantined: int
+    entry_bytes: int
+    quarantined_bytes: int
+    separator_bytes: int
+    content_sum: bytes
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The fingerprint of what was read."""
+        return Fingerprint(self.head_hash, self.head_length, self.tail_hash)
+
+
+class Known(NamedTuple):
+    """As much of a file's row as tells whether the file must be looked at."""
+
+    path: bytes
+    size: int | None
+    mtime_ns: int | None
+    inode: int
+    device: int
+    state: str
+    file_id: int
+    location_id: int
+    host: str
+    key: bytes
+
+
+class Buffer:
+    """The open buffer, with a batch of what is not written yet. One process has it at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self.connection = connection
+        self._locations: list[Location] = []
+        self._records: list[RecordRow] = []
+        self._bytes = 0
+        self._files: dict[int, FileRow] = {}
+        self._next_location = self._following("location_id", "locations")
+        self._next_file = self._following("file_id", "files")
+
+    def meta(self, key: str) -> Any:
+        """Return the value of ``key`` in the table ``meta``."""
+        row = self.connection.execute("select value from meta where key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def known_files(self, root: bytes) -> list[Known]:
+        """Return what is known of every file below ``root``."""
+        rows = self.connection.execute(
+            "select path_bytes, size, mtime_ns, inode, device, state, file_id, location_id, host,"
+            " key_bytes from files join locations using (location_id) where root = ?",
+            (root,),
+        )
+        return [Known._make(row) for row in rows]
+
+    def file(self, file_id: int) -> FileRow:
+        """Return the row of a file."""
+        row = self.connection.execute(SELECT_FILE, (file_id,)).fetchone()
+        return FileRow(*row)
+
+    def location(self, location_id: int) -> Location:
+        """Return where the location's file stands."""
+        row = self.connection.execute(SELECT_LOCATION, (location_id,)).fetchone()
+        return Location(*row)
+
+    def location_ids(self, host: str, root: bytes) -> dict[bytes, int]:
+        """Return the location of every path that ever held a file below ``root`` on ``host``."""
+        return dict(
+            self.connection.execute(
+                "select path_bytes, location_id from locations where host = ? and root = ?",
+                (host, root),
+            )
+        )
+
+    def new_location_id(self) -> int:
+        """Return an id that no location has."""
+        self._next_location += 1
+        return self._next_location - 1
+
+    def new_file_id(self) -> int:
+        """Return an id that no file has."""
+        self._next_file += 1
+        return self._next_file - 1
+
+    def add_location(self, location: Location) -> None:
+        """Queue a new location."""
+        self._locations.append(location)
+
+    def add_record(self, row: RecordRow) -> None:
+        """Queue a record; its sequence number follows from the order of these calls."""
+        self._records.append(row)
+        self._bytes += len(row[-1])
+
+    def put_file(self, row: FileRow) -> None:
+        """Queue the new state of a file: that after the records queued so far."""
+        self._files[row.file_id] = row
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the queue is long enough to be written; it must be, after a large record."""
+        return (
+            self._bytes >= BATCH_BYTES
+            or len(self._records) >= BATCH_ROWS
+            or bool(self._records and len(self._records[-1][-1]) >= LARGE_BYTES)
+        )
+
+    def commit(self) -> None:
+        """Write everything queued in one transaction, durable when this returns."""
+        if not (self._records or self._files or self._locations):
+            return
+        with transaction(self.connection):
+            write = self.connection.executemany
+            write(_INSERT_LOCATION, map(astuple, self._locations))
+            small = len(self._records)
+            if small and len(self._records[-1][-1]) >= LARGE_BYTES:
+                small -= 1
+            write(_INSERT_RECORD, self._records[:small] if small else ())
+            for row in self._records[small:]:
+                insert_large(self.connection, row)
+            write(_REPLACE_FILE, map(astuple, self._files.values()))
+        self._locations.clear()
+        self._records.clear()
+        self._files.clear()
+        self._bytes = 0
+
+    def _following(self, column: str, table: str) -> int:
+        query = f"select coalesce(max({column}), 0) + 1 from {table}"  # noqa: S608 -- constants
+        return int(self.connection.execute(query).fetchone()[0])
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run the body in one immediate transaction: all of it happens, or nothing."""
+    connection.execute("begin immediate")
+    try:
+        yield
+        connection.execute("commit")
+    finally:
+        if connection.in_transaction:
+            connection.execute("rollback")
+
+
+def insert_large(connection: sqlite3.Connection, row: RecordRow) -> None:
+    """Insert a record whose raw bytes are long, written in steps to spare memory."""
+    *values, raw = row
+    statement = f"{_INSERT_RECORD.removesuffix('?)')}zeroblob(?))"
+    seq = connection.execute(statement, (*values, len(raw))).lastrowid or 0
+    with connection.blobopen("records", "raw", seq) as blob, memoryview(raw) as view:
+        for start in range(0, len(raw), _STEP_BYTES):
+            blob.write(view[start : start + _STEP_BYTES])
+
+
+@contextlib.contextmanager
+def open_buffer(path: Path) -> Iterator[Buffer]:
+    """Open the buffer at ``path``, made where it is not there yet.
+
+    Raises LocalBufferError where the file is another program's, of a newer version or cannot be
+    written, DamagedBufferError where it is corrupt, DiskFullError where there is no space; errors
+    that SQLite raises in the body become the same.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = connect(path)
+        with contextlib.closing(connection):
+            _require_ours(connection, path)
+            yield Buffer(connection, path)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection of the buffer's one writer."""
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.execute("pragma foreign_keys = on")
+        connection.execute("pragma synchronous = full")
+        connection.execute("select count(*) from sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+    if not tables:
+        create(connection)
+        return
+    version = None
+    if {"meta", "locations", "files", "records"} <= tables:
+        version = connection.execute(
+            "select value from meta where key = 'schema_version'"
+        ).fetchone()
+    if version is None:
+        raise LocalBufferError(
+            f"{path} is an SQLite file of another program",
+            hint="Set SQLITE_PATH to a file of its own; this one was left untouched.",
+            path=path,
+        )
+    if version[0] != SCHEMA_VERSION:
+        raise LocalBufferError(
+            f"the buffer {path} has schema version {version[0]}, this program knows"
+            f" {SCHEMA_VERSION}",
+            hint="Use the version of Annals that wrote it, or set SQLITE_PATH to another file.",
+            path=path,
+        )
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables of a new buffer, under a new agent id."""
+    connection.execute(f"pragma page_size = {PAGE_BYTES}")
+    connection.execute("pragma auto_vacuum = incremental")
+    connection.execute("pragma journal_mode = wal")
+    with transaction(connection):
+        for statement in filter(str.strip, TABLES.split(";")):
+            connection.execute(statement)
+        connection.executemany(
+            "insert into meta (key, value) values (?, ?)",
+            [
+                ("schema_version", SCHEMA_VERSION),
+                ("agent_id", str(uuid.uuid4())),
+                ("pruned_through", 0),
+                ("created_at", time.time_ns() // 1000),
+            ],
+        )

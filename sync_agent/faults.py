@@ -1,0 +1,82 @@
+"""What SQLite and the operating system say went wrong with the buffer, as errors of the tree."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from analytics.errors import AnalyticsError, DiskFullError, LocalBufferError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_REFUSED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+
+class DamagedBufferError(LocalBufferError):
+    """The buffer's file is corrupt; the next sync sets it aside and salvages it."""
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system raise about the buffer at ``path`` into the tree's errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            raise
+        raise _sqlite_error(path, error, code & 0xFF) from error
+    except OSError as error:
+        raise _system_error(path, error) from error
+
+
+def _sqlite_error(path: Path, error: sqlite3.Error, code: int) -> AnalyticsError:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
+        return _disk_full(path)
+    if code in _DAMAGED:
+        return DamagedBufferError(
+            f"the buffer {path} is corrupt: {error}",
+            hint="Run `annals sync once`: it sets the file aside, salvages it and reads on.",
+            path=path,
+        )
+    if code in _REFUSED:
+        return _refused(path, str(error))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        hint = "Another program has the buffer open for writing; close it and run again."
+    else:
+        hint = "Nothing that was committed is lost; check the disk and run again."
+    return LocalBufferError(f"the buffer {path} refused: {error}", hint=hint, path=path)
+
+
+def _system_error(path: Path, error: OSError) -> AnalyticsError:
+    if error.errno in _NO_SPACE:
+        return _disk_full(path)
+    return _refused(path, error.strerror or str(error))
+
+
+def _refused(path: Path, why: str) -> LocalBufferError:
+    return LocalBufferError(
+        f"the buffer {path} cannot be written: {why}",
+        hint=f"Make {path.parent} a folder this user can write, or set SQLITE_PATH elsewhere.",
+        path=path,
+    )
+
+
+def _disk_full(path: Path) -> DiskFullError:
+    return DiskFullError(
+        f"no space left for the buffer {path}",
+        hint="Free some space on that disk, or set SQLITE_PATH elsewhere; nothing is lost.",
+        path=path,
+    )
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        status = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return status.f_bavail == 0

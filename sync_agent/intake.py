@@ -1,0 +1,328 @@
+"""One transcript file, read from its position into the buffer."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+
+from analytics.telemetry import Progress
+from analytics.transcripts.envelope import Envelope
+from analytics.transcripts.identity import entry_id, owning_session, readable
+from analytics.transcripts.records import RecordKind
+from sync_agent.buffer import Buffer, FileRow, Known, Location
+from sync_agent.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edges
+from sync_agent.paths import Found
+from sync_agent.positions import Course, Event, State, Task, course, key_of
+from sync_agent.reader import Reader
+
+_NOTHING = digest(b"")
+_NO_ENVELOPE = (None,) * 9
+
+Promoted = tuple[str | bool | None, ...]
+"""The columns session_id to is_sidechain."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts of one sync: content bytes read, and what came of them.
+
+    ``total`` is the bytes that reading will take at most, for ``progress``.
+    """
+
+    progress: Progress
+    total: int
+    bytes_read: int = 0
+    entries: int = 0
+    quarantined: int = 0
+
+    def progressed(self, further: int) -> None:
+        """Tell the progress: ``further`` bytes of the file at work come on top."""
+        self.progress.report("sync", self.bytes_read + further, self.total, unit="bytes")
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A file while it is read: ``row`` as last settled, and counts since then."""
+
+    row: FileRow
+    location: Location
+    reader: Reader
+    event: Event
+    started_at: int
+    entries: int = 0
+    quarantined: int = 0
+    entry_bytes: int = 0
+    quarantined_bytes: int = 0
+    ids: int = 0
+
+    def settle(self) -> None:
+        """Move the counts into the row; its size and time stay unknown until the end."""
+        row, reached = self.row, self.reader.fingerprint()
+        judged = self.entry_bytes + self.quarantined_bytes
+        self.row = replace(
+            row,
+            offset=self.reader.position,
+            head_hash=reached.head_hash,
+            head_length=reached.head_length,
+            tail_hash=reached.tail_hash,
+            size=None,
+            mtime_ns=None,
+            entries=row.entries + self.entries,
+            quarantined=row.quarantined + self.quarantined,
+            entry_bytes=row.entry_bytes + self.entry_bytes,
+            quarantined_bytes=row.quarantined_bytes + self.quarantined_bytes,
+            separator_bytes=row.separator_bytes + self.reader.position - row.offset - judged,
+            content_sum=add_ids(row.content_sum, self.ids),
+        )
+        self.entries = self.quarantined = self.entry_bytes = self.quarantined_bytes = self.ids = 0
+
+
+class Intake:
+    """Reads files below ``root`` into ``buffer`` and counts in ``tally``."""
+
+    def __init__(
+        self, buffer: Buffer, *, root: bytes, host: str, max_line_bytes: int, tally: Tally
+    ) -> None:
+        self._buffer = buffer
+        self._root = root
+        self._host = host
+        self._max_line_bytes = max_line_bytes
+        self._tally = tally
+        self._location_ids: dict[bytes, int] | None = None
+
+    def read(self, task: Task) -> None:
+        """Queue what is new in a file, and commit where the queue is long.
+
+        Raises OSError where the file cannot be opened or read; what was read until then is queued
+        with its position.
+        """
+        descriptor = os.open(task.found.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundError(0, "it is no regular file any more")
+            self._take(descriptor, replace(task, found=Found.of(task.found.path, status)))
+        finally:
+            os.close(descriptor)
+
+    def vanish(self, known: Known) -> None:
+        """Note that a file is gone from where it stood; nothing else is changed."""
+        row = replace(self._buffer.file(known.file_id), state=State.VANISHED)
+        self._note(Event.VANISHED, row, self._buffer.location(row.location_id))
+        self._buffer.put_file(row)
+
+    def set_unreadable(self, task: Task) -> None:
+        """Note that a known file cannot be read now; it keeps its position."""
+        if task.known is not None and task.known.state == State.ACTIVE:
+            row = self._buffer.file(task.known.file_id)
+            self._buffer.put_file(replace(row, state=State.UNREADABLE))
+
+    def _take(self, descriptor: int, task: Task) -> None:
+        found = task.found
+        reading = self._begin(descriptor, task)
+        try:
+            self._drain(reading)
+        finally:
+            self._tally.bytes_read += reading.reader.bytes_read
+            self._settle(reading)
+        row = reading.row
+        if not reading.reader.was_cut:
+            row = replace(row, size=found.size, mtime_ns=found.mtime_ns)
+        if reading.event is not Event.GROWN or row.offset > reading.started_at:
+            self._note(reading.event, row, reading.location)
+        self._buffer.put_file(row)
+
+    def _begin(self, descriptor: int, task: Task) -> _Reading:
+        """Return how to read on: from the position, or from the start of a generation."""
+        found, known = task.found, task.known
+        if known is None:
+            return self._first(descriptor, found)
+        row = self._buffer.file(known.file_id)
+        edges = read_edges(descriptor, row.offset)
+        self._tally.bytes_read += edges.bytes_read
+        how = course(row, size=found.size, mtime_ns=found.mtime_ns, edges=edges)
+        if how is Course.VERIFY and not self._still_holds(descriptor, row, known.key):
+            how = Course.RESTART
+        if how is Course.RESTART and task.has_moved:
+            self.vanish(known)
+            return self._first(descriptor, found)
+        location = self._buffer.location(row.location_id)
+        if location.path_bytes != found.path or location.host != self._host:
+            location = self._location(found.path)
+        if how is Course.RESTART:
+            reading = self._first(descriptor, found, location)
+            reading.event = Event.REPLACED
+            reading.row = replace(reading.row, file_id=row.file_id, generation=row.generation + 1)
+            return reading
+        event = Event.MOVED if task.has_moved else Event.GROWN
+        if row.state == State.VANISHED:
+            event = Event.RETURNED
+        row = replace(
+            row,
+            location_id=location.location_id,
+            device=found.device,
+            inode=found.inode,
+            state=State.ACTIVE,
+        )
+        reader = self._reader(descriptor, limit=found.size, position=row.offset, edges=edges)
+        return _Reading(row, location, reader, event, row.offset)
+
+    def _first(self, descriptor: int, found: Found, location: Location | None = None) -> _Reading:
+        """Return the reading of a file from its start."""
+        location = location or self._location(found.path)
+        row = FileRow(
+            file_id=self._buffer.new_file_id(),
+            location_id=location.location_id,
+            device=found.device,
+            inode=found.inode,
+            generation=0,
+            size=None,
+            mtime_ns=None,
+            offset=0,
+            head_hash=_NOTHING,
+            head_length=0,
+            tail_hash=_NOTHING,
+            state=State.ACTIVE,
+            entries=0,
+            quarantined=0,
+            entry_bytes=0,
+            quarantined_bytes=0,
+            separator_bytes=0,
+            content_sum=EMPTY_SUM,
+        )
+        reader = self._reader(descriptor, limit=found.size)
+        return _Reading(row, location, reader, Event.DISCOVERED, 0)
+
+    def _drain(self, reading: _Reading) -> None:
+        """Queue every range that the reader yields; commit at each full batch."""
+        location = reading.location
+        key, session = location.key_bytes, owning_session(location.file_key)
+        here = (location.location_id, reading.row.generation)
+        nothing: Promoted = (session, *_NO_ENVELOPE)
+        now = time.time_ns() // 1000
+        add, buffer = self._buffer.add_record, self._buffer
+        for offset, raw, envelope, reason in reading.reader:
+            length = len(raw)
+            ident = entry_id(key, offset, raw)
+            reading.ids += int.from_bytes(ident, "big")
+            if envelope is None:
+                reading.quarantined += 1
+                reading.quarantined_bytes += length
+                kind, fields = RecordKind.QUARANTINE.value, nothing
+            else:
+                reading.entries += 1
+                reading.entry_bytes += length
+                kind, fields = RecordKind.ENTRY.value, _promoted(envelope, session)
+            add((ident, kind, *here, offset, length, *fields, reason, now, raw))
+            if buffer.is_due:
+                self._checkpoint(reading)
+                now = time.time_ns() // 1000
+
+    def _checkpoint(self, reading: _Reading) -> None:
+        """Commit what is queued, with the position that belongs to it."""
+        self._settle(reading)
+        if reading.event is not Event.GROWN:
+            self._note(reading.event, reading.row, reading.location)
+            reading.event = Event.GROWN
+        self._buffer.put_file(reading.row)
+        self._buffer.commit()
+        self._tally.progressed(reading.reader.bytes_read)
+
+    def _settle(self, reading: _Reading) -> None:
+        """Move what was counted since the last time into the row."""
+        self._tally.entries += reading.entries
+        self._tally.quarantined += reading.quarantined
+        reading.settle()
+        self._buffer.put_file(reading.row)
+
+    def _still_holds(self, descriptor: int, row: FileRow, key: bytes) -> bool:
+        """Return whether all that was read of a file is still in it, byte by byte."""
+        reader = self._reader(descriptor, limit=row.offset)
+        ids = sum(int.from_bytes(entry_id(key, found.offset, found.raw), "big") for found in reader)
+        self._tally.bytes_read += reader.bytes_read
+        return reader.position == row.offset and add_ids(EMPTY_SUM, ids) == row.content_sum
+
+    def _reader(
+        self, descriptor: int, *, limit: int, position: int = 0, edges: Edges | None = None
+    ) -> Reader:
+        return Reader(
+            partial(os.pread, descriptor),
+            position=position,
+            limit=limit,
+            max_line_bytes=self._max_line_bytes,
+            edges=edges,
+        )
+
+    def _note(self, event: Event, row: FileRow, location: Location) -> None:
+        """Queue the file record that tells of ``event``."""
+        size = row.offset if row.size is None else row.size
+        told = {
+            "event": event,
+            "generation": row.generation,
+            "size": size,
+            "mtime_ns": row.mtime_ns,
+            "offset": row.offset,
+            "entries": row.entries,
+            "entry_bytes": row.entry_bytes,
+            "quarantined_bytes": row.quarantined_bytes,
+            "separator_bytes": row.separator_bytes,
+            "head_hash": row.head_hash.hex(),
+        }
+        raw = json.dumps(told, separators=(",", ":")).encode()
+        self._buffer.add_record(
+            (
+                entry_id(location.key_bytes, size, raw),
+                RecordKind.FILE.value,
+                location.location_id,
+                row.generation,
+                size,
+                len(raw),
+                owning_session(location.file_key),
+                event.value,
+                *_NO_ENVELOPE[1:],
+                None,
+                time.time_ns() // 1000,
+                raw,
+            )
+        )
+
+    def _location(self, path: bytes) -> Location:
+        """Return the location of ``path``, queued where it is new."""
+        if self._location_ids is None:
+            self._location_ids = self._buffer.location_ids(self._host, self._root)
+        known = self._location_ids.get(path)
+        project, key = key_of(path, self._root)
+        location = Location(
+            location_id=known or self._buffer.new_location_id(),
+            host=self._host,
+            root=self._root,
+            project_id=readable(os.fsdecode(project)),
+            file_path=readable(os.fsdecode(path)),
+            file_key=readable(os.fsdecode(key)),
+            key_bytes=key,
+            path_bytes=path,
+        )
+        if known is None:
+            self._buffer.add_location(location)
+            self._location_ids[path] = location.location_id
+        return location
+
+
+def _promoted(envelope: Envelope, session: str) -> Promoted:
+    """Return the columns session_id to is_sidechain of an entry."""
+    return (
+        envelope.session_id or session,
+        envelope.type,
+        envelope.uuid,
+        envelope.parent_uuid,
+        envelope.timestamp,
+        envelope.request_id,
+        envelope.version,
+        envelope.cwd,
+        envelope.git_branch,
+        envelope.is_sidechain,
+    )

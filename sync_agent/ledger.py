@@ -1,0 +1,109 @@
+"""The byte ledger: every byte of every transcript, and where it is (docs/specs/byte-ledger.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from analytics.settings import Settings
+from sync_agent.faults import translated
+from sync_agent.paths import discover
+from sync_agent.positions import State
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """What is in custody of the files on disk, in bytes; and what of files that are gone.
+
+    Over the files on disk ``entry_bytes + quarantined_bytes + separator_bytes + pending_bytes``
+    is ``bytes_on_disk``; ``balanced`` says that this holds for every single file.
+    ``lost_pending_bytes`` are unfinished last lines of files that vanished.
+    """
+
+    files: int = 0
+    files_vanished: int = 0
+    entries: int = 0
+    bytes_on_disk: int = 0
+    entry_bytes: int = 0
+    quarantined_bytes: int = 0
+    separator_bytes: int = 0
+    pending_bytes: int = 0
+    quarantined: int = 0
+    lost_pending_bytes: int = 0
+    balanced: bool = True
+
+
+class _Account(NamedTuple):
+    path: bytes
+    state: str
+    size: int
+    offset: int
+    entries: int
+    quarantined: int
+    entry_bytes: int
+    quarantined_bytes: int
+    separator_bytes: int
+
+
+_NOTHING_READ = _Account(b"", State.ACTIVE, 0, 0, 0, 0, 0, 0, 0)
+_SELECT = """
+select path_bytes, state, coalesce(size, offset), offset, entries, quarantined, entry_bytes,
+       quarantined_bytes, separator_bytes
+from files join locations using (location_id) where root = ?
+"""
+
+
+def custody(settings: Settings) -> Custody:
+    """Compare what was read with what is on disk; bytes not read yet are pending.
+
+    Raises TranscriptError where the folder is missing, LocalBufferError where the buffer cannot be
+    read. Changes nothing.
+    """
+    listing = discover(settings.claude_dir)
+    accounts = _accounts(settings.sqlite_path, listing.root)
+    living = {item.path: item for item in accounts if item.state != State.VANISHED}
+    vanished = [item for item in accounts if item.state == State.VANISHED]
+    total = [0] * 7
+    balanced = True
+    for found in listing.files:
+        account = living.get(found.path, _NOTHING_READ)
+        if account.offset > found.size:
+            account = _NOTHING_READ  # cut since: the next sync reads it again
+        judged = account.entry_bytes + account.quarantined_bytes + account.separator_bytes
+        balanced = balanced and judged == account.offset
+        figures = (found.size, found.size - account.offset, *account[4:])
+        total = [sum(pair) for pair in zip(total, figures, strict=True)]
+    return Custody(
+        files=len(listing.files),
+        files_vanished=len(vanished),
+        bytes_on_disk=total[0],
+        pending_bytes=total[1],
+        entries=total[2],
+        quarantined=total[3],
+        entry_bytes=total[4],
+        quarantined_bytes=total[5],
+        separator_bytes=total[6],
+        lost_pending_bytes=sum(item.size - item.offset for item in vanished),
+        balanced=balanced,
+    )
+
+
+def _accounts(path: Path, root: bytes) -> list[_Account]:
+    if not path.exists():
+        return []
+    with translated(path):
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)
+        with contextlib.closing(connection):
+            if not _has_tables(connection):
+                return []
+            return [_Account._make(row) for row in connection.execute(_SELECT, (root,))]
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    """Return whether the buffer was made at all; a start can die right before."""
+    row = connection.execute("select count(*) from sqlite_master where name = 'files'").fetchone()
+    return bool(row[0])

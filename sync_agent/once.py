@@ -1,0 +1,127 @@
+"""``sync once``: everything new in the transcripts into the durable buffer, and done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analytics.errors import LockedError
+from analytics.locks import Holder, exclusive
+from analytics.settings import Settings
+from analytics.telemetry import NO_PROGRESS, Progress
+from sync_agent.buffer import Buffer, open_buffer
+from sync_agent.faults import DamagedBufferError, translated
+from sync_agent.intake import Intake, Tally
+from sync_agent.paths import Listing, discover, shown
+from sync_agent.positions import Plan, State, Task, plan
+from sync_agent.pruning import prune
+from sync_agent.salvage import finish_replacement, replace_damaged
+
+LIVE_ROLE = "sync run"
+"""The role under which a live agent holds the buffer; reading is left to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What one sync did. ``bytes_read`` are bytes read from transcripts, fingerprints included.
+
+    ``left_to`` names the live agent that the reading was left to, None where this sync read.
+    """
+
+    files_seen: int = 0
+    files_read: int = 0
+    files_vanished: int = 0
+    files_unreadable: int = 0
+    bytes_read: int = 0
+    entries_new: int = 0
+    quarantined_new: int = 0
+    warnings: tuple[str, ...] = ()
+    left_to: str | None = None
+
+
+def sync_once(
+    settings: Settings, *, role: str = "sync once", progress: Progress = NO_PROGRESS
+) -> SyncReport:
+    """Read what is new below ``settings.claude_dir`` into the buffer, and report it.
+
+    Raises TranscriptError where the folder is missing, LockedError (exit 7) where another command
+    holds the buffer, LocalBufferError and DiskFullError (exit 10) where the buffer cannot be
+    written. A corrupt buffer is set aside and replaced; ``warnings`` says so.
+    """
+    path = settings.sqlite_path
+    try:
+        with (
+            translated(path),
+            exclusive(settings.buffer_lock, role=role, what=f"the buffer {path}"),
+        ):
+            return _sync_healed(settings, progress)
+    except LockedError as error:
+        holder = error.context.get("holder")
+        if isinstance(holder, Holder) and holder.role == LIVE_ROLE:
+            return SyncReport(left_to=str(holder))
+        raise
+
+
+def _sync_healed(settings: Settings, progress: Progress) -> SyncReport:
+    """Sync; where the buffer turns out to be corrupt, replace it and sync again."""
+    listing = discover(settings.claude_dir)
+    finish_replacement(settings.sqlite_path)
+    try:
+        return _sync(settings, listing, progress)
+    except DamagedBufferError as error:
+        listing.warnings.append(replace_damaged(settings.sqlite_path, error))
+    return _sync(settings, listing, progress)
+
+
+def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncReport:
+    warnings = list(listing.warnings)
+    with open_buffer(settings.sqlite_path) as buffer:
+        todo = plan(listing, buffer.known_files(listing.root))
+        tally = Tally(progress, sum(task.found.size for task in todo.tasks))
+        intake = Intake(
+            buffer,
+            root=listing.root,
+            host=settings.host_name,
+            max_line_bytes=settings.max_line_bytes,
+            tally=tally,
+        )
+        unreadable = _read_all(buffer, intake, todo, tally, warnings)
+        buffer.commit()
+        prune(buffer, retention_days=settings.buffer_retention_days)
+    return SyncReport(
+        files_seen=len(listing.files),
+        files_read=len(todo.tasks) - unreadable,
+        files_vanished=len(todo.vanished),
+        files_unreadable=unreadable,
+        bytes_read=tally.bytes_read,
+        entries_new=tally.entries,
+        quarantined_new=tally.quarantined,
+        warnings=tuple(warnings),
+    )
+
+
+def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally, warnings: list[str]) -> int:
+    """Read every file of the plan; return how many could not be read."""
+    unreadable = 0
+    for known in todo.vanished:
+        intake.vanish(known)
+    for task in todo.tasks:
+        try:
+            intake.read(task)
+        except FileNotFoundError:
+            if task.known is not None and task.known.state != State.VANISHED:
+                intake.vanish(task.known)
+        except OSError as error:
+            unreadable += 1
+            warnings.append(_unreadable(task, error))
+            intake.set_unreadable(task)
+        if buffer.is_due:
+            buffer.commit()
+            tally.progressed(0)
+    return unreadable
+
+
+def _unreadable(task: Task, error: OSError) -> str:
+    return (
+        f"{shown(task.found.path)} cannot be read: {error.strerror};"
+        " give this user the right to read it, it is tried again next time"
+    )

@@ -1,0 +1,60 @@
+"""Deleting buffered records that every consumer has and whose time is over."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sync_agent.buffer import Buffer, transaction
+
+_STEP_ROWS = 2_000
+_STEP_PAGES = 4_000
+_STEPS = 25
+_MICROSECONDS_A_DAY = 86_400 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many records were deleted, and the last sequence number that is gone."""
+
+    records: int
+    pruned_through: int
+
+
+def prune(buffer: Buffer, *, retention_days: float, steps: int = _STEPS) -> Pruned:
+    """Delete the oldest records that every consumer acknowledged and that are old enough.
+
+    Without a consumer nothing is deleted. Works in at most ``steps`` short transactions; what is
+    left is for the next call. ``meta.pruned_through`` rises in the same transaction.
+    """
+    newest = time.time_ns() // 1000 - int(retention_days * _MICROSECONDS_A_DAY)
+    deleted = 0
+    for _ in range(steps):
+        count = _prune_step(buffer, newest)
+        deleted += count
+        if count < _STEP_ROWS:
+            break
+    if deleted:
+        buffer.connection.execute(f"pragma incremental_vacuum({_STEP_PAGES})").fetchall()
+    return Pruned(deleted, int(buffer.meta("pruned_through")))
+
+
+def _prune_step(buffer: Buffer, newest: int) -> int:
+    connection = buffer.connection
+    rows = connection.execute(
+        "select seq, ingested_at from records where seq <= (select min(acknowledged) from"
+        " consumers) order by seq limit ?",
+        (_STEP_ROWS,),
+    ).fetchall()
+    through, count = 0, 0
+    for seq, ingested_at in rows:
+        if ingested_at > newest:
+            break
+        through, count = seq, count + 1
+    if count:
+        with transaction(connection):
+            connection.execute("delete from records where seq <= ?", (through,))
+            connection.execute(
+                "update meta set value = max(value, ?) where key = 'pruned_through'", (through,)
+            )
+    return count

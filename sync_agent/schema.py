@@ -1,0 +1,58 @@
+"""The tables of the buffer, and the statements that write them (docs/specs/buffer.md)."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+PAGE_BYTES = 8192
+
+TABLES = """
+create table meta (key text primary key, value) without rowid;
+create table locations (
+    location_id integer primary key, host text not null, root blob not null,
+    project_id text not null, file_path text not null, file_key text not null,
+    key_bytes blob not null, path_bytes blob not null, unique (host, root, path_bytes)
+);
+create table files (
+    file_id integer primary key, location_id integer not null references locations,
+    device integer, inode integer, generation integer not null, size integer, mtime_ns integer,
+    offset integer not null, head_hash blob, head_length integer not null, tail_hash blob,
+    state text not null, entries integer not null, quarantined integer not null,
+    entry_bytes integer not null, quarantined_bytes integer not null,
+    separator_bytes integer not null, content_sum blob not null
+);
+create table records (
+    seq integer primary key autoincrement, entry_id blob not null, record_kind text not null,
+    location_id integer not null references locations, file_generation integer not null,
+    byte_offset integer not null, byte_length integer not null, session_id text, type text,
+    uuid text, parent_uuid text, timestamp text, request_id text, version text, cwd text,
+    git_branch text, is_sidechain integer, reason text, ingested_at integer not null,
+    raw blob not null
+);
+create table consumers (
+    name text primary key, acknowledged integer not null, updated_at integer not null
+) without rowid;
+create table tokens (token text primary key, noted_at integer not null) without rowid;
+"""
+
+LOCATION_COLUMNS = "location_id, host, root, project_id, file_path, file_key, key_bytes, path_bytes"
+FILE_COLUMNS = (
+    "file_id, location_id, device, inode, generation, size, mtime_ns, offset, head_hash,"
+    " head_length, tail_hash, state, entries, quarantined, entry_bytes, quarantined_bytes,"
+    " separator_bytes, content_sum"
+)
+RECORD_COLUMNS = (
+    "entry_id, record_kind, location_id, file_generation, byte_offset, byte_length, session_id,"
+    " type, uuid, parent_uuid, timestamp, request_id, version, cwd, git_branch, is_sidechain,"
+    " reason, ingested_at, raw"
+)
+
+SELECT_FILE = "select " + FILE_COLUMNS + " from files where file_id = ?"  # noqa: S608 -- constants
+SELECT_LOCATION = "select " + LOCATION_COLUMNS + " from locations where location_id = ?"  # noqa: S608 -- constants
+
+
+def insertion(table: str, columns: str, *, replace: bool = False) -> str:
+    """Return the statement that inserts (or replaces) one row of ``table``."""
+    places = ", ".join("?" * (columns.count(",") + 1))
+    verb = "replace" if replace else "insert"
+    return f"{verb} into {table} ({columns}) values ({places})"
