@@ -18,10 +18,10 @@ ARGS ?=
 
 ifdef UV
 CREATE = test -x $(RUN) || $(UV) venv --quiet --python $(PYTHON) $(VENV)
-INSTALL = $(UV) pip install --quiet --python $(RUN) --compile-bytecode
+INSTALL = $(CREATE) && $(UV) pip install --quiet --python $(RUN) --compile-bytecode
 else
 CREATE = test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
-INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check --compile
+INSTALL = $(CREATE) && $(RUN) -m pip install --quiet --disable-pip-version-check --compile
 endif
 
 .PHONY: help pipeline install develop test sweep check format bench clone-check lock reference clean
@@ -70,7 +70,6 @@ clean: ## remove .venv, caches and the sample's state; your own data is not touc
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: requirements/runtime.txt
-	@$(CREATE)
 	@echo "installing into $(VENV) ..." >&2
 	@$(INSTALL) --require-hashes -r $<
 	@touch $@

@@ -15,6 +15,7 @@ import typer
 
 from analytics.cli.commands import (
     config,
+    iceberg,
     pipeline,
     sessions,
     stages,
@@ -55,6 +56,7 @@ app.add_typer(sync.app, name="sync")
 stages.register(app)
 app.add_typer(usage.app, name="usage")
 app.add_typer(sessions.app, name="sessions")
+app.add_typer(iceberg.app, name="iceberg")
 app.add_typer(config.app, name="config")
 version.register(app)
 

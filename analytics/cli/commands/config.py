@@ -21,7 +21,7 @@ def group() -> None:
 def show_settings(
     context: typer.Context,
     as_json: AsJson = False,
-    origin: Annotated[bool, typer.Option(help="Say where each value came from.")] = False,
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value came from.")] = False,
 ) -> None:
     """Show every setting; secrets are masked."""
     from analytics.cli.output import print_json

@@ -1,0 +1,127 @@
+"""Fixtures for every test: a home of its own, and one built state to read from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_TRANSCRIPTS = ROOT.parent / "shared" / "transcripts"
+LEFT_OUT = ("XDG_CACHE_HOME", "COVERAGE_PROCESS_START")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has run: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Finished]
+
+
+def clean_environment(home: Path, **changes: str) -> dict[str, str]:
+    """Return the environment with a home of its own and without any setting of Annals."""
+    names = {name.upper() for name in Settings.model_fields} | set(LEFT_OUT)
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in names}
+    return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "TIMEZONE": "UTC", **changes}
+
+
+def start(*arguments: str, home: Path, cwd: Path, **changes: str) -> Finished:
+    """Run a command of Annals in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "analytics.cli", *arguments],
+        env=clean_environment(home, **changes),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home folder of this test, which is its working folder too."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the test a home of its own, and no settings from outside."""
+    for name in list(os.environ):
+        if name.lower() in Settings.model_fields:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+
+
+@pytest.fixture
+def annals(home: Path) -> Run:
+    """Return a function that runs a command in a process of its own, in this test's home."""
+
+    def run(*arguments: str, **changes: str) -> Finished:
+        return start(*arguments, home=home, cwd=home, **changes)
+
+    return run
+
+
+@pytest.fixture
+def in_process(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs a command in this process: quicker, for light commands."""
+    from analytics.cli.app import run as run_command
+
+    def run(*arguments: str) -> Finished:
+        capsys.readouterr()
+        code = run_command(arguments)
+        written = capsys.readouterr()
+        return Finished(code, written.out, written.err)
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A home in which the pipeline has run on the sample; tests only read it."""
+
+    home: Path
+    pipeline: Finished
+
+    def read(self, *arguments: str, **changes: str) -> Finished:
+        """Run a command that only reads."""
+        return start(*arguments, home=self.home, cwd=self.home, **changes)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Run the pipeline once on the bundled sample."""
+    home = tmp_path_factory.mktemp("built")
+    done = start("pipeline", "--json", home=home, cwd=home)
+    assert done.code == 0, done.err
+    return Built(home, done)
+
+
+@pytest.fixture(scope="session")
+def real_transcripts() -> Path:
+    """Return the folder of real transcripts, or skip where this machine has none."""
+    if not REAL_TRANSCRIPTS.is_dir():
+        pytest.skip("no real transcripts beside the checkout (../shared/transcripts)")
+    return REAL_TRANSCRIPTS

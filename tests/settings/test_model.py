@@ -1,0 +1,57 @@
+"""Settings: where values come from, and what a wrong one is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analytics.errors import SettingsError
+from analytics.settings import load_settings
+
+
+def test_defaults_lie_in_the_home(home: Path) -> None:
+    """Without any setting, everything local lies below the home folder."""
+    settings = load_settings()
+    assert settings.claude_dir == home / ".claude" / "projects"
+    assert settings.sqlite_path == home / ".claude-sync" / "buffer.db"
+    assert settings.warehouse_file == home / ".annals" / "analytics.db"
+    assert settings.lake_folder == home / ".annals" / "iceberg"
+    assert settings.builds_folder == home / ".annals" / "published"
+
+
+def test_flags_win_over_environment_over_file_over_default(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each source wins over the next one."""
+    assert load_settings().builds_kept == 3
+    (home / ".env").write_text("BUILDS_KEPT=4\n")
+    assert load_settings().builds_kept == 4
+    monkeypatch.setenv("BUILDS_KEPT", "5")
+    assert load_settings().builds_kept == 5
+    assert load_settings(builds_kept="6").builds_kept == 6
+
+
+def test_an_empty_value_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable leaves the default in force."""
+    monkeypatch.setenv("BUILDS_KEPT", "")
+    assert load_settings().builds_kept == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("timezone", "Mars/Olympus"), ("builds_kept", "1"), ("batch_size", "many")],
+)
+def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong value is a SettingsError that names the variable and says where to look."""
+    monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(SettingsError, match=name.upper()) as raised:
+        load_settings()
+    assert ".env" in raised.value.hint
+
+
+def test_a_settings_file_that_is_no_text_is_named(home: Path) -> None:
+    """A .env that is no UTF-8 is a SettingsError, not a stack trace."""
+    (home / ".env").write_bytes(b"TIMEZONE=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"\.env"):
+        load_settings()

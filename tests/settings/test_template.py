@@ -1,0 +1,35 @@
+""".env.example and the settings reference."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from analytics.settings import Settings, load_settings
+from analytics.settings.template import env_example, settings_reference
+from tests.conftest import ROOT
+
+
+def test_the_file_in_the_repository_is_the_generated_one() -> None:
+    """.env.example is what the settings class says; `make reference` writes it again."""
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == env_example()
+
+
+def test_every_setting_has_one_line_of_meaning() -> None:
+    """Each setting stands in .env.example with exactly one comment line above it."""
+    for name, field in Settings.model_fields.items():
+        assert field.description
+        assert "\n" not in field.description
+        assert f"# {field.description}\n# {name.upper()}=" in env_example()
+        assert f"| `{name.upper()}` |" in settings_reference()
+
+
+def test_uncommented_it_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A .env made of all its assignments leaves every default as it was."""
+    before = load_settings()
+    (home / ".env").write_text(
+        re.sub(r"^# ([A-Z_0-9]+=)", r"\1", env_example(), flags=re.MULTILINE)
+    )
+    assert load_settings() == before
