@@ -116,7 +116,7 @@ _BY_SESSION = f"""
 
 def daily(build: Connection, window: Window) -> tuple[DailyUsage, ...]:
     """Return usage by day, oldest first; days without a response are left out."""
-    if build_timezone(build) == window.timezone:
+    if build_facts(build).get("timezone") == window.timezone:
         sums, source = _AGGREGATED_SUMS, "(select *, usage_date as day from gold.agg_usage_daily)"
     else:
         sums, source = _SUMS, _RESPONSES
@@ -162,17 +162,20 @@ def total(figures: Iterable[Figures]) -> Figures:
     return Figures(**summed, cost_nano_usd=sum(costs) if costs else None)
 
 
-def build_timezone(build: Connection) -> str | None:
-    """Return the zone in which the build's own days begin, or None where it does not say."""
-    return build_facts(build).get("timezone")
-
-
 def build_facts(build: Connection) -> dict[str, str]:
-    """Return what the build says of itself: ``timezone``, ``price_version``, ``build_id``."""
-    known = build.execute("select 1 from duckdb_views() where view_name = 'build_info'").fetchone()
-    if known is None:
-        return {}
-    return dict(build.execute("select key, value from gold.build_info").fetchall())
+    """Return what the build says of itself.
+
+    ``build_id``, ``created_at`` (ISO 8601), ``timezone`` (in which its own days begin),
+    ``price_version`` and ``annals_version``.
+    """
+    names = ("build_id", "created_at", "timezone", "price_version", "annals_version")
+    row = build.execute(f"select {', '.join(names)} from meta.build").fetchone()  # noqa: S608 (own)
+    known = zip(names, row or (), strict=False)
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else str(value)
+        for name, value in known
+        if value is not None
+    }
 
 
 def project_key(build: Connection, name: str) -> str:

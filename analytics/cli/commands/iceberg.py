@@ -1,0 +1,64 @@
+"""``annals iceberg``: the lake's table and its snapshots."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, example
+
+app = typer.Typer(help="The lake's table and its snapshots.", rich_markup_mode=None)
+
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many; default all.")]
+
+
+@app.command(**example("annals iceberg info --json"))
+def info(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show what the lake holds, and how far it has come."""
+    from analytics.cli.output import as_members, print_json, say
+    from analytics.cli.tables import count, size
+    from extractors.lake import open_lake
+
+    found = in_force(context)
+    with open_lake(found.settings) as lake:
+        held = lake.info()
+    if as_json:
+        print_json({"lake": as_members(held), "sample": found.sample})
+        return
+    say(f"table      {held.table_uuid} in {held.location}")
+    say(f"rows       {count(held.rows)} in {count(held.files)} files, {size(held.bytes)}")
+    say(f"snapshots  {count(held.snapshots)}, the newest is {held.current_snapshot_id}")
+    for agent_id, seq in held.positions.items():
+        say(f"position   {agent_id} through record {count(seq)}")
+
+
+@app.command(**example("annals iceberg snapshots --limit 10"))
+def snapshots(context: typer.Context, as_json: AsJson = False, limit: Limit = None) -> None:
+    """List the snapshots that are kept, oldest first."""
+    from analytics.cli.output import as_members, print_json
+    from analytics.cli.tables import Table, count, instant, show, size
+    from extractors.lake import open_lake
+
+    found = in_force(context)
+    with open_lake(found.settings) as lake:
+        kept = lake.snapshots()
+    kept = kept[-limit:] if limit else kept
+    if as_json:
+        members = [{**as_members(one), "committed_at": instant(one.committed_at)} for one in kept]
+        print_json({"snapshots": members, "sample": found.sample})
+        return
+    rows = [
+        (
+            str(one.snapshot_id),
+            instant(one.committed_at)[:19],
+            one.kind,
+            count(one.records_added),
+            count(one.files_added),
+            size(one.bytes_added),
+        )
+        for one in kept
+    ]
+    columns = ("Snapshot", "Committed (UTC)", "Kind", "Records", "Files", "Size")
+    show(Table(columns, rows, text_columns=3))
