@@ -24,7 +24,7 @@ from analytics.telemetry import NO_PROGRESS, Progress
 from loaders import warehouse
 from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
 from loaders.prices import PRICE_BOOK
-from loaders.transform import GOLD_REVISION
+from loaders.transform import GOLD_REVISION, TIMEZONE
 from loaders.warehouse import Connection
 
 CATALOG = "catalog.duckdb"
@@ -208,11 +208,12 @@ def _write_catalog(connection: Connection, build: Path, files: list[_File]) -> N
         catalog.execute("create schema meta")
         catalog.execute(
             "create table meta.build as select ? as build_id, ? as gold_revision,"
-            " ?::timestamptz as created_at, ? as price_version, ? as annals_version",
+            " ?::timestamptz as created_at, ? as timezone, ? as price_version, ? as annals_version",
             [
                 build.name,
                 warehouse.state(connection, GOLD_REVISION),
                 datetime.now(UTC),
+                warehouse.state(connection, TIMEZONE),
                 warehouse.state(connection, PRICE_BOOK),
                 __version__,
             ],

@@ -22,6 +22,9 @@ from loaders.warehouse import REBUILD, Connection
 GOLD_REVISION = "gold_revision"
 """Key of the state that changes with every change of gold."""
 
+TIMEZONE = "timezone"
+"""Key of the state that names the zone in which gold's days begin."""
+
 _SIGNATURE = "transform_signature"
 
 
@@ -74,7 +77,7 @@ def transform(
         on_model=lambda done: progress.report("transform", done, None, unit="models"),
     )
     with warehouse.connect(settings) as connection:
-        sessions = _finish(connection, plan)
+        sessions = _finish(connection, plan, timezone=settings.timezone)
     return _report(plan, outcome, sessions, time.perf_counter() - started)
 
 
@@ -109,7 +112,7 @@ def _command(plan: _Plan, *, run_tests: bool | None) -> Literal["run", "build", 
     return "build" if with_tests else "run"
 
 
-def _finish(connection: Connection, plan: _Plan) -> int:
+def _finish(connection: Connection, plan: _Plan, *, timezone: str) -> int:
     """Clear what was pending and note the new revision; return how many sessions were rebuilt."""
     if not plan.is_due:
         return 0
@@ -119,6 +122,7 @@ def _finish(connection: Connection, plan: _Plan) -> int:
         entries.clear_pending(connection)
         connection.execute("delete from meta.state where key = ?", [REBUILD])
         warehouse.set_state(connection, _SIGNATURE, plan.signature)
+        warehouse.set_state(connection, TIMEZONE, timezone)
         warehouse.set_state(connection, GOLD_REVISION, uuid.uuid4().hex)
     return sessions
 
