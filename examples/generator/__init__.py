@@ -2,15 +2,29 @@
 
 Whole trees come from :func:`write_bench` and :func:`write_sample`, small broken or odd files from
 :data:`HAZARDS`, changes between two runs from :mod:`examples.generator.changes`. Each returns or
-adds to a :class:`Truth`: what a reader must find there, taken from what was meant to be written.
+updates a :class:`Truth`: what is to be found there, taken from what was meant to be written and
+never from reading it back.
 """
 
-from examples.generator.profiles import SEED, write_bench
+from examples.generator.changes import Tree
+from examples.generator.hazards import HAZARDS, write_hazard, write_hazards
+from examples.generator.hazards.stage import Stage
+from examples.generator.hazards.values import write_huge_line
+from examples.generator.profiles import SEED, write_bench, write_expected
+from examples.generator.sample import write_sample
 from examples.generator.truth import FileTruth, Response, Span, SpanKind, Totals, Truth, Usage
 
 __all__ = [
     "SEED",
+    "write_sample",
     "write_bench",
+    "write_expected",
+    "HAZARDS",
+    "write_hazard",
+    "write_hazards",
+    "Stage",
+    "write_huge_line",
+    "Tree",
     "Truth",
     "FileTruth",
     "Span",

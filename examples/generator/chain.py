@@ -136,7 +136,7 @@ class Thread:
         """Whether these are a subagent's records."""
         return bool(self.agent_id)
 
-    def chained(
+    def compose(
         self,
         kind: str,
         members: Json,
@@ -145,8 +145,8 @@ class Thread:
         tail: Json | None = None,
         response: Response | None = None,
         is_human: bool = False,
-    ) -> str:
-        """Write a record of the chain and return its uuid.
+    ) -> Kept:
+        """Return the next record of the chain without writing it.
 
         ``members`` come after the envelope, ``tail`` after uuid and timestamp, as in the originals.
         """
@@ -157,18 +157,35 @@ class Thread:
         record = self.envelope()
         record |= members | {"type": kind} if kind == "assistant" else {"type": kind} | members
         record |= {"uuid": uuid, "timestamp": stamp(at)} | (tail or {})
-        self.write(Kept(record, response, is_human))
-        return uuid
+        return Kept(record, response, is_human)
+
+    def chained(
+        self,
+        kind: str,
+        members: Json,
+        *,
+        at: datetime,
+        tail: Json | None = None,
+        response: Response | None = None,
+        is_human: bool = False,
+    ) -> str:
+        """Write the next record of the chain and return its uuid; parameters as for compose."""
+        kept = self.compose(kind, members, at=at, tail=tail, response=response, is_human=is_human)
+        self.write(kept)
+        return str(kept.record["uuid"])
 
     def write(self, kept: Kept) -> None:
         """Write a record of the chain as it is, and count it."""
-        truth = self.session.world.truth
         self.file.record(kept.record)
+        self.count(kept)
+
+    def count(self, kept: Kept) -> None:
+        """Count a record of the chain that was written in another way."""
+        truth = self.session.world.truth
         self.kept.append(kept)
         self.parent = kept.record["uuid"]
-        truth.sessions.add(self.session.session_id)
-        if kept.is_human:
-            truth.human_turn_rows += 1
+        truth.sessions.add(kept.record["sessionId"])
+        truth.human_turn_rows += kept.is_human
 
     def state(self, members: Json) -> None:
         """Write a record that is no part of the chain."""

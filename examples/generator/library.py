@@ -27,14 +27,16 @@ _SUFFIXES = ("py", "ts", "go", "md", "rs", "sql", "tsx", "yaml")
 class Pool:
     """Lines in one string, from which a text of about any size can be sliced."""
 
-    __slots__ = ("_starts", "_text")
+    __slots__ = ("_longest", "_starts", "_text")
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], longest: int) -> None:
+        self._longest = longest
         self._text = "".join(lines)
         self._starts = [0, *accumulate(map(len, lines))]
 
     def take(self, dice: Dice, size: int) -> str:
         """Return whole lines of together ``size`` characters or little more."""
+        size = min(size, self._longest)
         length = len(self._text)
         if size >= length:
             return self._text * (size // length) + self._text[: size % length]
@@ -48,16 +50,17 @@ class Library:
     """Every text of one generated tree.
 
     ``prose`` are sentences, ``code`` source lines, ``output`` what commands print. ``characters``
-    is the size of each of the three pools.
+    is the size of each of the three pools; a text is about ``longest`` characters at most.
     """
 
     __slots__ = ("_dice", "code", "output", "prose")
 
-    def __init__(self, dice: Dice, characters: int) -> None:
+    def __init__(self, dice: Dice, characters: int, *, longest: int = 1_000_000) -> None:
         self._dice = dice
-        self.prose = Pool(self._lines(SENTENCES, characters, (" ", " ", " ", "\n", "\n\n")))
-        self.code = Pool(self._lines(CODE_LINES, characters, ("\n",)))
-        self.output = Pool(self._lines(OUTPUT_LINES, characters, ("\n",)))
+        ends = (" ", " ", " ", "\n", "\n\n")
+        self.prose = Pool(self._lines(SENTENCES, characters, ends), longest)
+        self.code = Pool(self._lines(CODE_LINES, characters, ("\n",)), longest)
+        self.output = Pool(self._lines(OUTPUT_LINES, characters, ("\n",)), longest)
 
     def _lines(self, templates: tuple[str, ...], size: int, ends: tuple[str, ...]) -> list[str]:
         lines: list[str] = []

@@ -21,15 +21,17 @@ class TranscriptFile:
     """One transcript that is being written.
 
     ``path`` is below the root of the tree, its first folder the project. Nothing is on disk before
-    :meth:`close`, which also enters the file into the truth.
+    :meth:`close`, which also enters the file into the truth. With ``grown_from``, the ledger of the
+    file as it is on disk, it is continued there.
     """
 
-    __slots__ = ("_chunks", "_spans", "entries", "path", "size")
+    __slots__ = ("_chunks", "_grown_from", "_spans", "entries", "path", "size")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, grown_from: FileTruth | None = None) -> None:
         self.path = path
-        self.size = 0
+        self.size = grown_from.size if grown_from else 0
         self.entries = 0
+        self._grown_from = grown_from
         self._chunks: list[bytes] = []
         self._spans: list[Span] = []
 
@@ -74,8 +76,11 @@ class TranscriptFile:
         """Write the file below ``root``, enter its ledger into ``truth``, return where it lies."""
         target = root / self.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(b"".join(self._chunks))
+        with target.open("ab" if self._grown_from else "wb") as file:
+            file.write(b"".join(self._chunks))
         ledger = FileTruth.of(self._spans)
+        if self._grown_from:
+            ledger = self._grown_from.followed_by(ledger)
         truth.files[self.path] = ledger if keep_spans else replace(ledger, spans=())
         self._chunks.clear()
         return target

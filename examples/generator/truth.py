@@ -71,6 +71,12 @@ class FileTruth:
             spans=spans,
         )
 
+    def followed_by(self, more: FileTruth) -> FileTruth:
+        """Return the ledger of this file with ``more`` appended; spans only where all have them."""
+        spans = self.spans + more.spans if self.spans or not self.size else ()
+        sums = {name: value + getattr(more, name) for name, value in self.figures().items()}
+        return FileTruth(**sums, spans=spans)
+
     def figures(self) -> dict[str, int]:
         """Return the figures without the spans."""
         return {
