@@ -1,0 +1,44 @@
+{# Money is whole nano-dollars; a price is USD per million tokens, so tokens x price x 1000. #}
+
+{# The cost of a response at a price; null where the price lacks what the response used. A cache
+   write costs 1.25 (5 minutes) or 2 (1 hour) times the input, a cache read a tenth of it, a web
+   search a cent, unless the price book says otherwise. #}
+{% macro nano_usd(response, price) -%}
+    {%- set input = price ~ '.input_usd_per_million' -%}
+    try_cast(round(
+        {{ response }}.input_tokens * {{ input }} * 1000
+        + {{ response }}.output_tokens * {{ price }}.output_usd_per_million * 1000
+        + {{ response }}.cache_write_5m_tokens
+        * coalesce({{ price }}.cache_write_5m_usd_per_million, {{ input }} * 1.25) * 1000
+        + {{ response }}.cache_write_1h_tokens
+        * coalesce({{ price }}.cache_write_1h_usd_per_million, {{ input }} * 2) * 1000
+        + {{ response }}.cache_read_tokens
+        * coalesce({{ price }}.cache_read_usd_per_million, {{ input }} * 0.1) * 1000
+        + {{ response }}.web_search_requests
+        * coalesce({{ price }}.web_search_usd_per_thousand, 10) * 1000000
+    ) as bigint)
+{%- endmacro %}
+
+{# Nano-dollars as USD with nine decimal places. #}
+{% macro usd(nano) -%}
+    cast(cast({{ nano }} as decimal(28, 0)) * cast(0.000000001 as decimal(10, 9)) as decimal(18, 9))
+{%- endmacro %}
+
+{# Whether a price holds at an instant: its period is half open, its hours may span midnight. #}
+{% macro is_price_in_force(price, instant) -%}
+    ({{ price }}.valid_from is null or {{ price }}.valid_from <= {{ instant }})
+    and ({{ price }}.valid_to is null or {{ price }}.valid_to > {{ instant }})
+    and case
+        when {{ price }}.daily_from is null or {{ price }}.daily_to is null then true
+        when {{ price }}.daily_from <= {{ price }}.daily_to
+            then {{ utc_time(instant) }} >= {{ price }}.daily_from
+                and {{ utc_time(instant) }} < {{ price }}.daily_to
+        else {{ utc_time(instant) }} >= {{ price }}.daily_from
+            or {{ utc_time(instant) }} < {{ price }}.daily_to
+    end
+{%- endmacro %}
+
+{# A sum that is missing on the other side of a left join is none. #}
+{% macro count_or_zero(column) -%}
+    cast(coalesce({{ column }}, 0) as bigint)
+{%- endmacro %}

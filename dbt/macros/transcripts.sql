@@ -1,0 +1,167 @@
+{# What is known about transcripts of Claude Code (docs/specs/accounting.md). #}
+
+{# The parts of an entry that are looked at; all other content is skipped by the parser. #}
+{% macro entry_shape() -%}
+    {%- set usage = {
+        'input_tokens': 'VARCHAR',
+        'output_tokens': 'VARCHAR',
+        'cache_creation_input_tokens': 'VARCHAR',
+        'cache_read_input_tokens': 'VARCHAR',
+        'cache_creation': {
+            'ephemeral_5m_input_tokens': 'VARCHAR', 'ephemeral_1h_input_tokens': 'VARCHAR'
+        },
+        'server_tool_use': {'web_search_requests': 'VARCHAR'},
+        'service_tier': 'VARCHAR',
+        'speed': 'VARCHAR',
+        'inference_geo': 'VARCHAR',
+    } -%}
+    {%- set message = {
+        'id': 'VARCHAR', 'model': 'VARCHAR', 'role': 'VARCHAR', 'stop_reason': 'VARCHAR',
+        'usage': usage
+    } -%}
+    {%- set block = {
+        'type': 'VARCHAR', 'id': 'VARCHAR', 'tool_use_id': 'VARCHAR', 'name': 'VARCHAR',
+        'is_error': 'VARCHAR', 'text': 'VARCHAR', 'thinking': 'VARCHAR', 'input': 'VARCHAR',
+        'content': 'VARCHAR'
+    } -%}
+    {%- set top_message = dict(message, content=[block]) -%}
+    {{ return({
+        'subtype': 'VARCHAR',
+        'isMeta': 'VARCHAR',
+        'isCompactSummary': 'VARCHAR',
+        'isVisibleInTranscriptOnly': 'VARCHAR',
+        'isApiErrorMessage': 'VARCHAR',
+        'origin': {'kind': 'VARCHAR'},
+        'message': top_message,
+        'data': {
+            'type': 'VARCHAR',
+            'message': {
+                'type': 'VARCHAR', 'timestamp': 'VARCHAR', 'requestId': 'VARCHAR',
+                'isApiErrorMessage': 'VARCHAR', 'message': message
+            }
+        },
+        'attachment': {
+            'type': 'VARCHAR', 'commandMode': 'VARCHAR', 'isMeta': 'VARCHAR',
+            'prompt': 'VARCHAR', 'origin': {'kind': 'VARCHAR'}
+        }
+    }) }}
+{%- endmacro %}
+
+{# The columns of bronze entries, in order. #}
+{% macro entry_columns() -%}
+    {{ return([
+        'entry_id', 'session_id', 'project_id', 'host', 'file_key', 'file_generation',
+        'byte_offset', 'byte_length', 'is_subagent_file', 'entry_type', 'entry_subtype', 'uuid',
+        'parent_uuid', 'occurred_at', 'claude_version', 'cwd', 'git_branch', 'is_sidechain',
+        'is_meta', 'is_compact_summary', 'is_api_error', 'is_human_turn', 'is_nested',
+        'message_at', 'message_id', 'request_id', 'model_id', 'stop_reason', 'has_usage',
+        'input_tokens', 'output_tokens', 'cache_creation_tokens', 'cache_5m_tokens',
+        'cache_1h_tokens', 'cache_read_tokens', 'web_search_requests', 'service_tier', 'speed',
+        'inference_geo', 'content_blocks'
+    ]) }}
+{%- endmacro %}
+
+{# A token count: a whole number from 0 to a thousand million. Anything else is no count. #}
+{% macro token_count(column) -%}
+    (case when {{ whole_number(column) }} between 0 and 1000000000 then {{ whole_number(column) }} end)
+{%- endmacro %}
+
+{% macro whole_number(column) -%}
+    {{ return(adapter.dispatch('whole_number')(column)) }}
+{%- endmacro %}
+
+{% macro default__whole_number(column) -%}
+    try_cast({{ column }} as bigint)
+{%- endmacro %}
+
+{% macro duckdb__whole_number(column) -%}
+    try_cast({{ column }} as bigint)
+{%- endmacro %}
+
+{# Transcripts of subagents: agent-*.jsonl, flat or below subagents/. #}
+{% macro is_subagent_file(column) -%}
+    ({{ column }} like 'agent-%' or {{ column }} like '%/agent-%' or {{ column }} like '%/subagents/%')
+{%- endmacro %}
+
+{# Text that a program put into a user record, not a person. #}
+{% macro is_injected_text(column) -%}
+    {{ matches(column, "'^\\s*(<command-|<local-command|<bash-|<task-notification>|<teammate-message|<ide_|<system-reminder>|\\[Request interrupted|Caveat:)'") }}
+{%- endmacro %}
+
+{# Project identity: a path (record's, else its session's), else the folder. Windows paths are
+   the same whatever their case and slashes. #}
+{% macro project_identity(cwd, session_cwd, folder) -%}
+    case
+        when coalesce({{ cwd }}, {{ session_cwd }}) is null
+            then 'folder ' || {{ folded_folder(folder) }}
+        else 'path ' || {{ folded_path('coalesce(' ~ cwd ~ ', ' ~ session_cwd ~ ')') }}
+    end
+{%- endmacro %}
+
+{% macro folded_path(column) -%}
+    case
+        when {{ is_windows_path(column) }} then lower(rtrim(replace({{ column }}, '/', chr(92)), chr(92)))
+        when {{ column }} = '/' then '/'
+        else rtrim({{ column }}, '/')
+    end
+{%- endmacro %}
+
+{% macro folded_folder(column) -%}
+    case when {{ matches(column, "'^[A-Za-z]--'") }} then lower({{ column }}) else {{ column }} end
+{%- endmacro %}
+
+{% macro is_windows_path(column) -%}
+    {{ matches(column, "'^([A-Za-z]:|\\\\\\\\)'") }}
+{%- endmacro %}
+
+{# The last part of a path, for display. #}
+{% macro path_name(column) -%}
+    {{ return(adapter.dispatch('path_name')(column)) }}
+{%- endmacro %}
+
+{% macro default__path_name(column) -%}
+    regexp_extract({{ column }}, '([^/\\\\]*)[/\\\\]*$', 1)
+{%- endmacro %}
+
+{% macro duckdb__path_name(column) -%}
+    regexp_extract({{ column }}, '([^/\\]*)[/\\]*$', 1)
+{%- endmacro %}
+
+{# Whether a person typed this entry. Builds that name the origin are believed; of others a user
+   record counts unless it is a sidechain's, injected, a compact summary or a tool result, and has
+   something of its own to say. Prompts typed while the agent was busy are attachments. #}
+{% macro is_human_turn() -%}
+    {%- set own_words -%}
+        item.type in ('image', 'document')
+        or (item.type = 'text' and trim(item.text) <> '' and not {{ is_injected_text('item.text') }})
+    {%- endset -%}
+    {%- set tool_result = "item.type = 'tool_result'" -%}
+    coalesce(case
+        when entry_type = 'attachment' and entry.attachment.type = 'queued_command'
+            then {{ is_queued_prompt() }}
+        when coalesce(entry_type, '') <> 'user' or is_sidechain then false
+        when entry.origin.kind is not null then entry.origin.kind = 'human'
+        when 'true' in (entry.isMeta, entry.isCompactSummary, entry.isVisibleInTranscriptOnly)
+            then false
+        when entry.message.content is null then {{ is_human_text(json_text('raw', '$.message.content')) }}
+        when {{ list_count_where('entry.message.content', tool_result) }} > 0
+            or {{ list_count_where('entry.message.content', own_words) }} = 0 then false
+        else {{ json_text('raw', '$.toolUseResult') }} is null
+    end, false)
+{%- endmacro %}
+
+{% macro is_queued_prompt() -%}
+    not is_sidechain
+    and coalesce(entry.attachment.commandMode, 'prompt') = 'prompt'
+    and coalesce(entry.attachment.origin.kind, 'human') = 'human'
+    and coalesce(entry.attachment.isMeta, entry.isMeta, 'false') <> 'true'
+    and {{ is_human_text('entry.attachment.prompt') }}
+{%- endmacro %}
+
+{% macro is_human_text(text) -%}
+    (trim({{ text }}) <> '' and not {{ is_injected_text(text) }})
+{%- endmacro %}
+
+{% macro project_key(cwd, session_cwd, folder) -%}
+    {{ hash_key([project_identity(cwd, session_cwd, folder)]) }}
+{%- endmacro %}

@@ -1,0 +1,90 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook=[
+        "{{ note_days() }}",
+        "{{ delete_touched('session_id', touched_sessions()) }}"
+    ],
+    post_hook="{{ note_days() }}"
+) }}
+
+with touched_sessions as (
+    select session_id from {{ ref('stg_annals__touched_sessions') }}
+),
+
+responses as (
+    select *, {{ local_date('occurred_at') }} as usage_date
+    from {{ ref('int_api_responses') }}
+    {% if is_incremental() -%}
+    where session_id in (select session_id from touched_sessions)
+    {%- endif %}
+),
+
+sessions as (
+    select session_id, cwd as session_cwd from {{ ref('int_sessions') }}
+),
+
+prices as (
+    select * from {{ ref('int_model_prices') }}
+),
+
+-- of the prices in force at the time, the rule of least priority; of its bands, the highest reached
+ranked as (
+    select
+        responses.response_key, prices.price_key,
+        row_number() over (
+            partition by responses.response_key
+            order by
+                prices.priority, prices.threshold_tokens desc, prices.valid_from desc nulls last,
+                prices.daily_from desc nulls last, prices.price_key
+        ) as price_rank
+    from responses
+    inner join prices
+        on
+            responses.model_id = prices.model_id
+            and {{ is_price_in_force('prices', 'responses.occurred_at') }}
+            and (
+                prices.threshold_tokens = 0
+                or responses.input_tokens + responses.cache_read_tokens
+                + responses.cache_write_tokens > prices.threshold_tokens
+            )
+),
+
+chosen as (
+    select ranked.response_key, prices.*
+    from ranked
+    inner join prices on ranked.price_key = prices.price_key
+    where ranked.price_rank = 1
+),
+
+costed as (
+    select
+        responses.*, sessions.session_cwd, chosen.book_version as price_version,
+        {{ nano_usd('responses', 'chosen') }} as cost_nano_usd
+    from responses
+    left join chosen on responses.response_key = chosen.response_key
+    left join sessions on responses.session_id = sessions.session_id
+),
+
+final as (
+    select
+        response_key, message_id, request_id, session_id,
+        {{ project_key('cwd', 'session_cwd', 'project_id') }} as project_key,
+        model_id, occurred_at, usage_date, input_tokens, output_tokens, cache_write_tokens,
+        cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens, total_tokens,
+        web_search_requests, is_subagent, is_final,
+        cost_nano_usd is not null as is_priced,
+        case
+            when cost_nano_usd is null then 'unpriced'
+            when is_final then 'final'
+            else 'partial'
+        end as quality,
+        stop_reason, service_tier, speed, inference_geo, claude_version, row_count,
+        cost_nano_usd,
+        {{ usd('cost_nano_usd') }} as cost_usd,
+        case when cost_nano_usd is not null then price_version end as price_version,
+        entry_id, file_key, byte_offset
+    from costed
+)
+
+select * from final

@@ -1,0 +1,34 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ delete_touched('session_id', touched_sessions()) }}"
+) }}
+
+with touched_sessions as (
+    select session_id from {{ ref('stg_annals__touched_sessions') }}
+),
+
+calls as (
+    select * from {{ ref('int_tool_calls') }}
+    {% if is_incremental() -%}
+    where session_id in (select session_id from touched_sessions)
+    {%- endif %}
+),
+
+sessions as (
+    select session_id, cwd as session_cwd from {{ ref('int_sessions') }}
+),
+
+final as (
+    select
+        calls.tool_call_key, calls.tool_use_id, calls.response_key, calls.session_id,
+        {{ project_key('calls.cwd', 'sessions.session_cwd', 'calls.project_id') }} as project_key,
+        calls.tool_name, calls.called_at, calls.finished_at,
+        {{ milliseconds_between('calls.called_at', 'calls.finished_at') }} as duration_ms,
+        {{ local_date('calls.called_at') }} as usage_date,
+        calls.has_result, calls.is_error, calls.input_bytes, calls.result_bytes, calls.is_subagent
+    from calls
+    left join sessions on calls.session_id = sessions.session_id
+)
+
+select * from final
