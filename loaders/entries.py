@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from loaders.warehouse import Connection
+from loaders.warehouse import Connection, quoted
 
 COLUMNS: Mapping[str, str] = {
     "entry_id": "varchar",
@@ -180,7 +178,7 @@ def _parquet(paths: Sequence[str], field_ids: Mapping[str, int]) -> str:
         f"{number}: {{name: '{name}', type: '{COLUMNS[name]}', default_value: null}}"
         for name, number in field_ids.items()
     )
-    files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    files = ", ".join(quoted(path) for path in paths)
     return (
         f"read_parquet([{files}], schema = map {{{fields}}}, hive_partitioning = false,"
         " union_by_name = false)"

@@ -25,7 +25,7 @@ from loaders import warehouse
 from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
 from loaders.prices import PRICE_BOOK
 from loaders.transform import GOLD_REVISION, TIMEZONE
-from loaders.warehouse import Connection
+from loaders.warehouse import Connection, quoted
 
 CATALOG = "catalog.duckdb"
 _BUILD = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
@@ -188,7 +188,7 @@ def _write_file(connection: Connection, folder: Path, table: str, month: str | N
     path = folder / name
     row = connection.execute(
         f"copy (select * from gold.{table} where {condition} order by {sort_key(table)})"  # noqa: S608 - names are our own
-        f" to {_quoted(path)} (format parquet, compression zstd)"
+        f" to {quoted(path)} (format parquet, compression zstd)"
     ).fetchone()
     _sync(path)
     return _File(table, month, name, int(row[0]) if row else 0, is_linked=False)
@@ -200,7 +200,7 @@ def _write_catalog(connection: Connection, build: Path, files: list[_File]) -> N
     with warehouse.views_file(unnamed) as catalog:
         catalog.execute("create schema gold")
         for table in sorted({file.table for file in files}):
-            paths = ", ".join(_quoted(build / file.name) for file in files if file.table == table)
+            paths = ", ".join(quoted(build / file.name) for file in files if file.table == table)
             catalog.execute(
                 f"create view gold.{table} as"  # noqa: S608 - names are our own
                 f" select * from read_parquet([{paths}], hive_partitioning = false)"
@@ -269,7 +269,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -69,6 +69,7 @@ def transform(
         if plan.full_refresh:
             # Said before anything is dropped: a run that dies half-way is followed by another one.
             warehouse.set_state(connection, REBUILD, "a full build was begun")
+            warehouse.drop_layers(connection)
     outcome = run_dbt(
         settings,
         _command(plan, run_tests=run_tests),
