@@ -18,6 +18,8 @@ from extractors.faults import buffer_fault
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_SECONDS = 10.0
+FLAG = "annals_flag"
+"""A column named ``x [annals_flag]`` is read as bool; converting in SQLite's driver is cheapest."""
 
 
 def agent_id_of(connection: sqlite3.Connection) -> str:
@@ -96,9 +98,14 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
             path=path,
         )
     uri = f"file:{quote(bytes(path))}?mode={mode}"
+    sqlite3.register_converter(FLAG, b"0".__ne__)
     with sqlite_errors(path):
         connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None
+            uri,
+            uri=True,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            detect_types=sqlite3.PARSE_COLNAMES,
         )
         try:
             connection.execute("pragma synchronous = full")

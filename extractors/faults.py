@@ -18,6 +18,7 @@ from analytics.errors import (
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_FORBIDDEN = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
 
 def sqlite_code(error: BaseException | None) -> int:
@@ -46,6 +47,12 @@ def buffer_fault(error: sqlite3.Error, path: object) -> AnalyticsError:
         )
     if code == sqlite3.SQLITE_FULL:
         return disk_full(path)
+    if code in _FORBIDDEN:
+        return LocalBufferError(
+            f"the buffer {path} cannot be opened: {error}",
+            hint="Check that this user may read and write the file and the folder it is in.",
+            path=path,
+        )
     return LocalBufferError(
         f"the buffer {path} cannot be used: {error}",
         hint="Run `sync once`; it sets a damaged buffer aside and keeps what can be read.",
@@ -88,13 +95,27 @@ def lake_fault(error: OSError, place: object) -> AnalyticsError:
             path=place,
         )
     if isinstance(error, ConnectionError) or type(error).__module__.startswith("requests."):
-        return DependencyError(
-            f"the catalog of the lake {place} cannot be reached",
-            hint="Check ICEBERG_CATALOG_URI and the network, then run the command again.",
-            path=place,
-        )
+        return server_fault(error, place)
     return LakeError(
         f"the lake {place} cannot be read or written: {error}",
         hint="Check that the folder exists, is mounted and can be written by this user.",
+        path=place,
+    )
+
+
+def server_fault(error: Exception, place: object) -> DependencyError:
+    """Return the error for a catalog server that cannot be reached or that fails."""
+    return DependencyError(
+        f"the catalog server of the lake {place} does not answer as it should: {error}",
+        hint="Check ICEBERG_CATALOG_URI, the server and the network, then run the command again.",
+        path=place,
+    )
+
+
+def unreadable_metadata(error: Exception, place: object) -> IntegrityError:
+    """Return the error for a table whose metadata file is damaged."""
+    return IntegrityError(
+        f"the metadata of the lake {place} cannot be understood: {type(error).__name__}",
+        hint="Restore the lake's metadata folder from a backup; nothing was changed.",
         path=place,
     )

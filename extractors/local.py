@@ -36,19 +36,14 @@ from extractors.source import BATCH_BYTES, BATCH_RECORDS
 TOKENS_KEPT = 100
 """Tokens noted last that stay although no live snapshot carries them: commits may be under way."""
 
-_LENGTHS = """
-    select seq, length(raw) from records where seq > ? and seq <= ? order by seq limit ?
-"""
 _RECORDS = """
     select r.seq, lower(hex(r.entry_id)), r.record_kind, l.project_id, r.session_id, l.file_path,
            l.file_key, r.file_generation, r.byte_offset, r.byte_length, r.type, r.uuid,
            r.parent_uuid, r.timestamp, r.request_id, r.version, r.cwd, r.git_branch,
-           r.is_sidechain, l.host, r.ingested_at, r.reason, r.raw
+           r.is_sidechain as "is_sidechain [annals_flag]", l.host, r.ingested_at, r.reason, r.raw
     from records r cross join locations l on l.location_id = r.location_id
-    where r.seq > ? and r.seq <= ? order by r.seq
+    where r.seq > ? and r.seq <= ? order by r.seq limit ?
 """
-_FLAG_AT = Record._fields.index("is_sidechain")
-_FLAGS = {None: None, 0: False, 1: True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +96,7 @@ class LocalSource:
                     return
                 after = batch[-1].seq
                 yield batch
+                del batch  # or its records would stay in memory while the next ones are read
 
     def acknowledge(self, consumer: str, positions: Mapping[str, int]) -> None:
         """Note that ``consumer`` has this buffer's records up to its position; never lowers it."""
@@ -201,18 +197,16 @@ def _note(connection: sqlite3.Connection, token: str, live: frozenset[str]) -> N
 
 
 def _batch(connection: sqlite3.Connection, after: int, through: int) -> list[Record]:
-    """Read one batch; the lengths first, so that nothing is fetched only to be dropped."""
-    size, last = 0, after
-    for seq, length in connection.execute(_LENGTHS, (after, through, BATCH_RECORDS)):
-        size += length
-        if size > BATCH_BYTES and last > after:
+    """Read one batch. A record that would make it too large is read again with the next one."""
+    batch: list[Record] = []
+    size = 0
+    rows = connection.execute(_RECORDS, (after, through, BATCH_RECORDS))
+    for record in map(Record._make, rows):
+        size += len(record.raw)
+        if size > BATCH_BYTES and batch:
             break
-        last = seq
-    make = Record._make
-    return [
-        make((*row[:_FLAG_AT], _FLAGS[row[_FLAG_AT]], *row[_FLAG_AT + 1 :]))
-        for row in connection.execute(_RECORDS, (after, last))
-    ]
+        batch.append(record)
+    return batch
 
 
 def _refuse_other_agent(connection: sqlite3.Connection, agent_id: str) -> None:

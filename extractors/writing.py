@@ -15,7 +15,7 @@ from analytics.transcripts import Record, RecordKind
 from extractors.entries import ingestion_day, to_arrow
 from extractors.lake import Lake, WrittenFile
 
-CHUNK_BYTES = 64 * 1024 * 1024
+CHUNK_BYTES = 32 * 1024 * 1024
 """Raw bytes that make one data file; what is in memory at a time is a small multiple of it."""
 
 
@@ -26,6 +26,7 @@ def chunks(batches: Iterator[list[Record]]) -> Iterator[list[Record]]:
     for batch in batches:
         chunk += batch
         size += raw_bytes(batch)
+        del batch  # or its records would stay in memory while the next ones are read
         if size >= CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0

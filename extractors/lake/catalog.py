@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError as DuplicateRowError
 from analytics.errors import IntegrityError, LakeError, SettingsError
 from analytics.settings import Settings
 from extractors.entries import SCHEMA
+from extractors.faults import unreadable_metadata
 from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
 from extractors.lake.durable import DurableFileIO
 from extractors.lake.table import Lake, faults
@@ -67,6 +68,8 @@ def _open(settings: Settings, *, create: bool) -> Lake:
     try:
         try:
             table = catalog.load_table(identifier)
+        except ValueError as error:
+            raise unreadable_metadata(error, settings.lake_folder) from error
         except NoSuchTableError:
             if settings.iceberg_catalog_type == "sql":
                 _refuse_orphaned_data(settings)
@@ -80,17 +83,23 @@ def _open(settings: Settings, *, create: bool) -> Lake:
 
 
 def _load_catalog(settings: Settings) -> Catalog:
-    settings.lake_folder.mkdir(parents=True, exist_ok=True)
-    uri = settings.iceberg_catalog_uri
-    default_uri = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
-    properties = {
-        "type": settings.iceberg_catalog_type,
-        "uri": uri.get_secret_value() if uri else default_uri,
-        "warehouse": f"file://{settings.lake_folder}",
-        "py-io-impl": f"{DurableFileIO.__module__}.{DurableFileIO.__name__}",
-    }
+    given = settings.iceberg_catalog_uri
     if settings.iceberg_catalog_type == "rest":
-        del properties["warehouse"], properties["py-io-impl"]
+        if given is None:
+            raise SettingsError(
+                "ICEBERG_CATALOG_TYPE is rest, but ICEBERG_CATALOG_URI is not set",
+                hint="Set ICEBERG_CATALOG_URI to the catalog server, such as http://localhost:8181",
+            )
+        properties = {"type": "rest", "uri": given.get_secret_value()}
+    else:
+        settings.lake_folder.mkdir(parents=True, exist_ok=True)
+        default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
+        properties = {
+            "type": "sql",
+            "uri": given.get_secret_value() if given else default,
+            "warehouse": f"file://{settings.lake_folder}",
+            "py-io-impl": f"{DurableFileIO.__module__}.{DurableFileIO.__name__}",
+        }
     return load_catalog(settings.iceberg_catalog_name, **properties)
 
 

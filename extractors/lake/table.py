@@ -17,7 +17,7 @@ from typing import Self
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, RESTError
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from analytics.errors import ConflictError, IntegrityError, LakeError
 from extractors.cursor import KIND, Cursor, SnapshotKind, from_summary, to_summary
 from extractors.entries import SCHEMA
-from extractors.faults import catalog_fault, lake_fault
+from extractors.faults import catalog_fault, lake_fault, server_fault
 from extractors.files import write_parquet
 
 
@@ -264,6 +264,8 @@ def faults(place: object) -> Iterator[None]:
         ) from error
     except DBAPIError as error:
         raise catalog_fault(error, place) from error
+    except RESTError as error:
+        raise server_fault(error, place) from error
     except OSError as error:
         raise lake_fault(error, place) from error
 
