@@ -13,7 +13,7 @@ does, as the package itself calculates. A web search the book is silent about co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 BOOK_PRIORITY = 1_000_000
 """Rules of the book start here; the user's own prices are below."""
 
-_RULE_STEP = 100
+_RULE_STEP = 1000  # room for the periods of a rule,
+_PERIOD_STEP = 10  # and for the alternatives of its names
 _END_OF_DAY = "24:00:00"
 _FIELDS = {
     "input_mtok": "input_usd_per_million",
@@ -61,7 +62,8 @@ class PriceRow:
 
     Times are in UTC and half open; None is open. Prices are in USD per million tokens, that of web
     searches per thousand. The band applies where input, cache reads and cache writes together are
-    more than ``threshold_tokens``; 0 is the base band, which always applies.
+    more than ``threshold_tokens``; 0 is the base band, which always applies. A row with a ``speed``
+    or a ``service_tier`` applies only to responses that name it.
     """
 
     provider: str
@@ -72,6 +74,8 @@ class PriceRow:
     valid_to: datetime | None
     daily_from: str | None
     daily_to: str | None
+    speed: str | None
+    service_tier: str | None
     threshold_tokens: int
     input_usd_per_million: Decimal | None
     output_usd_per_million: Decimal | None
@@ -93,8 +97,9 @@ def book_rows(source: str) -> Iterator[PriceRow]:
     for provider, conditions in _in_order(providers):
         for model in provider.models:
             for row in _model_rows(provider, model, source):
-                for patterns in _combined(conditions, model.match):
-                    yield replace(row, priority=priority + row.priority, match_all=patterns)
+                for number, patterns in enumerate(_combined(conditions, model.match)):
+                    rank = priority + row.priority * _PERIOD_STEP + number
+                    yield replace(row, priority=rank, match_all=patterns)
             priority += _RULE_STEP
 
 
@@ -109,7 +114,8 @@ def _in_order(providers: Sequence[Provider]) -> Iterator[tuple[Provider, Any]]:
 
 def _model_rows(provider: Provider, model: ModelInfo, source: str) -> Iterator[PriceRow]:
     """Return the rows of one rule; ``priority`` is the step within the rule, patterns are empty."""
-    for step, period in enumerate(_periods(model)):
+    standard = _periods(model)
+    for step, period in enumerate([*_special(model, standard), *standard]):
         for threshold in _thresholds(period.prices):
             prices = _band(period.prices, threshold, is_claude="claude" in model.id)
             if prices["input_usd_per_million"] is None:
@@ -123,6 +129,8 @@ def _model_rows(provider: Provider, model: ModelInfo, source: str) -> Iterator[P
                 valid_to=period.valid_to,
                 daily_from=period.daily_from,
                 daily_to=period.daily_to,
+                speed=period.speed,
+                service_tier=period.service_tier,
                 threshold_tokens=threshold,
                 source=source,
                 **prices,
@@ -136,6 +144,45 @@ class _Period:
     valid_to: datetime | None = None
     daily_from: str | None = None
     daily_to: str | None = None
+    speed: str | None = None
+    service_tier: str | None = None
+
+
+def _special(model: ModelInfo, standard: Sequence[_Period]) -> Iterator[_Period]:
+    """Return the prices of fast answers, batches and other tiers, the winners first.
+
+    A variant of the package replaces some of the prices that are in force; conditions that no
+    transcript records are left out.
+    """
+    for variant in model.price_variants or ():
+        condition = _recorded(variant.when)
+        if condition is None:
+            continue
+        start_date = getattr(variant.constraint, "start_date", None)
+        starts = _midnight(start_date) if start_date else None
+        for period in standard:
+            if starts and period.valid_to and period.valid_to <= starts:
+                continue
+            known = [moment for moment in (starts, period.valid_from) if moment]
+            yield replace(
+                period,
+                prices=_merged(period.prices, variant.prices),
+                valid_from=max(known, default=None),
+                speed=condition.get("speed"),
+                service_tier=condition.get("service_tier"),
+            )
+
+
+def _recorded(when: Mapping[str, str]) -> dict[str, str] | None:
+    """Return a variant's condition in the transcripts' words, None where these never tell it."""
+    if when == {"processing": "batch"}:
+        return {"service_tier": "batch"}
+    return dict(when) if when.keys() <= {"speed", "service_tier"} else None
+
+
+def _merged(prices: ModelPrice, overrides: ModelPrice) -> ModelPrice:
+    given = {name: price for name, price in vars(overrides).items() if price is not None}
+    return type(prices)(**(vars(prices) | given))
 
 
 def _periods(model: ModelInfo) -> list[_Period]:

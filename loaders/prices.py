@@ -113,6 +113,8 @@ def user_rows(path: Path | None) -> Iterator[PriceRow]:
             valid_to=line.day("valid_to"),
             daily_from=None,
             daily_to=None,
+            speed=None,
+            service_tier=None,
             threshold_tokens=0,
             input_usd_per_million=paid,
             output_usd_per_million=line.required("output", prices["output"]),

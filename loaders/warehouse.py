@@ -29,6 +29,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "connect",
     "drop_layers",
+    "in_memory",
     "open_build",
     "prepare",
     "quoted",
@@ -39,7 +40,7 @@ __all__ = [
     "views_file",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables below; part of the transform signature."""
 
 REBUILD = "rebuild"
@@ -64,7 +65,8 @@ create table if not exists meta.state (key varchar not null, value varchar);
 create table if not exists meta.model_prices (
     provider varchar not null, model_rule varchar not null, priority integer not null,
     match_all varchar[] not null, valid_from timestamptz, valid_to timestamptz,
-    daily_from time, daily_to time, threshold_tokens bigint not null,
+    daily_from time, daily_to time, speed varchar, service_tier varchar,
+    threshold_tokens bigint not null,
     input_usd_per_million decimal(18, 6), output_usd_per_million decimal(18, 6),
     cache_write_5m_usd_per_million decimal(18, 6), cache_write_1h_usd_per_million decimal(18, 6),
     cache_read_usd_per_million decimal(18, 6), web_search_usd_per_thousand decimal(18, 6),
@@ -110,6 +112,18 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
             if not read_only:
                 prepare(connection)
             yield connection
+
+
+@contextlib.contextmanager
+def in_memory(settings: Settings) -> Iterator[Connection]:
+    """Open a warehouse of its own in memory, with empty tables; nothing of it is kept."""
+    with (
+        translated(settings.lake_folder),
+        contextlib.closing(duckdb.connect(":memory:", config=_config(settings))) as connection,
+    ):
+        connection.execute("set timezone = 'UTC'")
+        prepare(connection)
+        yield connection
 
 
 def _config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:

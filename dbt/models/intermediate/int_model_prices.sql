@@ -39,7 +39,7 @@ floors as (
     from candidates
     where
         threshold_tokens = 0 and valid_from is null and valid_to is null and daily_from is null
-        and daily_to is null
+        and daily_to is null and speed is null and service_tier is null
     group by model_id
 ),
 
@@ -53,7 +53,8 @@ final as (
         ]) }} as price_key,
         candidates.provider, candidates.model_rule, candidates.priority, candidates.valid_from,
         candidates.valid_to, candidates.daily_from, candidates.daily_to,
-        candidates.threshold_tokens, candidates.input_usd_per_million,
+        candidates.speed, candidates.service_tier, candidates.threshold_tokens,
+        candidates.input_usd_per_million,
         candidates.output_usd_per_million, candidates.cache_write_5m_usd_per_million,
         candidates.cache_write_1h_usd_per_million, candidates.cache_read_usd_per_million,
         candidates.web_search_usd_per_thousand, candidates.source, candidates.book_version

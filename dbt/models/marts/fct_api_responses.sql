@@ -43,6 +43,8 @@ ranked as (
         on
             responses.model_id = prices.model_id
             and {{ is_price_in_force('prices', 'responses.occurred_at') }}
+            and (prices.speed is null or prices.speed = responses.speed)
+            and (prices.service_tier is null or prices.service_tier = responses.service_tier)
             and (
                 prices.threshold_tokens = 0
                 or responses.input_tokens + responses.cache_read_tokens

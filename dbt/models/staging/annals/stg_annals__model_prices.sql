@@ -9,6 +9,8 @@ select
     valid_to,
     daily_from,
     daily_to,
+    speed,
+    service_tier,
     threshold_tokens,
     input_usd_per_million,
     output_usd_per_million,
