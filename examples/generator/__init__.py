@@ -6,6 +6,7 @@ updates a :class:`Truth`: what is to be found there, taken from what was meant t
 never from reading it back.
 """
 
+from examples.generator import changes
 from examples.generator.changes import Tree
 from examples.generator.hazards import HAZARDS, write_hazard, write_hazards
 from examples.generator.hazards.stage import Stage
@@ -25,6 +26,7 @@ __all__ = [
     "Stage",
     "write_huge_line",
     "Tree",
+    "changes",
     "Truth",
     "FileTruth",
     "Span",

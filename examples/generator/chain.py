@@ -15,12 +15,12 @@ from examples.generator.truth import Response, Truth
 from examples.generator.words import NICKNAMES
 
 _SOURCE_SIZES: Quantiles = (
-    (0.0, 200),
-    (0.4, 700),
-    (0.7, 1_900),
-    (0.9, 5_600),
-    (0.97, 17_000),
-    (1.0, 70_000),
+    (0.0, 150),
+    (0.5, 600),
+    (0.8, 1_700),
+    (0.9, 6_000),
+    (0.96, 19_000),
+    (1.0, 64_000),
 )
 _BACK: Quantiles = ((0.0, 1), (0.4, 10), (0.6, 900), (0.8, 55_000), (1.0, 3_000_000))
 _BACKWARDS = 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 Version = tuple[int, int, int]
 
@@ -57,13 +58,23 @@ class Era:
     @property
     def number(self) -> Version:
         """The version as three integers."""
-        major, minor, patch = map(int, self.version.split("."))
-        return major, minor, patch
+        return _number(self.version)
 
     def has(self, feature: str) -> bool:
         """Return whether this version writes ``feature``, a key of FEATURES."""
-        first, last = FEATURES[feature]
-        return first <= self.number and (last is None or self.number <= last)
+        return _has(self.version, feature)
+
+
+@cache
+def _number(version: str) -> Version:
+    major, minor, patch = map(int, version.split("."))
+    return major, minor, patch
+
+
+@cache
+def _has(version: str, feature: str) -> bool:
+    first, last = FEATURES[feature]
+    return first <= _number(version) and (last is None or _number(version) <= last)
 
 
 _EARLY = (("claude-sonnet-4-20250514", 4), ("claude-opus-4-20250514", 1))

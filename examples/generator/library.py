@@ -21,6 +21,8 @@ from examples.generator.words import (
 )
 
 _SYMBOLS = ("→", "✓", "—", "…", "é", "✗", "🌊", "日本")
+_REPETITION = 6
+"""Commands repeat themselves more than people do: so many times smaller is their pool."""
 _SUFFIXES = ("py", "ts", "go", "md", "rs", "sql", "tsx", "yaml")
 
 
@@ -60,7 +62,7 @@ class Library:
         ends = (" ", " ", " ", "\n", "\n\n")
         self.prose = Pool(self._lines(SENTENCES, characters, ends), longest)
         self.code = Pool(self._lines(CODE_LINES, characters, ("\n",)), longest)
-        self.output = Pool(self._lines(OUTPUT_LINES, characters, ("\n",)), longest)
+        self.output = Pool(self._lines(OUTPUT_LINES, characters // _REPETITION, ("\n",)), longest)
 
     def _lines(self, templates: tuple[str, ...], size: int, ends: tuple[str, ...]) -> list[str]:
         lines: list[str] = []
@@ -74,27 +76,28 @@ class Library:
     def _fill(self, template: str) -> str:
         dice = self._dice
         pick = dice.pick
-        noun, noun2, noun3, verb = pick(NOUNS), pick(NOUNS), pick(NOUNS), pick(VERBS)
+        noun, verb, adjective = pick(NOUNS), pick(VERBS), pick(ADJECTIVES)
+        other = pick(NOUNS)
         line = template.format(
             noun=noun,
-            noun2=noun2,
-            noun3=noun3,
+            noun2=other,
+            noun3=pick(NOUNS),
             Noun=noun.capitalize(),
             verb=verb,
             verb2=pick(VERBS),
             Verb=verb.capitalize(),
-            adj=pick(ADJECTIVES),
+            adj=adjective,
             adj2=pick(ADJECTIVES),
             conn=pick(CONNECTORS),
-            name=f"{verb}_{pick(NOUNS)}" if dice.chance(0.5) else f"{noun}{pick(VERBS).title()}",
-            path=self.path(dice),
+            name=f"{verb}_{pick(NOUNS)}",
+            path=self.path(dice) if "{path}" in template else "",
             Type=pick(NOUNS).title(),
-            Type2=pick(ADJECTIVES).title(),
-            Type3=pick(NOUNS).title(),
+            Type2=adjective.title(),
+            Type3=other.title(),
             number=dice.below(1000),
             number2=dice.below(90),
             hex=dice.hexadecimal(8),
-            hex2=dice.hexadecimal(32),
+            hex2=dice.hexadecimal(32) if "{hex2}" in template else "",
         )
         return f"{line} {pick(_SYMBOLS)}" if dice.chance(0.02) else line
 

@@ -21,7 +21,7 @@ _FIRST_DAY = datetime(2025, 9, 1, 6, tzinfo=UTC)
 _DAYS = 425
 _WEIGHT: Quantiles = ((0.0, 5), (0.5, 55), (0.85, 160), (0.98, 420), (1.0, 900))
 """How much longer a session is than the mean one, in percent; the mean of these is 100."""
-_POOL_CHARACTERS = 4_000_000
+_POOL_CHARACTERS = 2_000_000
 
 
 def write_bench(
@@ -35,20 +35,22 @@ def write_bench(
     """Write about ``lines`` lines in about ``files`` files below ``root``; return their truth.
 
     All eras, projects, gateways, forks and subagents are mixed as in real folders. ``files`` counts
-    main files and defaults to the measured 156 lines a file; with one given all are about equally
-    long. The tree depends on the arguments and on nothing else.
+    main files and defaults to the measured 156 lines a file; where it is given there are exactly so
+    many, of about equal length, and at least one turn (4 to 12 lines) in each. The tree depends on
+    the arguments and on nothing else.
     """
     dice = Dice(seed, "bench", lines, files)
     characters = min(_POOL_CHARACTERS, max(100_000, lines * 60))
     world = World(root, Library(dice.child("library"), characters), Truth(), keep_spans)
     sessions = files or max(1, lines // _LINES_PER_FILE)
     written = number = 0
-    while written < lines:
+    while number < files if files else written < lines:
         share = number / sessions
-        mean = max(1, (lines - written) // max(1, sessions - number))
+        left = max(1, lines - written)
+        mean = max(1, left // max(1, sessions - number))
         budget = mean if files else 1 + mean * dice.quantile(_WEIGHT) // 100
         session = _drawn_session(world, dice.child(number), min(share, 0.999))
-        written += _write_session(session, min(budget, lines - written))
+        written += _write_session(session, min(budget, left))
         number += 1
     return world.truth
 

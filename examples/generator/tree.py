@@ -11,10 +11,12 @@ from examples.generator.truth import FileTruth, Span, SpanKind, Truth
 
 Json = dict[str, Any]
 
+_to_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def encode(members: Json) -> bytes:
     """Return the compact JSON line of a record, without its newline, as Claude Code writes it."""
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return _to_text(members).encode("utf-8")
 
 
 class TranscriptFile:
