@@ -21,6 +21,7 @@ from analytics.cli.commands import (
     stages,
     sync,
     usage,
+    validate,
     version,
 )
 from analytics.cli.options import example
@@ -58,6 +59,7 @@ app.add_typer(usage.app, name="usage")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(iceberg.app, name="iceberg")
 app.add_typer(config.app, name="config")
+validate.register(app)
 version.register(app)
 
 

@@ -9,6 +9,8 @@ import typer
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, example
 
+Origin = Annotated[bool, typer.Option("--origin", help="Say where each value came from.")]
+
 app = typer.Typer(help="The settings in force.", rich_markup_mode=None)
 
 
@@ -21,7 +23,7 @@ def group() -> None:
 def show_settings(
     context: typer.Context,
     as_json: AsJson = False,
-    origin: Annotated[bool, typer.Option("--origin", help="Say where each value came from.")] = False,
+    origin: Origin = False,
 ) -> None:
     """Show every setting; secrets are masked."""
     from analytics.cli.output import print_json

@@ -1,0 +1,300 @@
+"""Whether the data keeps its promises: each check names one, and how it is broken where it is.
+
+``validate`` compares what the parts say of themselves; deep, it reads every file and every row of
+the lake again and believes no counter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from analytics.errors import IntegrityError, QualityError, WarehouseError
+from analytics.locks import exclusive
+from analytics.settings import Settings
+from analytics.telemetry import NO_PROGRESS, Progress
+from analytics.transcripts.identity import readable
+from flows.coverage import Coverage, File, Placed, cover, has_id
+
+if TYPE_CHECKING:
+    from loaders.audit import LakeRange
+    from loaders.warehouse import Connection
+    from sync_agent.holdings import Holdings
+
+FAULTS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: the promise, the figures that were compared, and each way it is broken.
+
+    ``skipped`` says why there was nothing to check; ``exit_code`` counts where there are faults.
+    """
+
+    name: str
+    promise: str
+    figures: dict[str, int] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    skipped: str = ""
+    exit_code: int = IntegrityError.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """All checks; ``exit_code`` is 0, 5 (a data test failed) or 9 (stored data contradicts)."""
+
+    deep: bool
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the worst fault."""
+        return max((check.exit_code for check in self.checks if check.faults), default=0)
+
+
+def validate(
+    settings: Settings, *, deep: bool = False, progress: Progress = NO_PROGRESS
+) -> ValidationReport:
+    """Check every promise that can be checked; nothing is changed.
+
+    Raises LockedError (exit 7) while the pipeline runs, and what reading raises: TranscriptError
+    for a missing folder, IntegrityError for a lake that cannot be read at all.
+    """
+    with exclusive(settings.pipeline_lock, role="validate", what="the pipeline"):
+        checks = list(_shallow(settings))
+        if deep:
+            checks += _deep(settings, progress)
+        checks.append(_tests(settings))
+    return ValidationReport(deep, tuple(checks))
+
+
+def _shallow(settings: Settings) -> Iterator[Check]:
+    from loaders import audit
+    from sync_agent.holdings import holdings
+
+    yield _ledger(settings)
+    held = holdings(settings)
+    with audit.lake_rows(settings) as lake:
+        yield _handed_over(settings, lake, held)
+    yield _bronze(settings)
+    yield _build(settings)
+
+
+def _ledger(settings: Settings) -> Check:
+    from sync_agent.ledger import custody
+
+    kept = custody(settings)
+    judged = kept.entry_bytes + kept.quarantined_bytes + kept.separator_bytes
+    faults = []
+    if judged + kept.pending_bytes != kept.bytes_on_disk or not kept.balanced:
+        faults.append(f"{judged} + {kept.pending_bytes} bytes are not {kept.bytes_on_disk}")
+    figures = {
+        "files": kept.files,
+        "bytes_on_disk": kept.bytes_on_disk,
+        "entry_bytes": kept.entry_bytes,
+        "quarantined_bytes": kept.quarantined_bytes,
+        "separator_bytes": kept.separator_bytes,
+        "pending_bytes": kept.pending_bytes,
+        "files_vanished": kept.files_vanished,
+        "lost_pending_bytes": kept.lost_pending_bytes,
+    }
+    return Check("ledger", "the buffer's ledger adds up to the bytes on disk", figures, (*faults,))
+
+
+def _handed_over(settings: Settings, lake: Connection, held: Holdings | None) -> Check:
+    from loaders import audit
+    from sync_agent.holdings import held_ids
+
+    promise = "the lake has all that the buffer handed over"
+    if held is None:
+        return Check("lake", promise, skipped="there is no buffer")
+    through = min(_lake_position(settings, held.agent_id), held.last_seq)
+    missing = audit.missing_ids(lake, held_ids(settings, through=through))
+    counts = audit.lake_counts(lake)
+    figures = {
+        "records_in_buffer": held.records,
+        "records_handed_over": through,
+        "records_waiting": held.last_seq - max(through, held.pruned_through),
+        "records_missing": missing,
+        **{f"lake_{kind}": number for kind, number in counts.items()},
+    }
+    faults = (f"{missing} records are in the buffer, but not in the lake",) if missing else ()
+    return Check("lake", promise, figures, faults)
+
+
+def _lake_position(settings: Settings, agent_id: str) -> int:
+    from extractors.lake import open_lake
+    from loaders.lake import read_head
+
+    if read_head(settings) is None:
+        return 0
+    with open_lake(settings) as lake:
+        return lake.cursor().seq(agent_id)
+
+
+def _bronze(settings: Settings) -> Check:
+    from loaders import audit, warehouse
+
+    promise = "bronze has every loaded entry exactly once"
+    if not settings.warehouse_file.exists():
+        return Check("bronze", promise, skipped="there is no warehouse")
+    with warehouse.connect(settings, read_only=True) as connection:
+        if audit.revision(connection) is None:
+            return Check("bronze", promise, skipped="nothing is transformed yet")
+        found = audit.bronze(connection)
+    faults = [
+        f"{number} entries of bronze are {what}"
+        for number, what in (
+            (found.duplicates, "duplicates"),
+            (found.missing, "missing"),
+            (found.unknown, "in no data file of the lake"),
+        )
+        if number
+    ]
+    return Check("bronze", promise, found._asdict(), tuple(faults))
+
+
+def _build(settings: Settings) -> Check:
+    from loaders import audit, warehouse
+
+    promise = "the published build can be read and shows its gold"
+    if not (settings.builds_folder / "current").is_symlink():
+        return Check("build", promise, skipped="nothing is published yet")
+    with contextlib.closing(warehouse.open_build(settings)) as build:
+        published = audit.gold_counts(build)
+        shown = audit.build_revision(build)
+    faults = []
+    if settings.warehouse_file.exists():
+        with warehouse.connect(settings, read_only=True) as connection:
+            same = audit.revision(connection) == shown
+            expected = audit.gold_counts(connection) if same else published
+        faults = [
+            f"{table} has {published.get(table)} rows in the build, {number} in the warehouse"
+            for table, number in expected.items()
+            if published.get(table) != number
+        ]
+    return Check("build", promise, published, tuple(faults))
+
+
+def _tests(settings: Settings) -> Check:
+    from loaders import audit, dbt_project, warehouse
+
+    promise = "every dbt test passes"
+    if not settings.warehouse_file.exists():
+        return Check("tests", promise, skipped="there is no warehouse")
+    with warehouse.connect(settings, read_only=True) as connection:
+        if audit.revision(connection) is None:
+            return Check("tests", promise, skipped="nothing is transformed yet")
+    try:
+        outcome = dbt_project.run_dbt(settings, "test")
+    except (QualityError, WarehouseError) as error:
+        return Check("tests", promise, faults=(error.message,), exit_code=QualityError.exit_code)
+    return Check("tests", promise, {"tests_run": outcome.tests_run})
+
+
+def _deep(settings: Settings, progress: Progress) -> list[Check]:
+    from loaders import audit
+
+    with audit.lake_rows(settings) as lake:
+        return [_identities(lake, progress), _bytes(settings, lake, progress)]
+
+
+def _identities(lake: Connection, progress: Progress) -> Check:
+    """Hash every row of the lake again."""
+    from loaders import audit
+
+    faults: list[str] = []
+    rows = size = 0
+    for row in audit.rows(lake):
+        rows += 1
+        size += len(row.raw)
+        if not has_id(row.file_key, row.byte_offset, row.raw, row.entry_id):
+            faults.append(f"{row.file_path} at {row.byte_offset}: {row.entry_id} is not its hash")
+        if rows % 1_000 == 0:
+            progress.report("lake rows", rows, None, unit="rows")
+    promise = "every row of the lake still hashes to its id"
+    figures = {"rows": rows, "bytes": size, "wrong": len(faults)}
+    return Check("identities", promise, figures, tuple(faults[:FAULTS_SHOWN]))
+
+
+def _bytes(settings: Settings, lake: Connection, progress: Progress) -> Check:
+    """Read every file on disk again and lay the lake's ranges over it."""
+    from loaders import audit
+
+    promise = "every byte on disk is in exactly one entry, quarantined range, separator or pending"
+    waiting = _waiting(settings)
+    files = _files_by_key(settings)
+    found = Coverage()
+    total = sum(file.size for group in files.values() for file, _ in group)
+    for key, ranges in audit.ranges_by_key(lake):
+        placed = [_placed(one) for one in ranges] + waiting.pop(key, [])
+        placed.sort(key=lambda one: one.byte_offset)
+        for file, path in files.pop(key, ()):
+            found.add(_covered(file, path, placed))
+            progress.report("files", found.bytes_on_disk, total, unit="bytes")
+    for key, group in files.items():
+        for file, path in group:
+            found.add(_covered(file, path, sorted(waiting.get(key, []))))
+    figures = {
+        name: getattr(found, name) for name in Coverage.__dataclass_fields__ if name != "faults"
+    }
+    return Check("bytes", promise, figures, tuple(found.faults[:FAULTS_SHOWN]))
+
+
+def _files_by_key(settings: Settings) -> dict[str, list[tuple[File, bytes]]]:
+    """Return the files on disk by the text of their key, each with its path in bytes."""
+    from sync_agent.holdings import judged_offsets
+    from sync_agent.paths import discover
+    from sync_agent.positions import key_of
+
+    listing = discover(settings.claude_dir)
+    judged = judged_offsets(settings)
+    files: dict[str, list[tuple[File, bytes]]] = {}
+    for found in listing.files:
+        _, key_bytes = key_of(found.path, listing.root)
+        key = readable(os.fsdecode(key_bytes))
+        path = readable(os.fsdecode(found.path))
+        file = File(path, key, found.size, judged.get(found.path))
+        files.setdefault(key, []).append((file, found.path))
+    return files
+
+
+def _covered(file: File, path: bytes, ranges: list[Placed]) -> Coverage:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return cover(file, ranges, lambda length, offset: os.pread(descriptor, length, offset))
+    finally:
+        os.close(descriptor)
+
+
+def _placed(found: LakeRange) -> Placed:
+    source = (found.agent_id, found.file_path, found.file_generation)
+    return Placed(found.byte_offset, found.byte_length, found.entry_id, found.record_kind, source)
+
+
+def _waiting(settings: Settings) -> dict[str, list[Placed]]:
+    """Return the ranges that are in the buffer, but not yet in the lake, by their file key."""
+    from extractors.local import LocalSource
+    from sync_agent.holdings import holdings
+
+    held = holdings(settings)
+    waiting: dict[str, list[Placed]] = {}
+    if held is None:
+        return waiting
+    after = max(_lake_position(settings, held.agent_id), held.pruned_through)
+    source = LocalSource(settings.sqlite_path)
+    for batch in source.read(held.agent_id, after=after, through=held.last_seq):
+        for record in batch:
+            if record.record_kind != "file":
+                waiting.setdefault(record.file_key, []).append(_from_record(held, record))
+    return waiting
+
+
+def _from_record(held: Holdings, record: Any) -> Placed:
+    source = (held.agent_id, record.file_path, record.file_generation)
+    return Placed(
+        record.byte_offset, record.byte_length, record.entry_id, record.record_kind, source
+    )

@@ -1,0 +1,91 @@
+"""What the buffer holds, for those who look at it from outside: read-only and in short reads."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from analytics.settings import Settings
+from sync_agent.faults import translated
+from sync_agent.positions import State
+
+_IDS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The buffer's agent and its records.
+
+    Records up to ``pruned_through`` may be gone, ``last_seq`` is the last number ever given,
+    ``records`` counts those that are still here. ``file_bytes`` is the size of the buffer's file.
+    """
+
+    agent_id: str
+    pruned_through: int
+    last_seq: int
+    records: int
+    file_bytes: int
+
+
+def holdings(settings: Settings) -> Holdings | None:
+    """Return what the buffer holds, or None where there is no buffer yet.
+
+    Raises LocalBufferError where it cannot be read.
+    """
+    with _reading(settings.sqlite_path) as connection:
+        if connection is None:
+            return None
+        meta = dict(connection.execute("select key, value from meta"))
+        (records,) = connection.execute("select count(*) from records").fetchone()
+        last = connection.execute(
+            "select seq from sqlite_sequence where name = 'records'"
+        ).fetchone()
+    return Holdings(
+        agent_id=str(meta["agent_id"]),
+        pruned_through=int(meta["pruned_through"]),
+        last_seq=int(last[0]) if last else 0,
+        records=int(records),
+        file_bytes=settings.sqlite_path.stat().st_size,
+    )
+
+
+def held_ids(settings: Settings, *, through: int) -> Iterator[list[str]]:
+    """Yield the ids (hex) of the records up to seq ``through`` that are still here, in batches."""
+    with _reading(settings.sqlite_path) as connection:
+        if connection is None:
+            return
+        cursor = connection.execute(
+            "select lower(hex(entry_id)) from records where seq <= ?", (through,)
+        )
+        while rows := cursor.fetchmany(_IDS_AT_ONCE):
+            yield [entry_id for (entry_id,) in rows]
+
+
+def judged_offsets(settings: Settings) -> dict[bytes, int]:
+    """Return for the path of each file below the root up to which offset it is judged."""
+    with _reading(settings.sqlite_path) as connection:
+        if connection is None:
+            return {}
+        rows = connection.execute(
+            "select path_bytes, offset from files join locations using (location_id)"
+            " where root = ? and state <> ?",
+            (bytes(settings.claude_dir), State.VANISHED),
+        )
+        return dict(rows.fetchall())
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """Open the buffer read-only; give None where there is none, or none of its tables yet."""
+    if not path.exists():
+        yield None
+        return
+    with translated(path):
+        connection = sqlite3.connect(f"file:{quote(bytes(path))}?mode=ro", uri=True, timeout=30)
+        with contextlib.closing(connection):
+            made = connection.execute("select 1 from sqlite_master where name = 'files'")
+            yield connection if made.fetchone() else None
