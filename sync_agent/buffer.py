@@ -116,6 +116,7 @@ class Buffer:
         self.connection = connection
         self._locations: list[Location] = []
         self._records: list[RecordRow] = []
+        self._large: list[int] = []
         self._bytes = 0
         self._files: dict[int, FileRow] = {}
         self._next_location = self._following("location_id", "locations")
@@ -170,8 +171,11 @@ class Buffer:
 
     def add_record(self, row: RecordRow) -> None:
         """Queue a record; its sequence number follows from the order of these calls."""
+        length = len(row[-1])
+        if length >= LARGE_BYTES:
+            self._large.append(len(self._records))
         self._records.append(row)
-        self._bytes += len(row[-1])
+        self._bytes += length
 
     def put_file(self, row: FileRow) -> None:
         """Queue the new state of a file: that after the records queued so far."""
@@ -180,11 +184,7 @@ class Buffer:
     @property
     def is_due(self) -> bool:
         """Whether the queue is long enough to be written; it must be, after a large record."""
-        return (
-            self._bytes >= BATCH_BYTES
-            or len(self._records) >= BATCH_ROWS
-            or bool(self._records and len(self._records[-1][-1]) >= LARGE_BYTES)
-        )
+        return self._bytes >= BATCH_BYTES or len(self._records) >= BATCH_ROWS or bool(self._large)
 
     def commit(self) -> None:
         """Write everything queued in one transaction, durable when this returns."""
@@ -193,15 +193,16 @@ class Buffer:
         with transaction(self.connection):
             write = self.connection.executemany
             write(_INSERT_LOCATION, map(astuple, self._locations))
-            small = len(self._records)
-            if small and len(self._records[-1][-1]) >= LARGE_BYTES:
-                small -= 1
-            write(_INSERT_RECORD, self._records[:small] if small else ())
-            for row in self._records[small:]:
-                insert_large(self.connection, row)
+            done = 0
+            for place in self._large:
+                write(_INSERT_RECORD, self._records[done:place])
+                insert_large(self.connection, self._records[place])
+                done = place + 1
+            write(_INSERT_RECORD, self._records[done:])
             write(_REPLACE_FILE, map(astuple, self._files.values()))
         self._locations.clear()
         self._records.clear()
+        self._large.clear()
         self._files.clear()
         self._bytes = 0
 

@@ -79,7 +79,7 @@ def judge(offset: int, line: Bytes) -> Iterator[Range]:
 
     ``line`` begins and ends with a byte that is no separator and stands at ``offset``.
     """
-    if len(line) > RECOVERY_BYTES or _refusal(line) == NOT_AN_OBJECT:
+    if len(line) > RECOVERY_BYTES or _is_other_value(line):
         yield from pieces(offset, line, _refusal(line))
         return
     end = 0
@@ -155,8 +155,21 @@ def _refusal(raw: Bytes) -> str:
     except RecursionError:
         return TOO_DEEP
     except ValueError:
-        pass
-    return TOO_DEEP if _is_deep(raw) else NOT_JSON
+        return NOT_JSON
+    return TOO_DEEP
+
+
+def _is_other_value(raw: Bytes) -> bool:
+    """Return whether ``raw`` is a JSON value, but no object."""
+    if raw.startswith(b"{"):
+        return False
+    try:
+        read_envelope(raw)
+    except NotAnObjectError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _is_json_in_other_encoding(raw: Bytes) -> bool:

@@ -169,10 +169,10 @@ class Reader:
     def _release(self, count: int) -> None:
         """Forget the first ``count`` bytes of the block, which are judged, but for the edges."""
         self._head, self._before = self._edges(count)
-        if isinstance(self._block, bytearray):
+        if isinstance(self._block, bytearray) and count < len(self._block):
             del self._block[:count]
-        else:
-            self._block = self._block[count:]
+        else:  # a new object: the old one may have been yielded
+            self._block = bytes(self._block[count:])
         self._start += count
         self.position = self._start
 
