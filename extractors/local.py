@@ -52,12 +52,14 @@ class Claim:
 
     ``tokens`` goes into the next snapshot; it is empty where there is nothing to commit.
     ``noted`` are the tokens this buffer knows: positions under any other token are not its own.
+    A file at the same path that does not know ``witness`` is another buffer by now.
     """
 
     agent_id: str
     through: int
     tokens: Mapping[str, str]
     noted: frozenset[str]
+    witness: str | None
 
     def own_positions(self, cursor: Cursor) -> dict[str, int]:
         """Return the part of a cursor that this very buffer has brought about."""
@@ -89,7 +91,8 @@ class LocalSource:
         with contextlib.closing(connect(self.path, mode="ro")) as connection:
             while after < through:
                 with sqlite_errors(self.path), transaction(connection, "begin"):
-                    _refuse_other_agent(connection, agent_id)
+                    if not self._is_still(connection, agent_id):
+                        raise _changed(self.path, agent_id)
                     _refuse_gap(connection, after)
                     batch = _batch(connection, after, through)
                 if not batch:
@@ -108,7 +111,7 @@ class LocalSource:
             if acknowledged(connection, consumer) >= seq:
                 return
         with writing(self.path) as connection:
-            if agent_id_of(connection) == agent_id:
+            if self._is_still(connection, agent_id):
                 connection.execute(
                     "insert into consumers (name, acknowledged, updated_at) values (?, ?, ?)"
                     " on conflict (name) do update set acknowledged = excluded.acknowledged,"
@@ -117,10 +120,11 @@ class LocalSource:
                     (consumer, seq, now_microseconds()),
                 )
 
-    def pruned_through(self) -> int:
-        """Return the last seq that may be gone; records above it are all still held."""
-        with reading(self.path) as connection:
-            return pruned_through(connection)
+    def _is_still(self, connection: sqlite3.Connection, agent_id: str) -> bool:
+        """Return whether the file is the buffer that was claimed, not one put in its place."""
+        witness = self.claim.witness if self.claim else None
+        is_known = witness is None or witness in _noted(connection)
+        return is_known and agent_id_of(connection) == agent_id
 
 
 def claim_identity(
@@ -149,28 +153,36 @@ def claim_identity(
             return claim
     with writing(path) as connection:
         if _existing_claim(connection, cursor) is None:
-            _take_new_identity(connection, consumer, allow_gap=allow_gap)
+            _take_new_identity(connection, consumer, cursor, allow_gap=allow_gap)
         agent_id, token = agent_id_of(connection), secrets.token_hex(16)
         _note(connection, token, frozenset(live_tokens))
-        return Claim(agent_id, last_seq(connection), {agent_id: token}, _noted(connection))
+        through, noted = last_seq(connection), _noted(connection)
+        return Claim(agent_id, through, {agent_id: token}, noted, witness=token)
 
 
 def _existing_claim(connection: sqlite3.Connection, cursor: Cursor) -> Claim | None:
     """Return a claim under the present agent id, or None where the lake knows another copy."""
     agent_id, last, noted = agent_id_of(connection), last_seq(connection), _noted(connection)
-    seq = cursor.seq(agent_id)
-    is_own = seq == 0 or (cursor.tokens.get(agent_id) in noted and seq <= last)
-    return Claim(agent_id, last, {}, noted) if is_own else None
+    seq, token = cursor.seq(agent_id), cursor.tokens.get(agent_id)
+    is_own = seq == 0 or (token in noted and seq <= last)
+    return Claim(agent_id, last, {}, noted, witness=token if seq else None) if is_own else None
 
 
-def _take_new_identity(connection: sqlite3.Connection, consumer: str, *, allow_gap: bool) -> None:
-    """Go on under a new agent id: what every consumer has is deleted, the rest keeps its seq."""
-    own, pruned = acknowledged(connection, consumer), pruned_through(connection)
-    if pruned > own and not allow_gap:
+def _take_new_identity(
+    connection: sqlite3.Connection, consumer: str, cursor: Cursor, *, allow_gap: bool
+) -> None:
+    """Go on under a new agent id: what every consumer has is deleted, the rest keeps its seq.
+
+    A lake whose cursor lies below what it once acknowledged was restored from an older copy: only
+    what both say is taken for delivered.
+    """
+    delivered = min(acknowledged(connection, consumer), cursor.seq(agent_id_of(connection)))
+    pruned = pruned_through(connection)
+    if pruned > delivered and not allow_gap:
         raise gap_error(pruned, consumers(connection))
     (everybody,) = connection.execute("select min(acknowledged) from consumers").fetchone()
     if everybody is not None:
-        connection.execute("delete from records where seq <= ?", (min(everybody, own),))
+        connection.execute("delete from records where seq <= ?", (min(everybody, delivered),))
     connection.execute(
         "update consumers set acknowledged = 0, updated_at = ?", (now_microseconds(),)
     )
@@ -209,14 +221,13 @@ def _batch(connection: sqlite3.Connection, after: int, through: int) -> list[Rec
     return batch
 
 
-def _refuse_other_agent(connection: sqlite3.Connection, agent_id: str) -> None:
-    current = agent_id_of(connection)
-    if current != agent_id:
-        raise ConflictError(
-            f"the buffer is agent {current} by now, and not {agent_id}",
-            hint="Run the command again; it begins with the buffer as it is now.",
-            agent_id=current,
-        )
+def _changed(path: Path, agent_id: str) -> ConflictError:
+    return ConflictError(
+        f"the buffer {path} is not the one any more that was agent {agent_id} just now",
+        hint="Run the command again; it begins with the buffer as it is now.",
+        path=path,
+        agent_id=agent_id,
+    )
 
 
 def _refuse_gap(connection: sqlite3.Connection, after: int) -> None:
