@@ -8,10 +8,11 @@ never from reading it back.
 
 from examples.generator import changes
 from examples.generator.changes import Tree
+from examples.generator.dice import SEED
 from examples.generator.hazards import HAZARDS, write_hazard, write_hazards
 from examples.generator.hazards.stage import Stage
 from examples.generator.hazards.values import write_huge_line
-from examples.generator.profiles import SEED, write_bench, write_expected
+from examples.generator.profiles import write_bench, write_expected
 from examples.generator.sample import write_sample
 from examples.generator.truth import FileTruth, Response, Span, SpanKind, Totals, Truth, Usage
 

@@ -13,6 +13,9 @@ from hashlib import blake2b
 from random import Random
 from typing import TypeVar
 
+SEED = 20_261_101
+"""The seed of the bundled sample, and of everything else where no other is given."""
+
 T = TypeVar("T")
 
 Quantiles = Sequence[tuple[float, int]]

@@ -8,13 +8,10 @@ from pathlib import Path
 
 from examples.generator import lineage, turns
 from examples.generator.chain import Project, Session, Thread, World
-from examples.generator.dice import Dice, Quantiles
+from examples.generator.dice import SEED, Dice, Quantiles
 from examples.generator.eras import ERAS, GATEWAY_MODELS, UNPRICED_MODEL
 from examples.generator.library import Library
 from examples.generator.truth import Truth
-
-SEED = 20_261_101
-"""The seed of the bundled sample and of benchmarks."""
 
 _LINES_PER_FILE = 156
 _FIRST_DAY = datetime(2025, 9, 1, 6, tzinfo=UTC)
@@ -116,5 +113,5 @@ PROJECTS = (
 
 def write_expected(path: Path, truth: Truth) -> None:
     """Write ``truth`` as indented JSON, ending in a newline."""
-    text = json.dumps(truth.as_dict(), indent=1, ensure_ascii=False)
+    text = json.dumps(truth.as_dict(), indent=1)
     path.write_text(text + "\n", encoding="utf-8")

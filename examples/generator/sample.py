@@ -7,11 +7,10 @@ from pathlib import Path
 
 from examples.generator import lineage, records, turns
 from examples.generator.chain import Project, Session, Thread, World
-from examples.generator.dice import Dice
+from examples.generator.dice import SEED, Dice
 from examples.generator.eras import UNPRICED_MODEL, era_of
 from examples.generator.hazards.usage import synthetic_row
 from examples.generator.library import Library
-from examples.generator.profiles import SEED
 from examples.generator.tree import encode
 from examples.generator.truth import Truth
 

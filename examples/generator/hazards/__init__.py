@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from examples.generator.dice import SEED
 from examples.generator.hazards.damage import DAMAGE
 from examples.generator.hazards.lineage import LINEAGE
 from examples.generator.hazards.places import PLACES
@@ -22,7 +23,7 @@ HAZARDS: dict[str, Callable[[Stage], None]] = {write.__name__: write for write i
 """Every hazard's writer by its name; the first line of its docstring says what it is."""
 
 
-def write_hazard(name: str, root: Path, *, seed: int = 1) -> Truth:
+def write_hazard(name: str, root: Path, *, seed: int = SEED) -> Truth:
     """Write the hazard ``name`` into ``root``/hazard-``name`` and return its truth.
 
     Raises KeyError where HAZARDS has no such name.
@@ -32,7 +33,7 @@ def write_hazard(name: str, root: Path, *, seed: int = 1) -> Truth:
     return stage.truth
 
 
-def write_hazards(root: Path, *, seed: int = 1) -> Truth:
+def write_hazards(root: Path, *, seed: int = SEED) -> Truth:
     """Write all hazards into one tree, a project folder each, and return the whole truth."""
     truth = Truth()
     for name in HAZARDS:

@@ -67,6 +67,7 @@ def numeric_keys(stage: Stage) -> None:
     text = stage.world.library.prose.take(stage.dice, 3_398)[:3_398]
     kept = prompt(thread)
     kept.record["message"] = {str(index): letter for index, letter in enumerate(text)}
+    del kept.record["origin"]
     write_entry(thread, replace(kept, is_human=False))
     thread.file.separator(b"\n")
     stage.close(thread)
