@@ -61,8 +61,9 @@ def run_dbt(
     The warehouse must not be open in this process. ``on_model`` is told how many models are done.
     Raises WarehouseError naming the model that failed, QualityError (exit 5) naming the test.
     """
-    with _environment(settings), warnings.catch_warnings(), _brisk(is_checked=command == "run"):
-        warnings.simplefilter("ignore")  # dbt's and its parts' own; ours are errors in tests
+    # dbt warns about its own parts; in tests a warning of ours is an error
+    quiet = warnings.catch_warnings(action="ignore")
+    with _environment(settings), quiet, _brisk(is_checked=command == "run"):
         try:
             result = _invoke(_arguments(settings, command, project, full_refresh), on_model)
         finally:

@@ -6,14 +6,15 @@ and brings none; where anything else happened to the lineage, all files are list
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
 
 from analytics.errors import DependencyError, IntegrityError, LakeError
 from analytics.settings import Settings
@@ -195,11 +196,9 @@ def read_head(settings: Settings) -> Head | None:
     if catalog is None:
         lake = open_lake(settings)
         return lake.head if lake else None
-    if not catalog.exists():
-        _refuse_orphans(settings, catalog)
-        return None
-    metadata = _metadata_location(settings, catalog)
+    metadata = _metadata_location(settings, catalog) if catalog.exists() else None
     if metadata is None:
+        _refuse_orphans(settings, catalog)
         return None
     try:
         content = json.loads(metadata.read_bytes())
@@ -216,23 +215,25 @@ def open_lake(settings: Settings) -> Lake | None:
     metadata that is missing, DependencyError where a catalog server does not answer.
     """
     from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - half a second
-    from pyiceberg.exceptions import NoSuchTableError  # noqa: PLC0415
+    from pyiceberg.exceptions import NoSuchTableError, RESTError  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
-    catalog_path = catalog_file(settings)
-    if catalog_path is not None and read_head(settings) is None:
+    if catalog_file(settings) is not None and read_head(settings) is None:
         return None
-    name = (settings.iceberg_namespace, settings.iceberg_table_name)
+    name = (*settings.iceberg_namespace.split("."), settings.iceberg_table_name)
     try:
         catalog = load_catalog(settings.iceberg_catalog_name, **_catalog_properties(settings))
-        return Lake(catalog.load_table(name))
+        with contextlib.closing(catalog):
+            return Lake(catalog.load_table(name))
     except NoSuchTableError:
         return None
-    except (OSError, ConnectionError) as error:
+    except FileNotFoundError as error:
+        raise _broken_metadata(Path(str(error.filename or settings.lake_folder))) from error
+    except (OSError, RESTError, DBAPIError) as error:
         raise DependencyError(
-            "the lake's catalog cannot be reached",
-            hint="Check ICEBERG_CATALOG_URI and that the catalog server runs.",
+            f"the lake's catalog does not answer: {type(error).__name__}",
+            hint="Check ICEBERG_CATALOG_URI, and that the catalog's server runs.",
             catalog=settings.iceberg_catalog_name,
-            detail=type(error).__name__,
         ) from error
 
 
@@ -258,8 +259,7 @@ def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
         settings.iceberg_table_name,
     )
     try:
-        with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as connection:
-            row = connection.execute(query, values).fetchone()
+        row = _query(catalog, query, values)
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return None
@@ -277,10 +277,23 @@ def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
     return Path(row[0].removeprefix("file://")) if row else None
 
 
+def _query(catalog: Path, query: str, values: Sequence[str]) -> tuple[str] | None:
+    """Read one row; for writing where a killed commit has to be rolled back first."""
+    place = f"file:{quote(str(catalog))}"
+    try:
+        with contextlib.closing(sqlite3.connect(f"{place}?mode=ro", uri=True)) as connection:
+            return cast("tuple[str] | None", connection.execute(query, values).fetchone())
+    except sqlite3.OperationalError:
+        with contextlib.closing(sqlite3.connect(f"{place}?mode=rw", uri=True)) as connection:
+            return cast("tuple[str] | None", connection.execute(query, values).fetchone())
+
+
 def _refuse_orphans(settings: Settings, catalog: Path) -> None:
-    if next(settings.lake_folder.glob("**/*.parquet"), None) is not None:
+    """Raise where data lies in the table's folder although no catalog knows the table."""
+    folder = settings.lake_folder / settings.iceberg_namespace / settings.iceberg_table_name
+    if next(folder.glob("data/**/*.parquet"), None) is not None:
         raise IntegrityError(
-            f"the lake's catalog {catalog} is missing, but data lies in {settings.lake_folder}",
+            f"the lake {folder} has data, but its catalog {catalog} does not know the table",
             hint="Restore the file from a backup, or run `annals iceberg recover`.",
             path=catalog,
         )

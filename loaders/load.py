@@ -44,8 +44,7 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
             return LoadReport(0, 0, pending, head.snapshot_id if head else None)
         opened = lake.open_lake(settings)
         if opened is None:
-            _forget_lake(connection)
-            return LoadReport(0, 0, 0, None)
+            return _without_lake(connection, settings)
         return _load(connection, opened, progress)
 
 
@@ -86,12 +85,17 @@ def _apply(connection: Connection, changes: Changes, field_ids: dict[str, int]) 
     return entries.add_pending_sessions(connection, changes.new)
 
 
-def _forget_lake(connection: Connection) -> None:
+def _without_lake(connection: Connection, settings: Settings) -> LoadReport:
+    if _cursor(connection) is not None:
+        raise IntegrityError(
+            f"the lake in {settings.lake_folder} is gone, but the warehouse was built from one",
+            hint="Restore the lake or correct ICEBERG_WAREHOUSE_PATH; or, to start anew, delete"
+            f" {settings.warehouse_file}.",
+            path=settings.lake_folder,
+        )
     with warehouse.transaction(connection):
-        connection.execute("delete from meta.load_cursor")
-        connection.execute("delete from meta.data_files")
-        warehouse.set_state(connection, warehouse.REBUILD, "the lake is gone")
         entries.point_views(connection, {})
+    return LoadReport(0, 0, 0, None)
 
 
 def _check_present(files: Sequence[DataFile]) -> None:
