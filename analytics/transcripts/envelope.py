@@ -131,7 +131,7 @@ def _second_lane(raw: bytes | bytearray | memoryview) -> Envelope:
 
 
 def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
-    return b"\\ufffd" if escape[1] else escape[0]
+    return b"?" if escape[1] else escape[0]
 
 
 def _pick(members: dict[str, Any]) -> Envelope:
