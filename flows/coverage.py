@@ -77,13 +77,15 @@ class Coverage:
 class File:
     """A file on disk: its names as text, its size, and up to where the agent says it has judged.
 
-    ``judged`` is None where no agent claims anything of it.
+    ``is_settled`` says that the file is as the agent left it; of any other the agent claims
+    nothing, and what is nowhere yet is pending: the next sync reads it.
     """
 
     path: str
     key: str
     size: int
-    judged: int | None
+    judged: int
+    is_settled: bool
 
 
 def cover(file: File, ranges: Sequence[Placed], read_at: ReadAt) -> Coverage:
@@ -161,8 +163,10 @@ def _take_gap(file: File, start: int, end: int, read_at: ReadAt, result: Coverag
         return
     uncovered = _without_separators(start, end, read_at)
     result.separator_bytes += end - start - uncovered
-    result.uncovered_bytes += uncovered
-    if uncovered:
+    if not file.is_settled:
+        result.pending_bytes += uncovered
+    elif uncovered:
+        result.uncovered_bytes += uncovered
         result.faults.append(f"{file.path}: {uncovered} bytes from {start} to {end} are nowhere")
 
 
@@ -171,7 +175,7 @@ def _take_tail(file: File, start: int, read_at: ReadAt, result: Coverage) -> Non
 
     What the agent says it has judged must not be pending.
     """
-    judged = min(file.size, start if file.judged is None else max(start, file.judged))
+    judged = min(file.size, max(start, file.judged))
     _take_gap(file, start, judged, read_at, result)
     position = judged
     while position < file.size:

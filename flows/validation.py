@@ -246,18 +246,20 @@ def _bytes(settings: Settings, lake: Connection, progress: Progress) -> Check:
 
 def _files_by_key(settings: Settings) -> dict[str, list[tuple[File, bytes]]]:
     """Return the files on disk by the text of their key, each with its path in bytes."""
-    from sync_agent.holdings import judged_offsets
+    from sync_agent.holdings import Noted, noted_files
     from sync_agent.paths import discover
     from sync_agent.positions import key_of
 
     listing = discover(settings.claude_dir)
-    judged = judged_offsets(settings)
+    noted = noted_files(settings)
     files: dict[str, list[tuple[File, bytes]]] = {}
     for found in listing.files:
         _, key_bytes = key_of(found.path, listing.root)
         key = readable(os.fsdecode(key_bytes))
         path = readable(os.fsdecode(found.path))
-        file = File(path, key, found.size, judged.get(found.path))
+        known = noted.get(found.path, Noted(0, None, None))
+        is_settled = (known.size, known.mtime_ns) == (found.size, found.mtime_ns)
+        file = File(path, key, found.size, known.offset, is_settled=is_settled)
         files.setdefault(key, []).append((file, found.path))
     return files
 

@@ -155,3 +155,14 @@ def _count(connection: Connection, table: str) -> int:
     if row is None:
         raise WarehouseError(f"gold.{table} cannot be counted", hint="Run `annals pipeline` again.")
     return int(row[0])
+
+
+def loaded_snapshot(connection: Connection) -> int | None:
+    """Return the snapshot up to which the warehouse has loaded the lake."""
+    row = connection.execute("select snapshot_id from meta.load_cursor").fetchone()
+    return int(row[0]) if row and row[0] is not None else None
+
+
+def sessions_pending(connection: Connection) -> int:
+    """Return how many sessions the next transform rebuilds."""
+    return entries.count_pending_sessions(connection)

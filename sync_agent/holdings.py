@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from analytics.settings import Settings
@@ -65,17 +66,25 @@ def held_ids(settings: Settings, *, through: int) -> Iterator[list[str]]:
             yield [entry_id for (entry_id,) in rows]
 
 
-def judged_offsets(settings: Settings) -> dict[bytes, int]:
-    """Return for the path of each file below the root up to which offset it is judged."""
+class Noted(NamedTuple):
+    """What the buffer notes of a file: judged up to ``offset`` when it was so big and so old."""
+
+    offset: int
+    size: int | None
+    mtime_ns: int | None
+
+
+def noted_files(settings: Settings) -> dict[bytes, Noted]:
+    """Return what is noted of each file below the root that has not vanished, by its path."""
     with _reading(settings.sqlite_path) as connection:
         if connection is None:
             return {}
         rows = connection.execute(
-            "select path_bytes, offset from files join locations using (location_id)"
-            " where root = ? and state <> ?",
+            "select path_bytes, offset, size, mtime_ns from files"
+            " join locations using (location_id) where root = ? and state <> ?",
             (bytes(settings.claude_dir), State.VANISHED),
         )
-        return dict(rows.fetchall())
+        return {path: Noted(*noted) for path, *noted in rows}
 
 
 @contextlib.contextmanager

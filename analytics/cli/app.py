@@ -19,6 +19,7 @@ from analytics.cli.commands import (
     pipeline,
     sessions,
     stages,
+    status,
     sync,
     usage,
     validate,
@@ -59,6 +60,7 @@ app.add_typer(usage.app, name="usage")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(iceberg.app, name="iceberg")
 app.add_typer(config.app, name="config")
+status.register(app)
 validate.register(app)
 version.register(app)
 

@@ -70,13 +70,17 @@ def show_usage(report: Report, rows: Sequence[Row], *, breakdown: bool) -> None:
     show_notes(rows)
 
 
-def show_days_by_model(days: Sequence[DailyUsage]) -> None:
-    """Print a row for each day and model, with totals and notes."""
+def show_days_by_model(days: Sequence[DailyUsage], *, newest: int) -> None:
+    """Print a row for each of the ``newest`` days and model, one for the others, and the totals."""
+    earlier, shown = days[:-newest], days[-newest:]
     lines = [
         (day.day.isoformat(), model.model_id, *_figures(model.figures))
-        for day in days
+        for day in shown
         for model in day.models
     ]
+    if earlier:
+        sums = usage.total(day.figures for day in earlier)
+        lines.insert(0, ("earlier", f"{len(earlier)} days", *_figures(sums)))
     footer = ("Total", "", *_figures(usage.total(day.figures for day in days)))
     show(Table(("Day", "Model", *_FIGURE_COLUMNS), lines, footer=footer, text_columns=2))
     show_notes(days)

@@ -100,6 +100,4 @@ def _show_usage(found: InForce) -> None:
     if not days:
         say("no usage in these transcripts")
         return
-    if len(days) > _DAYS_SHOWN:
-        say(f"the newest {_DAYS_SHOWN} of {len(days)} days (`annals usage daily` shows all):")
-    reports.show_days_by_model(days[-_DAYS_SHOWN:])
+    reports.show_days_by_model(days, newest=_DAYS_SHOWN)

@@ -1,0 +1,84 @@
+"""``annals status``: where everything stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, example
+from analytics.cli.output import say
+
+if TYPE_CHECKING:
+    from flows.status import Status
+
+_WAITING = {
+    "bytes": "bytes on disk to read",
+    "records": "records to take into the lake",
+    "snapshots": "snapshots of the lake to load",
+    "sessions": "sessions to rebuild",
+    "builds": "builds to publish",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command(**example("annals status --json"))(status)
+
+
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show the last run, what waits for the next one, and who is at work."""
+    from analytics.cli.output import as_members, print_json
+    from flows.status import status as look
+
+    found = in_force(context)
+    now = look(found.settings)
+    if as_json:
+        print_json({**as_members(now), "sample": found.sample})
+        return
+    _show_runs(now)
+    _show_parts(now)
+    _show_lag(now)
+
+
+def _show_runs(now: Status) -> None:
+    run = now.last_run
+    if run is None:
+        say("last run    none yet; `annals pipeline` makes the first")
+    else:
+        said = f": {run.get('message')}" if run.get("message") else ""
+        say(
+            f"last run    {run.get('command')} at {run.get('started_at')},"
+            f" {run.get('seconds')} s, {run.get('outcome')}{said}"
+        )
+    for name, holder in now.holders.items():
+        if holder:
+            say(f"at work     {name}: {holder}")
+
+
+def _show_parts(now: Status) -> None:
+    from analytics.cli.tables import count, printable, size
+
+    if now.custody:
+        kept = now.custody
+        say(f"custody     {count(kept.files)} files, {count(kept.bytes_on_disk)} bytes on disk")
+    if now.buffer:
+        held = now.buffer
+        say(f"buffer      {count(held.records)} records held, {size(held.file_bytes)}")
+    if now.lake:
+        lake = now.lake
+        say(f"lake        {count(lake.rows)} rows, {size(lake.bytes)}, {lake.snapshots} snapshots")
+    if now.warehouse:
+        say(f"warehouse   {size(now.warehouse.file_bytes)}")
+    if now.build:
+        say(f"build       {now.build['build_id']}, prices {now.build.get('price_version')}")
+    for name, why in now.unreadable.items():
+        say(f"{name:<12}cannot be read: {printable(why)}")
+
+
+def _show_lag(now: Status) -> None:
+    from analytics.cli.tables import count
+
+    waiting = [f"{count(number)} {_WAITING[name]}" for name, number in now.lag.items() if number]
+    say(f"waiting     {', '.join(waiting) or 'nothing'}")
