@@ -90,7 +90,8 @@ def parse_timestamp(text: str | None) -> datetime | None:
 
     Digits below microseconds are cut off.
     """
-    if text is None:
+    # Python's parser stops at a NUL and would take what stands before it.
+    if text is None or "\0" in text:
         return None
     try:
         found = datetime.fromisoformat(text)

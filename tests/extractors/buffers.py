@@ -1,4 +1,4 @@
-"""Buffers for tests: files with the schema of docs/specs/buffer.md, and records to put into them."""
+"""Buffers for tests: files with the schema of docs/specs/buffer.md, and records for them."""
 
 from __future__ import annotations
 
