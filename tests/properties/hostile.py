@@ -10,7 +10,11 @@ from sync_agent.ranges import SEPARATORS
 
 _TEXTS = st.text(alphabet='a{}[]",:\\\n\0 é😀', max_size=6)
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | _TEXTS,
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False)
+    | _TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
     max_leaves=5,
 )
