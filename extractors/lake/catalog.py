@@ -7,6 +7,7 @@ from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
     NoSuchTableError,
     TableAlreadyExistsError,
+    ValidationError,
 )
 from pyiceberg.io.pyarrow import pyarrow_to_schema
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -68,7 +69,7 @@ def _open(settings: Settings, *, create: bool) -> Lake:
     try:
         try:
             table = catalog.load_table(identifier)
-        except ValueError as error:
+        except (ValueError, ValidationError) as error:
             raise unreadable_metadata(error, settings.lake_folder) from error
         except NoSuchTableError:
             if settings.iceberg_catalog_type == "sql":
