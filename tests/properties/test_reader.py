@@ -1,4 +1,4 @@
-"""The reader on hostile bytes: the same ranges however they arrive, and every byte accounted for."""
+"""The reader on hostile bytes: the same ranges however they arrive, every byte in one place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HUGE = 1 << 40
 def read(
     data: bytes, *, position: int = 0, limit: int | None = None, chunk: int = 1 << 20
 ) -> tuple[list[Range], Reader]:
-    """Return the ranges of ``data`` from ``position`` up to ``limit``, and the reader behind them."""
+    """Return the ranges of ``data`` from ``position`` up to ``limit``, and their reader."""
     reader = Reader(
         lambda length, offset: data[:limit][offset : offset + length],
         position=position,
@@ -41,7 +41,7 @@ def plain(ranges: list[Range]) -> list[tuple[int, bytes, bool, str | None]]:
 def test_appends_change_nothing(data: bytes, cuts: list[float], chunk: int) -> None:
     """R-20 A file read after each of any sequence of appends yields what one reading yields."""
     whole, last = read(data)
-    ends = sorted(int(cut * len(data)) for cut in cuts) + [len(data)]
+    ends = [*sorted(int(cut * len(data)) for cut in cuts), len(data)]
     pieces: list[Range] = []
     position = 0
     for end in ends:
@@ -76,7 +76,7 @@ def test_every_byte_is_in_one_place(data: bytes) -> None:
 @settings(max_examples=200, deadline=None)
 @given(tidy_lines, st.sampled_from([b"\n", b"\r\n", b"\n\0\0\0", b""]))
 def test_whole_objects_are_all_entries(lines: list[bytes], ending: bytes) -> None:
-    """R-05 Whole objects are all entries: one to a line, or spliced without any newline."""
+    """R-13 Whole objects are all entries: one to a line, or spliced without any newline."""
     ranges, reader = read(ending.join([*lines, b""]))
     assert [item.raw for item in ranges] == lines
     assert all(item.envelope for item in ranges)
@@ -86,7 +86,7 @@ def test_whole_objects_are_all_entries(lines: list[bytes], ending: bytes) -> Non
 @settings(max_examples=200, deadline=None)
 @given(contents.filter(lambda data: b"\n" not in data), tidy_lines)
 def test_damage_stays_in_its_line(damage: bytes, lines: list[bytes]) -> None:
-    """R-08 Whatever a line holds, the lines after it are read as if it were not there."""
+    """R-10 Whatever a line holds, the lines after it are read as if it were not there."""
     following = b"".join(line + b"\n" for line in lines)
     ranges, _ = read(damage + b"\n" + following)
     start = len(damage) + 1
