@@ -41,7 +41,7 @@ PRICE_BOOK = "price_book"
 """Key of the state that holds the version of the prices in force."""
 
 _PACKAGE = "genai-prices"
-_FLATTENING = b"flattening 1"  # raised when the same book gives other rows
+_FLATTENING = b"flattening 2"  # raised when the same book gives other rows
 _CACHE_FACTORS = {
     "cache_write_5m": Decimal("1.25"),
     "cache_write_1h": Decimal(2),
@@ -138,9 +138,9 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 
 def _glob(pattern: str) -> str:
-    """Return a glob with ``*`` and ``?`` as an RE2 pattern that ignores case."""
-    parts = re.split(r"([*?])", pattern)
-    return "(?i)^" + "".join({"*": ".*", "?": "."}.get(part, escaped(part)) for part in parts) + "$"
+    """Return a glob with ``*`` and ``?`` as an RE2 pattern for names in lower case."""
+    parts = re.split(r"([*?])", pattern.lower())
+    return "^" + "".join({"*": ".*", "?": "."}.get(part, escaped(part)) for part in parts) + "$"
 
 
 class _Line:
