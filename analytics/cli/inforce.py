@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The settings in force; ``flags`` are those given on the command line."""
+    """The settings in force; ``flags`` are those given on the command line.
+
+    ``configured`` is what the sources say, ``settings`` the same unless ``sample``.
+    """
 
     settings: Settings
+    configured: Settings
     sample: bool
     flags: dict[str, Any] = field(default_factory=dict)
 
@@ -35,13 +39,13 @@ def in_force(context: typer.Context, *, tell: bool = True, **flags: Any) -> InFo
     given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
     settings = load_settings(**given)
     if not wants_sample(settings):
-        return InForce(settings, sample=False, flags=given)
+        return InForce(settings, settings, sample=False, flags=given)
     if tell:
         sys.stderr.write(
             f"note: there is no {settings.claude_dir}, so this is the bundled sample"
             " (set CLAUDE_DIR to the folder of your transcripts)\n"
         )
-    return InForce(sample_settings(settings), sample=True, flags=given)
+    return InForce(sample_settings(settings), settings, sample=True, flags=given)
 
 
 def _assignments(context: typer.Context) -> dict[str, str]:

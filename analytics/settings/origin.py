@@ -27,7 +27,7 @@ class Origin:
     where: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.where}".rstrip()
+        return self.where if self.kind == ".env" else f"{self.kind} {self.where}".rstrip()
 
 
 def origins(flags: Mapping[str, object]) -> dict[str, Origin]:

@@ -33,8 +33,8 @@ def show_settings(
     found = in_force(context)
     sources = origins(found.flags)
     rows = [
-        (name.upper(), shown(getattr(found.settings, name)), str(sources[name]))
-        for name in type(found.settings).model_fields
+        (name.upper(), shown(getattr(found.configured, name)), str(sources[name]))
+        for name in type(found.configured).model_fields
     ]
     width = 3 if origin else 2
     if as_json:

@@ -1,0 +1,104 @@
+"""Errors as people and programs see them: message, hint, exit code, and where they go."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from analytics import errors
+from analytics.cli.failures import failure_of
+from tests.conftest import Built, Run, clean_environment
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.SettingsError("m", hint="h"), 3),
+        (errors.LockedError("m", hint="h"), 7),
+        (errors.SourceGapError("m", hint="h"), 9),
+        (OSError(errno.ENOSPC, "No space left on device"), 10),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 10),
+        (sqlite3.OperationalError("database or disk is full"), 10),
+        (sqlite3.OperationalError("attempt to write a readonly database"), 1),
+        (PermissionError(errno.EACCES, "Permission denied"), 1),
+        (KeyError("surprise"), 1),
+    ],
+)
+def test_every_error_has_an_exit_code_a_message_and_a_hint(error: Exception, code: int) -> None:
+    """Ours, the system's and unforeseen errors all become an exit code, a message and a hint."""
+    failure = failure_of(error)
+    assert failure.exit_code == code
+    assert failure.envelope["message"]
+    assert failure.envelope["hint"]
+
+
+def test_a_full_disk_is_found_behind_other_errors() -> None:
+    """A library's own error that was caused by a full disk is exit 10 too."""
+    error = RuntimeError("could not write")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert failure_of(error).exit_code == 10
+
+
+def test_errors_go_to_standard_error(in_process: Run) -> None:
+    """Nothing but data goes to standard output; the error has a hint."""
+    done = in_process("--set", "TIMEZONE=Mars/Olympus", "config", "show")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("error: ")
+    assert "\nhint: " in done.err
+
+
+def test_with_json_the_error_is_an_envelope(in_process: Run) -> None:
+    """With --json the error is one JSON object on standard error."""
+    done = in_process("--set", "TIMEZONE=Mars/Olympus", "config", "show", "--json")
+    envelope = json.loads(done.err)
+    assert envelope["error"] == "SettingsError"
+    assert envelope["exit_code"] == 3
+    assert envelope["schema_version"] == 1
+    assert {"message", "hint", "context"} <= set(envelope)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["usage"],
+        ["no-such-command"],
+        ["usage", "daily", "--since", "yesterday"],
+        ["usage", "daily", "--timezone", "Mars/Olympus"],
+        ["usage", "daily", "--no-such-option"],
+        ["--set", "NO_SUCH=1", "status"],
+        ["--set", "TIMEZONE", "status"],
+        ["sessions", "list", "--limit", "0"],
+    ],
+)
+def test_wrong_use_is_exit_2(in_process: Run, arguments: list[str]) -> None:
+    """A command line that cannot be understood is exit 2, with a pointer to help."""
+    done = in_process(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert "hint: " in done.err
+
+
+def test_without_a_command_there_is_help(in_process: Run) -> None:
+    """``annals`` alone shows the commands."""
+    done = in_process()
+    assert done.code == 0
+    assert "pipeline" in done.out
+
+
+def test_a_reader_that_leaves_early_is_no_error(built: Built) -> None:
+    """``annals ... | head`` ends without a stack trace and without a failure."""
+    command = f"{sys.executable} -m analytics.cli usage daily --json | head -c 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        env=clean_environment(built.home),
+        cwd=built.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "{")
+    assert "Error" not in done.stderr
