@@ -35,7 +35,8 @@ def prune(buffer: Buffer, *, retention_days: float, steps: int = _STEPS) -> Prun
         if count < _STEP_ROWS:
             break
     if deleted:
-        buffer.connection.execute(f"pragma incremental_vacuum({_STEP_PAGES})").fetchall()
+        # As a script: it yields rows without columns, of which execute() would take only one.
+        buffer.connection.executescript(f"pragma incremental_vacuum({_STEP_PAGES})")
     return Pruned(deleted, int(buffer.meta("pruned_through")))
 
 

@@ -39,11 +39,9 @@ class Place:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.root = folder / "projects"
         self.root.mkdir(parents=True, exist_ok=True)
+        settings.setdefault("sqlite_path", folder / "state" / "buffer.db")
         self.settings: Settings = load_settings(
-            claude_dir=self.root,
-            sqlite_path=folder / "state" / "buffer.db",
-            annals_home=folder / "state",
-            **settings,
+            claude_dir=self.root, annals_home=folder / "state", **settings
         )
 
     def write(self, name: str, data: bytes, *, mtime_ns: int | None = None) -> Path:

@@ -42,7 +42,7 @@ def test_every_transcript_at_any_depth_is_found(place: Place) -> None:
 
 
 def test_other_files_are_ignored(place: Place) -> None:
-    """R-02 Journals of workflows, dot files, editors' files and other suffixes are no transcripts."""
+    """R-02 Workflow journals, dot files, editors' files and other suffixes are ignored."""
     for name in (
         "-a/1/subagents/workflows/wf_1-2/journal.jsonl",
         "-a/.1.jsonl",
@@ -147,15 +147,10 @@ def test_a_missing_root_makes_nothing_vanish(place: Place) -> None:
 
 def test_names_that_are_no_utf8_are_read(place: Place) -> None:
     """R-07 A file name of any bytes is read, and the id is made of these bytes."""
-    folder = os.fsencode(place.root) + b"/-\xff"
-    os.mkdir(folder)
-    with open(folder + b"/\xfe.jsonl", "wb") as file:
-        file.write(LINE)
+    path = place.write(os.fsdecode(b"-\xff/\xfe.jsonl"), LINE)
     assert place.sync().entries_new == 1
     (entry,) = place.kept("entry")
-    assert (entry.key, entry.path) == (b"\xfe.jsonl", folder + b"/\xfe.jsonl")
-    assert place.query("select file_key, project_id from locations") == [
-        ("\\xfe.jsonl", "-\\xff")
-    ]
+    assert (entry.key, entry.path) == (b"\xfe.jsonl", os.fsencode(path))
+    assert place.query("select file_key, project_id from locations") == [("\\xfe.jsonl", "-\\xff")]
     place.sync()
     assert len(place.kept()) == 2
