@@ -27,11 +27,11 @@ class InForce:
     flags: dict[str, Any] = field(default_factory=dict)
 
 
-def in_force(context: typer.Context, *, tell: bool = True, **flags: Any) -> InForce:
+def in_force(context: typer.Context, **flags: Any) -> InForce:
     """Read the settings for a command; its own ``flags`` win over ``--set``, that over the rest.
 
-    Where they mean the sample (docs/reference/commands.md), standard error says so unless ``tell``
-    is off. Raises SettingsError (exit 3), UsageError for a ``--set`` of no such setting.
+    Where they mean the sample (docs/reference/commands.md), standard error says so.
+    Raises SettingsError (exit 3), UsageError for a ``--set`` of no such setting.
     """
     from analytics.settings import load_settings
     from analytics.settings.sample import sample_settings, wants_sample
@@ -40,11 +40,10 @@ def in_force(context: typer.Context, *, tell: bool = True, **flags: Any) -> InFo
     settings = load_settings(**given)
     if not wants_sample(settings):
         return InForce(settings, settings, sample=False, flags=given)
-    if tell:
-        sys.stderr.write(
-            f"note: there is no {settings.claude_dir}, so this is the bundled sample"
-            " (set CLAUDE_DIR to the folder of your transcripts)\n"
-        )
+    sys.stderr.write(
+        f"note: there is no {settings.claude_dir}, so this is the bundled sample"
+        " (set CLAUDE_DIR to the folder of your transcripts)\n"
+    )
     return InForce(sample_settings(settings), settings, sample=True, flags=given)
 
 

@@ -41,14 +41,6 @@ def test_for_people_it_ends_with_a_table_custody_and_three_commands_that_work(
     lines = first.out.splitlines()
     head = "Day Model Input Output Cache write Cache read Cost"
     assert " ".join(lines[0].split()) == head
-        "Day",
-        "Model",
-        "Input",
-        "Output",
-        "write",
-        "read",
-        "Cost",
-    ]
     assert any(line.startswith("in custody: 15 files") for line in lines)
     commands = [line.split("  # ")[0].strip() for line in lines[lines.index(_next(lines)) + 1 :]]
     assert len(commands) == 3
