@@ -21,7 +21,7 @@ from examples.generator.words import (
 )
 
 _SYMBOLS = ("→", "✓", "—", "…", "é", "✗", "🌊", "日本")
-_REPETITION = 6
+_REPETITION = 8
 """Commands repeat themselves more than people do: so many times smaller is their pool."""
 _SUFFIXES = ("py", "ts", "go", "md", "rs", "sql", "tsx", "yaml")
 
@@ -61,7 +61,7 @@ class Library:
         self._dice = dice
         ends = (" ", " ", " ", "\n", "\n\n")
         self.prose = Pool(self._lines(SENTENCES, characters, ends), longest)
-        self.code = Pool(self._lines(CODE_LINES, characters, ("\n",)), longest)
+        self.code = Pool(self._lines(CODE_LINES, characters * 2 // 3, ("\n",)), longest)
         self.output = Pool(self._lines(OUTPUT_LINES, characters // _REPETITION, ("\n",)), longest)
 
     def _lines(self, templates: tuple[str, ...], size: int, ends: tuple[str, ...]) -> list[str]:
