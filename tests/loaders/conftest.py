@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -164,3 +165,9 @@ def lake(settings: Settings) -> Iterator[LakeMaker]:
     maker = LakeMaker(settings)
     yield maker
     maker.catalog.engine.dispose()
+
+
+@pytest.fixture
+def small_dbt(tmp_path: Path) -> Path:
+    """Return a copy of a dbt project of three models and one test."""
+    return Path(shutil.copytree(Path(__file__).parent / "small_dbt", tmp_path / "small_dbt"))
