@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sqlite3
+from pathlib import Path
 
 from analytics.errors import (
     AnalyticsError,
@@ -53,6 +55,9 @@ def buffer_fault(error: sqlite3.Error, path: object) -> AnalyticsError:
             hint="Check that this user may read and write the file and the folder it is in.",
             path=path,
         )
+    if code in _CORRUPT:
+        with contextlib.suppress(OSError):  # the next sync then checks the whole buffer
+            Path(f"{path}.suspect").touch()
     return LocalBufferError(
         f"the buffer {path} cannot be used: {error}",
         hint="Run `sync once`; it sets a damaged buffer aside and keeps what can be read.",

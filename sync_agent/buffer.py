@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analytics.errors import LocalBufferError
-from sync_agent.faults import translated
+from sync_agent.faults import damaged, translated
 from sync_agent.fingerprints import Fingerprint
 from sync_agent.schema import (
     FILE_COLUMNS,
@@ -205,6 +205,12 @@ class Buffer:
         self._large.clear()
         self._files.clear()
         self._bytes = 0
+
+    def check(self) -> None:
+        """Read the whole file; raise DamagedBufferError where it is not sound."""
+        (found,) = self.connection.execute("pragma quick_check(1)").fetchone()
+        if found != "ok":
+            raise damaged(self.path, found)
 
     def _following(self, column: str, table: str) -> int:
         query = f"select coalesce(max({column}), 0) + 1 from {table}"  # noqa: S608 -- constants

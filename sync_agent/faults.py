@@ -20,6 +20,15 @@ class DamagedBufferError(LocalBufferError):
     """The buffer's file is corrupt; the next sync sets it aside and salvages it."""
 
 
+def suspect_file(path: Path) -> Path:
+    """Return the file that whoever found the buffer at ``path`` corrupt leaves beside it.
+
+    The next sync checks the whole buffer where it finds that file: damage among the records is
+    seen by those who read them, which a sync does not.
+    """
+    return path.with_name(path.name + ".suspect")
+
+
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system raise about the buffer at ``path`` into the tree's errors."""
@@ -38,11 +47,9 @@ def _sqlite_error(path: Path, error: sqlite3.Error, code: int) -> AnalyticsError
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return _disk_full(path)
     if code in _DAMAGED:
-        return DamagedBufferError(
-            f"the buffer {path} is corrupt: {error}",
-            hint="Run `annals sync once`: it sets the file aside, salvages it and reads on.",
-            path=path,
-        )
+        with contextlib.suppress(OSError):
+            suspect_file(path).touch()
+        return damaged(path, str(error))
     if code in _REFUSED:
         return _refused(path, str(error))
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -50,6 +57,15 @@ def _sqlite_error(path: Path, error: sqlite3.Error, code: int) -> AnalyticsError
     else:
         hint = "Nothing that was committed is lost; check the disk and run again."
     return LocalBufferError(f"the buffer {path} refused: {error}", hint=hint, path=path)
+
+
+def damaged(path: Path, what: str) -> DamagedBufferError:
+    """Return the error for a corrupt buffer."""
+    return DamagedBufferError(
+        f"the buffer {path} is corrupt: {what}",
+        hint="Run `annals sync once`: it sets the file aside, salvages it and reads on.",
+        path=path,
+    )
 
 
 def _system_error(path: Path, error: OSError) -> AnalyticsError:

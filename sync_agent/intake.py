@@ -38,6 +38,9 @@ class Tally:
     bytes_read: int = 0
     entries: int = 0
     quarantined: int = 0
+    files_read: int = 0
+    files_vanished: int = 0
+    files_unreadable: int = 0
 
     def progressed(self, further: int) -> None:
         """Tell the progress: ``further`` bytes of the file at work come on top."""
@@ -106,6 +109,7 @@ class Intake:
             if not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundError(0, "it is no regular file any more")
             self._take(descriptor, replace(task, found=Found.of(task.found.path, status)))
+            self._tally.files_read += 1
         finally:
             os.close(descriptor)
 
@@ -114,9 +118,11 @@ class Intake:
         row = replace(self._buffer.file(known.file_id), state=State.VANISHED)
         self._note(Event.VANISHED, row, self._buffer.location(row.location_id))
         self._buffer.put_file(row)
+        self._tally.files_vanished += 1
 
     def set_unreadable(self, task: Task) -> None:
-        """Note that a known file cannot be read now; it keeps its position."""
+        """Note that a file cannot be read now; a known one keeps its position."""
+        self._tally.files_unreadable += 1
         if task.known is not None and task.known.state == State.ACTIVE:
             row = self._buffer.file(task.known.file_id)
             self._buffer.put_file(replace(row, state=State.UNREADABLE))

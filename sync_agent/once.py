@@ -9,7 +9,7 @@ from analytics.locks import Holder, exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from sync_agent.buffer import Buffer, open_buffer
-from sync_agent.faults import DamagedBufferError, translated
+from sync_agent.faults import DamagedBufferError, suspect_file, translated
 from sync_agent.intake import Intake, Tally
 from sync_agent.paths import Listing, discover, shown
 from sync_agent.positions import Plan, State, Task, plan
@@ -65,15 +65,20 @@ def _sync_healed(settings: Settings, progress: Progress) -> SyncReport:
     """Sync; where the buffer turns out to be corrupt, replace it and sync again."""
     listing = discover(settings.claude_dir)
     finish_replacement(settings.sqlite_path)
+    suspect = suspect_file(settings.sqlite_path)
     try:
-        return _sync(settings, listing, progress)
+        if suspect.exists():
+            with open_buffer(settings.sqlite_path) as buffer:
+                buffer.check()
+        report = _sync(settings, listing, progress)
     except DamagedBufferError as error:
         listing.warnings.append(replace_damaged(settings.sqlite_path, error))
-    return _sync(settings, listing, progress)
+        report = _sync(settings, listing, progress)
+    suspect.unlink(missing_ok=True)
+    return report
 
 
 def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncReport:
-    warnings = list(listing.warnings)
     with open_buffer(settings.sqlite_path) as buffer:
         todo = plan(listing, buffer.known_files(listing.root))
         tally = Tally(progress, sum(task.found.size for task in todo.tasks))
@@ -84,24 +89,24 @@ def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncRepor
             max_line_bytes=settings.max_line_bytes,
             tally=tally,
         )
-        unreadable = _read_all(buffer, intake, todo, tally, warnings)
+        unread = _read_all(buffer, intake, todo, tally)
         buffer.commit()
         prune(buffer, retention_days=settings.buffer_retention_days)
     return SyncReport(
         files_seen=len(listing.files),
-        files_read=len(todo.tasks) - unreadable,
-        files_vanished=len(todo.vanished),
-        files_unreadable=unreadable,
+        files_read=tally.files_read,
+        files_vanished=tally.files_vanished,
+        files_unreadable=tally.files_unreadable,
         bytes_read=tally.bytes_read,
         entries_new=tally.entries,
         quarantined_new=tally.quarantined,
-        warnings=tuple(warnings),
+        warnings=(*listing.warnings, *todo.warnings, *unread),
     )
 
 
-def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally, warnings: list[str]) -> int:
-    """Read every file of the plan; return how many could not be read."""
-    unreadable = 0
+def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally) -> list[str]:
+    """Read every file of the plan; return a warning for each that could not be read."""
+    warnings = []
     for known in todo.vanished:
         intake.vanish(known)
     for task in todo.tasks:
@@ -111,13 +116,12 @@ def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally, warnings
             if task.known is not None and task.known.state != State.VANISHED:
                 intake.vanish(task.known)
         except OSError as error:
-            unreadable += 1
             warnings.append(_unreadable(task, error))
             intake.set_unreadable(task)
         if buffer.is_due:
             buffer.commit()
             tally.progressed(0)
-    return unreadable
+    return warnings
 
 
 def _unreadable(task: Task, error: OSError) -> str:

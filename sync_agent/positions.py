@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from sync_agent.buffer import FileRow, Known
 from sync_agent.fingerprints import Edges
-from sync_agent.paths import Found, Listing
+from sync_agent.paths import Found, Listing, shown
 
 
 class State(StrEnum):
@@ -57,6 +57,7 @@ class Plan:
 
     tasks: list[Task] = field(default_factory=list)
     vanished: list[Known] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def key_of(path: bytes, root: bytes) -> tuple[bytes, bytes]:
@@ -88,7 +89,16 @@ def plan(listing: Listing, known_files: Iterable[Known]) -> Plan:
         changed.append(found)
     living = sum(item.state != State.VANISHED for item in known.values())
     gone = _gone(listing, known) if living > present else []
+    if gone and not listing.files and all(item.device != listing.device for item in gone):
+        return Plan(warnings=[_not_mounted(listing.root)])
     return _matched(listing, changed, known, gone)
+
+
+def _not_mounted(root: bytes) -> str:
+    return (
+        f"{shown(root)} is empty and lies on another disk than the files known from it: nothing is"
+        " marked as vanished; mount that disk, or set CLAUDE_DIR"
+    )
 
 
 def _gone(listing: Listing, known: dict[bytes, Known]) -> list[Known]:

@@ -19,6 +19,7 @@ import pytest
 
 from analytics.errors import DiskFullError, LocalBufferError
 from sync_agent.buffer import Buffer, open_buffer
+from sync_agent.faults import DamagedBufferError, suspect_file, translated
 from sync_agent.once import SyncReport
 from sync_agent.pruning import prune
 from tests.sync_agent.places import CHAT, Place, assert_balanced
@@ -335,3 +336,33 @@ def test_the_reading_process_stays_small(tmp_path: Path) -> None:
         )
         assert int(done.stdout) / 1024 <= limit
         assert_balanced(place.custody())
+
+
+def test_damage_that_a_reader_reported_is_found(place: Place) -> None:
+    """B-05 Where a reader of records found damage, the next sync checks the whole buffer."""
+    place.write(CHAT, lines(5000, 2000))
+    place.sync()
+    path = place.settings.sqlite_path
+    middle = path.stat().st_size // 2 // 8192 * 8192
+    with path.open("r+b") as file:
+        file.seek(middle)
+        file.write(b"\xff" * 8192 * 3)
+    assert place.sync().warnings == ()
+    with pytest.raises(DamagedBufferError), translated(path):
+        place.lines()
+    report = place.sync()
+    assert "set aside" in report.warnings[0]
+    assert b"".join(raw + b"\n" for raw in sorted(set(place.lines()))) == b"".join(
+        sorted(lines(5000, 2000).splitlines(keepends=True))
+    )
+    assert place.sync().warnings == ()
+
+
+def test_a_suspicion_that_proves_wrong_changes_nothing(place: Place) -> None:
+    """B-05 A sound buffer that somebody suspected stays as it is."""
+    place.write(CHAT, lines(5))
+    place.sync()
+    suspect_file(place.settings.sqlite_path).touch()
+    assert place.sync().warnings == ()
+    assert not suspect_file(place.settings.sqlite_path).exists()
+    assert len(place.lines()) == 5

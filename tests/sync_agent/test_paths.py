@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,22 @@ def test_names_that_are_no_utf8_are_read(place: Place) -> None:
     assert place.query("select file_key, project_id from locations") == [("\\xfe.jsonl", "-\\xff")]
     place.sync()
     assert len(place.kept()) == 2
+
+
+def test_an_empty_mount_point_makes_nothing_vanish(tmp_path: Path) -> None:
+    """R-06 Where the root's disk is not mounted, the empty folder in its place is no deletion."""
+    place = Place(tmp_path)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "tmpfs", str(place.root)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a disk")
+    try:
+        place.write(CHAT, LINE)
+        place.sync()
+    finally:
+        subprocess.run(["umount", "-l", str(place.root)], check=True)
+    report = place.sync()
+    assert report.files_vanished == 0
+    assert "another disk" in report.warnings[0]
+    assert place.events() == ["discovered"]
