@@ -65,11 +65,6 @@ validate.register(app)
 version.register(app)
 
 
-def main() -> None:
-    """Run the command line and leave the process with the command's exit code."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code (docs/reference/exit-codes.md).
 

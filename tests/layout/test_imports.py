@@ -1,0 +1,88 @@
+"""Who imports whom: import-linter's contracts, and their twins at run time in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, clean_environment
+
+HEAVY = {"pyiceberg", "pyarrow", "duckdb", "dbt", "sqlalchemy", "prefect", "pymongo", "rich"}
+
+
+def _loaded(code: str, home: Path) -> set[str]:
+    """Return the names of all modules that are loaded after ``code`` ran in a fresh process."""
+    report = "\nimport json, sys\nsys.stderr.write('LOADED' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report],
+        env=clean_environment(home),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stderr.split("LOADED")[-1]))
+
+
+def _packages(loaded: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in loaded}
+
+
+def _command(*arguments: str) -> str:
+    return f"from analytics.cli.app import run\nrun({list(arguments)!r})"
+
+
+@pytest.mark.slow
+def test_the_contracts_hold() -> None:
+    """Import-linter keeps every contract of pyproject.toml."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_help_loads_nothing_heavy(home: Path) -> None:
+    """``--help`` loads no settings, no stage and no library but the parser."""
+    loaded = _loaded(_command("--help"), home)
+    assert _packages(loaded).isdisjoint(HEAVY | {"pydantic", "structlog", "msgspec"})
+    stages = {"sync_agent", "extractors", "loaders", "flows", "analytics.settings.model"}
+    assert loaded.isdisjoint(stages)
+
+
+def test_a_report_loads_duckdb_and_nothing_else_heavy(home: Path) -> None:
+    """``usage daily`` reads the build with DuckDB alone: no lake, no dbt, no Arrow."""
+    loaded = _loaded(_command("usage", "daily"), home)
+    assert "duckdb" in loaded
+    assert _packages(loaded).isdisjoint(HEAVY - {"duckdb"})
+    assert _packages(loaded).isdisjoint({"structlog", "msgspec", "genai_prices", "sync_agent"})
+
+
+def test_the_sync_agent_stays_small(home: Path) -> None:
+    """Reading transcripts loads none of the lake, the warehouse or the orchestration."""
+    loaded = _loaded("import sync_agent.once, sync_agent.ledger, sync_agent.holdings", home)
+    assert _packages(loaded).isdisjoint(HEAVY)
+    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("analytics.errors", {"analytics.settings", "analytics.transcripts", "pydantic"}),
+        ("extractors.extract", {"duckdb", "dbt", "loaders", "sync_agent"}),
+        ("loaders.publish", {"pyiceberg", "dbt", "extractors", "sync_agent"}),
+        ("loaders.load", {"pyiceberg", "dbt", "extractors", "sync_agent"}),
+        ("loaders.transform", {"dbt", "extractors", "sync_agent"}),
+        ("flows.stages", {"pyiceberg", "duckdb", "dbt", "prefect"}),
+    ],
+)
+def test_a_module_loads_only_its_own_side(module: str, forbidden: set[str], home: Path) -> None:
+    """Importing a module loads neither a sibling nor a library that is another's business."""
+    assert _loaded(f"import {module}", home).isdisjoint(forbidden)
