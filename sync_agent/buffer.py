@@ -1,13 +1,15 @@
 """The durable buffer: one SQLite file of records and positions (docs/specs/buffer.md).
 
 Whatever is added is queued; :meth:`Buffer.commit` writes all of it in one transaction, so a
-position never stands before or behind its records.
+position never stands before or behind its records. A long queue is made durable in the background
+while the next one fills; whoever uses the connection waits for that first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -35,6 +37,7 @@ BATCH_ROWS = 5_000
 LARGE_BYTES = 4 * 1024 * 1024
 """From this length on a value is written in steps, without copies in SQLite's memory."""
 
+_BACKGROUND_BYTES = 1024 * 1024
 _STEP_BYTES = 1024 * 1024
 _BUSY_SECONDS = 30.0
 
@@ -113,7 +116,8 @@ class Buffer:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
-        self.connection = connection
+        self._connection = connection
+        self._committing: _Commit | None = None
         self._locations: list[Location] = []
         self._records: list[RecordRow] = []
         self._large: list[int] = []
@@ -121,6 +125,26 @@ class Buffer:
         self._files: dict[int, FileRow] = {}
         self._next_location = self._following("location_id", "locations")
         self._next_file = self._following("file_id", "files")
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, with everything durable that was committed before."""
+        self.settle()
+        return self._connection
+
+    def settle(self) -> None:
+        """Wait until the last commit is durable; raise what it raised."""
+        commit, self._committing = self._committing, None
+        if commit is not None:
+            commit.join()
+            if commit.error is not None:
+                _roll_back(self._connection)
+                raise commit.error
+
+    def abandon(self) -> None:
+        """Wait for a commit under way, whatever comes of it."""
+        if self._committing is not None:
+            self._committing.join()
 
     def meta(self, key: str) -> Any:
         """Return the value of ``key`` in the table ``meta``."""
@@ -187,24 +211,41 @@ class Buffer:
         return self._bytes >= BATCH_BYTES or len(self._records) >= BATCH_ROWS or bool(self._large)
 
     def commit(self) -> None:
-        """Write everything queued in one transaction, durable when this returns."""
+        """Write everything queued in one transaction.
+
+        It is durable when this or, for a long queue, the next use of the buffer returns.
+        """
+        connection = self.connection
         if not (self._records or self._files or self._locations):
             return
-        with transaction(self.connection):
-            write = self.connection.executemany
-            write(_INSERT_LOCATION, map(astuple, self._locations))
-            done = 0
-            for place in self._large:
-                write(_INSERT_RECORD, self._records[done:place])
-                insert_large(self.connection, self._records[place])
-                done = place + 1
-            write(_INSERT_RECORD, self._records[done:])
-            write(_REPLACE_FILE, map(astuple, self._files.values()))
+        in_background = self._bytes >= _BACKGROUND_BYTES
+        connection.execute("begin immediate")
+        try:
+            self._write(connection)
+            if not in_background:
+                connection.execute("commit")
+        except BaseException:
+            _roll_back(connection)
+            raise
+        if in_background:
+            self._committing = _Commit(connection)
+            self._committing.start()
         self._locations.clear()
         self._records.clear()
         self._large.clear()
         self._files.clear()
         self._bytes = 0
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        write = connection.executemany
+        write(_INSERT_LOCATION, map(astuple, self._locations))
+        done = 0
+        for place in self._large:
+            write(_INSERT_RECORD, self._records[done:place])
+            insert_large(connection, self._records[place])
+            done = place + 1
+        write(_INSERT_RECORD, self._records[done:])
+        write(_REPLACE_FILE, map(astuple, self._files.values()))
 
     def check(self) -> None:
         """Read the whole file; raise DamagedBufferError where it is not sound."""
@@ -225,8 +266,29 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("commit")
     finally:
-        if connection.in_transaction:
-            connection.execute("rollback")
+        _roll_back(connection)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Undo a transaction that is still open; SQLite itself has ended it after some errors."""
+    if connection.in_transaction:
+        connection.execute("rollback")
+
+
+class _Commit(threading.Thread):
+    """A commit in the background: the connection belongs to it until it is joined."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(name="buffer-commit")
+        self._connection = connection
+        self.error: sqlite3.Error | None = None
+
+    def run(self) -> None:
+        """Commit, and keep what it raises for the thread that joins."""
+        try:
+            self._connection.execute("commit")
+        except sqlite3.Error as error:
+            self.error = error
 
 
 def insert_large(connection: sqlite3.Connection, row: RecordRow) -> None:
@@ -252,12 +314,19 @@ def open_buffer(path: Path) -> Iterator[Buffer]:
         connection = connect(path)
         with contextlib.closing(connection):
             _require_ours(connection, path)
-            yield Buffer(connection, path)
+            buffer = Buffer(connection, path)
+            try:
+                yield buffer
+                buffer.settle()
+            finally:
+                buffer.abandon()
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection of the buffer's one writer."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.execute("pragma foreign_keys = on")
         connection.execute("pragma synchronous = full")
