@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null)
 PYTHON ?= $(shell .ci/find-python)
-PACKAGES := analytics sync_agent extractors loaders flows examples
+PACKAGES := analytics sync_agent extractors loaders flows examples benchmarks
 SOURCES := $(shell find $(PACKAGES) -name '*.py' -not -name '.*' 2>/dev/null)
 REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/bench.txt
 
@@ -40,7 +40,7 @@ test: develop ## the whole test suite
 	@$(RUN) -m pytest $(ARGS)
 
 sweep: develop ## kill the pipeline at many points and compare what it leads to
-	@$(RUN) -m pytest tests/sweep --sweep $(ARGS)
+	@SWEEP_POINTS=$${SWEEP_POINTS:-200} $(RUN) -m pytest tests/sweep --timeout=1500 $(ARGS)
 
 check: develop ## format, lint, types, import contracts, shell scripts
 	@$(RUN) -m ruff format --check .

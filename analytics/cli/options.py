@@ -61,6 +61,7 @@ Project = Annotated[
     str | None,
     typer.Option("--project", "-p", metavar="NAME", help="Only this project: name, path or key."),
 ]
+Ordered = Annotated[Order, typer.Option("--order", help="Order of the rows.")]
 ClaudeDir = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Folder of the transcripts; default CLAUDE_DIR."),

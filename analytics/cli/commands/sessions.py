@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analytics.cli.inforce import in_force
-from analytics.cli.options import AsJson, Order, Project, Since, Until, example
+from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Until, example
 
 if TYPE_CHECKING:
     from loaders.sessions import Session
@@ -31,7 +31,7 @@ def list_(
     since: Since = None,
     until: Until = None,
     project: Project = None,
-    order: Order = Order.DESC,
+    order: Ordered = Order.DESC,
     limit: Limit = None,
 ) -> None:
     """List the sessions, the newest first; days are in UTC."""

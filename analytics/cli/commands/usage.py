@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from analytics.cli.inforce import in_force
-from analytics.cli.options import AsJson, Order, Project, Since, Timezone, Until, example
+from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Timezone, Until, example
 
 app = typer.Typer(help="Tokens and money by day, session or model.", rich_markup_mode=None)
 
@@ -26,7 +26,7 @@ def daily(
     until: Until = None,
     timezone: Timezone = None,
     project: Project = None,
-    order: Order = Order.ASC,
+    order: Ordered = Order.ASC,
     breakdown: Breakdown = False,
 ) -> None:
     """Show usage by day; the JSON has the keys of ccusage."""
@@ -43,7 +43,7 @@ def session(
     until: Until = None,
     timezone: Timezone = None,
     project: Project = None,
-    order: Order = Order.DESC,
+    order: Ordered = Order.DESC,
     breakdown: Breakdown = False,
 ) -> None:
     """Show usage by the session that is charged, by cost; the JSON has the keys of ccusage."""
@@ -60,7 +60,7 @@ def models(
     until: Until = None,
     timezone: Timezone = None,
     project: Project = None,
-    order: Order = Order.DESC,
+    order: Ordered = Order.DESC,
 ) -> None:
     """Show usage by model, by cost."""
     days = (since, until)
