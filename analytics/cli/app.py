@@ -74,11 +74,18 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), prog_name="annals", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _left_alone()
+    except SystemExit as leaving:  # how the parser answers an early end of the output
+        return _left_alone() if isinstance(leaving.__context__, BrokenPipeError) else 1
     except Exception as error:  # noqa: BLE001 (the outer edge of the process)
         return _fail(error, as_json=not {"--json", "-j"}.isdisjoint(arguments))
     return code if isinstance(code, int) else 0
+
+
+def _left_alone() -> int:
+    """Let nothing more be written to an output that nobody reads; that is a success."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _fail(error: Exception, *, as_json: bool) -> int:

@@ -89,12 +89,13 @@ def test_without_a_command_there_is_help(in_process: Run) -> None:
     assert "pipeline" in done.out
 
 
-def test_a_reader_that_leaves_early_is_no_error(built: Built) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_early_is_no_error(built: Built, unbuffered: str) -> None:
     """``annals ... | head`` ends without a stack trace and without a failure."""
     command = f"{sys.executable} -m analytics.cli usage daily --json | head -c 1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
-        env=clean_environment(built.home),
+        env=clean_environment(built.home, PYTHONUNBUFFERED=unbuffered),
         cwd=built.home,
         capture_output=True,
         text=True,
