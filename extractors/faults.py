@@ -38,9 +38,16 @@ def disk_full(place: object) -> DiskFullError:
     )
 
 
-def buffer_fault(error: sqlite3.Error, path: object) -> AnalyticsError:
-    """Return the error for what SQLite said about the buffer at ``path``."""
+def buffer_fault(error: sqlite3.Error, path: Path) -> AnalyticsError:
+    """Return the error for what SQLite said about the buffer at ``path``.
+
+    Damage leaves a file ``.suspect`` beside it: a sync reads no records, so it would not notice;
+    where that file is, it checks the whole buffer and replaces it (docs/specs/buffer.md).
+    """
     code = sqlite_code(error)
+    if code in _CORRUPT:
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + ".suspect").touch()
     if code in _BUSY:
         return LockedError(
             f"the buffer {path} is busy: {error}",
@@ -55,9 +62,6 @@ def buffer_fault(error: sqlite3.Error, path: object) -> AnalyticsError:
             hint="Check that this user may read and write the file and the folder it is in.",
             path=path,
         )
-    if code in _CORRUPT:
-        with contextlib.suppress(OSError):  # the next sync then checks the whole buffer
-            Path(f"{path}.suspect").touch()
     return LocalBufferError(
         f"the buffer {path} cannot be used: {error}",
         hint="Run `sync once`; it sets a damaged buffer aside and keeps what can be read.",

@@ -199,6 +199,20 @@ def test_a_file_that_is_no_buffer_is_refused(tmp_path: Path, content: bytes) -> 
     assert "sync once" in caught.value.hint
 
 
+def test_damaged_records_are_reported_to_the_next_sync(buffer: Buffer) -> None:
+    """Damage that only a reader of records sees makes the next sync check the whole buffer."""
+    buffer.append([b"x" * 3000 for _ in range(50)])
+    buffer.execute("pragma wal_checkpoint(truncate)")
+    data = bytearray(buffer.path.read_bytes())
+    (root,) = buffer.execute("select rootpage from sqlite_schema where name = 'records'")[0]
+    data[(root - 1) * 4096 : root * 4096] = b"\xa5" * 4096
+    buffer.path.write_bytes(data)
+    with pytest.raises(LocalBufferError) as caught:
+        list(LocalSource(buffer.path).read(buffer.agent_id, after=0, through=50))
+    assert "sync once" in caught.value.hint
+    assert buffer.path.with_name(buffer.path.name + ".suspect").exists()
+
+
 def test_a_busy_buffer_is_an_error_after_a_while(
     buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
