@@ -1,7 +1,8 @@
-{# The incremental rule. A run rebuilds what its batch touches: meta.pending_sessions (written by
-   the loader, and here: sessions that owned, or now own, a touched response) and
-   meta.pending_days. Deleting and noting happen in the transaction of the model that inserts, and
-   both tables are emptied only after the whole run: a run that died is repaired by the next. #}
+{# The incremental rule. A run rebuilds what its batch touches: the sessions of the batch
+   (meta.pending_sessions, from the loader), every message id in them, every session that holds a
+   copy of one of these messages, and the days of all their responses. Deleting and noting happen
+   in the transaction of the model that inserts; both tables are emptied only after the whole run,
+   so that a run that died is repaired by the next. #}
 
 {% macro delete_touched(column, touched) -%}
     {%- if is_incremental() -%}
@@ -17,20 +18,18 @@
     select message_id from {{ ref('int_response_rows') }}
 {%- endmacro %}
 
-{# Add the sessions that own touched responses in this table: called before the delete, and after
-   the insert. #}
-{% macro note_owners() -%}
-    {%- if is_incremental() -%}
+{# Add the sessions that hold a row of a touched message: one of them owns the response, and may
+   have lost it to another. #}
+{% macro note_sessions() -%}
+    {%- if not flags.FULL_REFRESH -%}
         insert into {{ source('annals', 'pending_sessions') }}
         select distinct session_id
         from {{ this }}
-        where
-            message_id in ({{ touched_messages() }})
-            and session_id not in ({{ touched_sessions() }})
+        where session_id not in ({{ touched_sessions() }})
     {%- endif -%}
 {%- endmacro %}
 
-{# Add the days of touched sessions in this table: called before the delete, and after the insert. #}
+{# Add the days of touched sessions in this table: called before the delete and after the insert. #}
 {% macro note_days() -%}
     {%- if is_incremental() -%}
         insert into {{ source('annals', 'pending_days') }}
@@ -49,5 +48,57 @@
             usage_date is null
             and exists (select 1 from {{ touched_days }} as days where days.usage_date is null)
         )
+    )
+{%- endmacro %}
+
+{# Whether this run builds everything: on a full refresh, and where a table is missing that
+   otherwise would be given no more than the touched rows. #}
+{% macro builds_everything() -%}
+    {%- set tables = [
+        'int_api_responses', 'int_tool_calls', 'int_messages', 'int_sessions',
+        'int_session_projects'
+    ] -%}
+    {%- set missing = namespace(any=flags.FULL_REFRESH) -%}
+    {%- for name in tables if execute and not missing.any -%}
+        {%- set missing.any = adapter.get_relation(this.database, this.schema, name) is none -%}
+    {%- endfor -%}
+    {{ return(missing.any) }}
+{%- endmacro %}
+
+{# Touched rows are copied into a table; where all rows are, a view will do. #}
+{% materialization touched_rows, default -%}
+    {%- if builds_everything() -%}
+        {{ return(dbt.materialization_view_default()) }}
+    {%- else -%}
+        {{ return(touched_rows_as_table()) }}
+    {%- endif -%}
+{%- endmaterialization %}
+
+{% macro touched_rows_as_table() -%}
+    {{ return(adapter.dispatch('touched_rows_as_table')()) }}
+{%- endmacro %}
+
+{% macro default__touched_rows_as_table() -%}
+    {{ return(dbt.materialization_table_default()) }}
+{%- endmacro %}
+
+{% macro duckdb__touched_rows_as_table() -%}
+    {{ return(dbt.materialization_table_duckdb()) }}
+{%- endmacro %}
+
+{# Rows of a big table by a narrow condition. The engine looks at the condition's columns alone,
+   and reads the others only for the rows that it found. #}
+{% macro rows_where(relation, condition) -%}
+    {{ return(adapter.dispatch('rows_where')(relation, condition)) }}
+{%- endmacro %}
+
+{% macro default__rows_where(relation, condition) -%}
+    (select * from {{ relation }} where {{ condition }})
+{%- endmacro %}
+
+{% macro duckdb__rows_where(relation, condition) -%}
+    (
+        select * from {{ relation }}
+        where rowid in (select rowid from {{ relation }} where {{ condition }})
     )
 {%- endmacro %}

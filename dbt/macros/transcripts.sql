@@ -47,20 +47,6 @@
     }) }}
 {%- endmacro %}
 
-{# The columns of bronze entries, in order. #}
-{% macro entry_columns() -%}
-    {{ return([
-        'entry_id', 'session_id', 'project_id', 'host', 'file_key', 'file_generation',
-        'byte_offset', 'byte_length', 'is_subagent_file', 'entry_type', 'entry_subtype', 'uuid',
-        'parent_uuid', 'occurred_at', 'claude_version', 'cwd', 'git_branch', 'is_sidechain',
-        'is_meta', 'is_compact_summary', 'is_api_error', 'is_human_turn', 'is_nested',
-        'message_at', 'message_id', 'request_id', 'model_id', 'stop_reason', 'has_usage',
-        'input_tokens', 'output_tokens', 'cache_creation_tokens', 'cache_5m_tokens',
-        'cache_1h_tokens', 'cache_read_tokens', 'web_search_requests', 'service_tier', 'speed',
-        'inference_geo', 'content_blocks'
-    ]) }}
-{%- endmacro %}
-
 {# A token count: a whole number from 0 to a thousand million. Anything else is no count. #}
 {% macro token_count(column) -%}
     (case when {{ whole_number(column) }} between 0 and 1000000000 then {{ whole_number(column) }} end)

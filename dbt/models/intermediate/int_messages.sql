@@ -1,49 +1,52 @@
 {{ config(pre_hook="{{ delete_touched('session_id', touched_sessions()) }}") }}
 
-{%- set by_place = [
-    'is_subagent_file', 'file_key', 'file_generation', 'byte_offset', 'entry_id'
-] %}
+{%- set is_message = "(entry_type in ('user', 'assistant') or is_human_turn)" %}
 
-with touched_sessions as (
-    select session_id from {{ ref('stg_annals__touched_sessions') }}
+with copied as (
+    select session_id, uuid
+    from {{ ref('int_touched_entries') }}
+    where uuid is not null and {{ is_message }}
+    group by session_id, uuid
+    having count(*) > 1
 ),
 
-entries as (
-    select * from {{ ref('stg_claude_code__entries') }}
-    where
-        (entry_type in ('user', 'assistant') or is_human_turn)
-        {% if is_incremental() -%}
-        and session_id in (select session_id from touched_sessions)
-        {%- endif %}
+ranked as (
+    select
+        entry_id,
+        row_number() over (
+            partition by session_id, uuid
+            order by is_subagent_file, file_key, file_generation, byte_offset, entry_id
+        ) as place
+    from {{ ref('int_touched_entries') }}
+    where {{ is_message }} and (session_id, uuid) in (select session_id, uuid from copied)
 ),
 
 -- a record copied within its session counts once
-originals as (
-    select {{ first_value_by('entry_id', by_place) }} as entry_id
-    from entries
-    group by session_id, coalesce(uuid, entry_id)
+others as (
+    select entry_id from ranked where place > 1
 ),
 
-kept as (
+messages as (
     select
-        session_id, occurred_at, entry_id, is_human_turn, is_sidechain, is_meta,
-        is_compact_summary, model_id, message_id, request_id,
+        session_id, occurred_at, is_human_turn, is_sidechain, is_meta, is_compact_summary,
+        model_id, message_id, request_id,
         case when entry_type = 'assistant' then 'assistant' else 'user' end as role,
-        case when entry_type = 'assistant' then null else coalesce(uuid, entry_id) end as own_id,
+        case when message_id is null then coalesce(uuid, entry_id) end as own_id,
         {{ list_count_where('content_blocks', "item.block_type = 'text'") }} as text_blocks,
-        {{ list_count_where('content_blocks', "item.block_type in ('thinking', 'redacted_thinking')") }}
+        {{ list_count_where('content_blocks', "item.block_type like '%thinking'") }}
             as thinking_blocks,
         {{ list_count_where('content_blocks', "item.block_type = 'tool_use'") }} as tool_use_blocks,
         {{ list_count_where('content_blocks', "item.block_type = 'tool_result'") }}
             as tool_result_blocks,
         {{ list_size('content_blocks') }} as blocks
-    from entries
-    where entry_id in (select entry_id from originals)
+    from {{ ref('int_touched_entries') }}
+    where {{ is_message }} and entry_id not in (select entry_id from others)
 ),
 
 final as (
     select
-        {{ hash_key(['session_id', 'message_id', 'request_id', 'own_id']) }} as message_key,
+        {{ hash_key(['session_id', 'role', 'message_id', 'request_id', 'own_id']) }}
+            as message_key,
         session_id, role, message_id, request_id,
         min(occurred_at) as started_at,
         max(occurred_at) as ended_at,
@@ -53,12 +56,12 @@ final as (
         bool_or(is_meta) as is_meta,
         bool_or(is_compact_summary) as is_compact_summary,
         min(model_id) as model_id,
-        sum(text_blocks)::bigint as text_blocks,
-        sum(thinking_blocks)::bigint as thinking_blocks,
-        sum(tool_use_blocks)::bigint as tool_use_blocks,
-        sum(tool_result_blocks)::bigint as tool_result_blocks,
-        sum(blocks)::bigint as blocks
-    from kept
+        cast(sum(text_blocks) as bigint) as text_blocks,
+        cast(sum(thinking_blocks) as bigint) as thinking_blocks,
+        cast(sum(tool_use_blocks) as bigint) as tool_use_blocks,
+        cast(sum(tool_result_blocks) as bigint) as tool_result_blocks,
+        cast(sum(blocks) as bigint) as blocks
+    from messages
     group by session_id, role, message_id, request_id, own_id
 )
 

@@ -17,7 +17,7 @@ matched as (
     select responses.model_id, rules.provider, rules.model_rule, rules.priority, rules.match_all
     from responses
     inner join rules
-        on {{ list_count_where('rules.match_all', 'not ' ~ matches('responses.model_id', 'item')) }} = 0
+        on {{ list_count_where('rules.match_all', 'not ' ~ matches('lower(responses.model_id)', 'item')) }} = 0
 ),
 
 candidates as (
@@ -49,7 +49,8 @@ final as (
         {{ hash_key([
             'responses.model_id', 'candidates.provider', 'candidates.model_rule',
             'candidates.priority', microseconds('candidates.valid_from'),
-            'candidates.daily_from', 'candidates.threshold_tokens'
+            'candidates.daily_from', 'candidates.speed', 'candidates.service_tier',
+            'candidates.threshold_tokens'
         ]) }} as price_key,
         candidates.provider, candidates.model_rule, candidates.priority, candidates.valid_from,
         candidates.valid_to, candidates.daily_from, candidates.daily_to,

@@ -1,14 +1,7 @@
 {{ config(pre_hook="{{ delete_touched('session_id', touched_sessions()) }}") }}
 
-with touched_sessions as (
-    select session_id from {{ ref('stg_annals__touched_sessions') }}
-),
-
-entries as (
-    select * from {{ ref('stg_claude_code__entries') }}
-    {% if is_incremental() -%}
-    where session_id in (select session_id from touched_sessions)
-    {%- endif %}
+with entries as (
+    select * from {{ ref('int_touched_entries') }}
 ),
 
 sessions as (
@@ -39,7 +32,7 @@ final as (
         min(project_path) as project_path,
         min(started_at) as started_at,
         max(ended_at) as ended_at,
-        sum(entries)::bigint as entries
+        cast(sum(entries) as bigint) as entries
     from identified
     group by session_id, project_key
 )

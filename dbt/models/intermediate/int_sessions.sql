@@ -5,15 +5,8 @@
     'is_subagent_file', 'file_key', 'file_generation', 'byte_offset', 'entry_id'
 ] %}
 
-with touched_sessions as (
-    select session_id from {{ ref('stg_annals__touched_sessions') }}
-),
-
-entries as (
-    select * from {{ ref('stg_claude_code__entries') }}
-    {% if is_incremental() -%}
-    where session_id in (select session_id from touched_sessions)
-    {%- endif %}
+with entries as (
+    select * from {{ ref('int_touched_entries') }}
 ),
 
 final as (

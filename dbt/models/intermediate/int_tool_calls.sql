@@ -1,87 +1,68 @@
-{{ config(
-    pre_hook=[
-        "{{ note_owners() }}",
-        "{{ delete_touched('message_id', touched_messages()) }}"
-    ],
-    post_hook="{{ note_owners() }}"
-) }}
+{{ config(pre_hook="{{ delete_touched('message_id', touched_messages()) }}") }}
 
-{%- set by_copy = [
-    'called_at', 'is_subagent_file', 'file_key', 'file_generation', 'position', 'entry_id'
-] %}
+{%- set of_use = 'uses.' ~ [
+    'response_key', 'message_id', 'session_id', 'tool_use_id', 'is_subagent', 'cwd', 'project_id',
+    'tool_name', 'called_at', 'input_bytes'
+] | join(', uses.') %}
+{%- set of_result = 'results.' ~ [
+    'result_key', 'finished_at', 'is_error', 'result_bytes'
+] | join(', results.') %}
 
-with uses as (
-    select * from {{ ref('int_tool_uses') }}
-),
-
-results as (
-    select * from {{ ref('int_tool_results') }}
-),
-
-responses as (
+with responses as (
     select response_key, session_id, is_subagent from {{ ref('int_api_responses') }}
 ),
 
-places as (
-    select file_key, file_generation, tool_use_id, position, use_key, null as result_key
-    from uses
-    union all
-    select file_key, file_generation, tool_use_id, position, null as use_key, result_key
-    from results
+copies as (
+    select * from {{ ref('int_tool_copies') }}
 ),
 
--- the first result after the use in its file
-following as (
+-- nearly all ids occur once on either side; a result counts in the call's session, or later in
+-- its file
+once as (
     select
-        use_key,
-        first_value(result_key ignore nulls) over (
-            partition by file_key, file_generation, tool_use_id
-            order by position, result_key
-            rows between current row and unbounded following
-        ) as result_key
-    from places
-),
-
--- failing that, the first one in its session
-anywhere as (
-    select
-        session_id, tool_use_id,
-        {{ first_value_by('result_key', [
-            'finished_at', 'file_key', 'file_generation', 'position', 'entry_id'
-        ]) }} as result_key
-    from results
-    group by session_id, tool_use_id
-),
-
-calls as (
-    select
-        uses.response_key, uses.tool_use_id, uses.ordinal,
-        {{ first_value_by('uses.use_key', by_copy) }} as use_key,
+        {{ of_use }}, {{ of_result }},
         coalesce(
-            {{ first_value_by('following.result_key', by_copy) }},
-            {{ first_value_by('anywhere.result_key', by_copy) }}
-        ) as result_key
-    from uses
-    left join following on uses.use_key = following.use_key
-    left join anywhere
-        on uses.session_id = anywhere.session_id and uses.tool_use_id = anywhere.tool_use_id
-    group by uses.response_key, uses.tool_use_id, uses.ordinal
+            uses.session_id = results.session_id
+            or (
+                uses.file_key = results.file_key
+                and uses.file_generation = results.file_generation
+                and uses.position < results.position
+            ), false
+        ) as has_result
+    from {{ ref('int_tool_uses') }} as uses
+    left join {{ ref('int_tool_results') }} as results on uses.tool_use_id = results.tool_use_id
+    where uses.tool_use_id not in (select tool_use_id from copies)
+),
+
+repeated as (
+    select
+        {{ of_use }}, {{ of_result }}, results.result_key is not null as has_result,
+        copies.ordinal
+    from copies
+    inner join {{ ref('int_tool_uses') }} as uses on copies.use_key = uses.use_key
+    left join {{ ref('int_tool_results') }} as results on copies.result_key = results.result_key
+),
+
+paired as (
+    select *, 1 as ordinal from once
+    union all
+    select * from repeated
 ),
 
 final as (
     select
-        {{ hash_key(['calls.response_key', 'calls.tool_use_id', 'calls.ordinal']) }}
+        {{ hash_key(['paired.response_key', 'paired.tool_use_id', 'paired.ordinal']) }}
             as tool_call_key,
-        calls.response_key, calls.tool_use_id, calls.ordinal, uses.message_id,
-        coalesce(responses.session_id, uses.session_id) as session_id,
-        coalesce(responses.is_subagent, uses.is_subagent) as is_subagent,
-        uses.cwd, uses.project_id, uses.tool_name, uses.called_at, uses.input_bytes,
-        results.finished_at, results.is_error, results.result_bytes,
-        calls.result_key is not null as has_result
-    from calls
-    inner join uses on calls.use_key = uses.use_key
-    left join results on calls.result_key = results.result_key
-    left join responses on calls.response_key = responses.response_key
+        paired.response_key, paired.tool_use_id, paired.ordinal, paired.message_id,
+        coalesce(responses.session_id, paired.session_id) as session_id,
+        coalesce(responses.is_subagent, paired.is_subagent) as is_subagent,
+        paired.cwd, paired.project_id, paired.tool_name, paired.called_at, paired.input_bytes,
+        paired.has_result,
+        case when paired.has_result then paired.finished_at end as finished_at,
+        case when paired.has_result then paired.is_error end as is_error,
+        case when paired.has_result then paired.result_bytes end as result_bytes
+    from paired
+    left join responses on paired.response_key = responses.response_key
 )
 
 select * from final

@@ -22,20 +22,20 @@ final as (
         model_id,
         is_subagent,
         count(*) as api_responses,
-        sum(input_tokens)::bigint as input_tokens,
-        sum(output_tokens)::bigint as output_tokens,
-        sum(cache_write_tokens)::bigint as cache_write_tokens,
-        sum(cache_write_5m_tokens)::bigint as cache_write_5m_tokens,
-        sum(cache_write_1h_tokens)::bigint as cache_write_1h_tokens,
-        sum(cache_read_tokens)::bigint as cache_read_tokens,
-        sum(total_tokens)::bigint as total_tokens,
-        sum(web_search_requests)::bigint as web_search_requests,
-        sum(cost_nano_usd)::bigint as cost_nano_usd,
+        cast(sum(input_tokens) as bigint) as input_tokens,
+        cast(sum(output_tokens) as bigint) as output_tokens,
+        cast(sum(cache_write_tokens) as bigint) as cache_write_tokens,
+        cast(sum(cache_write_5m_tokens) as bigint) as cache_write_5m_tokens,
+        cast(sum(cache_write_1h_tokens) as bigint) as cache_write_1h_tokens,
+        cast(sum(cache_read_tokens) as bigint) as cache_read_tokens,
+        cast(sum(total_tokens) as bigint) as total_tokens,
+        cast(sum(web_search_requests) as bigint) as web_search_requests,
+        cast(sum(cost_nano_usd) as bigint) as cost_nano_usd,
         {{ usd('sum(cost_nano_usd)') }} as cost_usd,
-        sum(cast(not is_final as integer))::bigint as partial_responses,
-        sum(case when is_final then 0 else output_tokens end)::bigint as partial_output_tokens,
-        sum(cast(not is_priced as integer))::bigint as unpriced_responses,
-        sum(case when is_priced then 0 else total_tokens end)::bigint as unpriced_tokens
+        cast(sum(cast(not is_final as integer)) as bigint) as partial_responses,
+        cast(sum(case when is_final then 0 else output_tokens end) as bigint) as partial_output_tokens,
+        cast(sum(cast(not is_priced as integer)) as bigint) as unpriced_responses,
+        cast(sum(case when is_priced then 0 else total_tokens end) as bigint) as unpriced_tokens
     from responses
     group by usage_date, project_key, model_id, is_subagent
 )

@@ -38,7 +38,7 @@ ranked as (
                 prices.priority, prices.threshold_tokens desc, prices.valid_from desc nulls last,
                 prices.daily_from desc nulls last, prices.price_key
         ) as price_rank
-    from responses
+    from {{ ref('int_api_responses') }} as responses
     inner join prices
         on
             responses.model_id = prices.model_id
@@ -50,6 +50,9 @@ ranked as (
                 or responses.input_tokens + responses.cache_read_tokens
                 + responses.cache_write_tokens > prices.threshold_tokens
             )
+    {% if is_incremental() -%}
+    where responses.session_id in (select session_id from touched_sessions)
+    {%- endif %}
 ),
 
 chosen as (

@@ -1,0 +1,29 @@
+{{ config(materialized='touched_rows') }}
+
+-- depends_on: {{ ref('int_response_rows') }}
+
+with touched_sessions as (
+    select session_id from {{ ref('stg_annals__touched_sessions') }}
+),
+
+entries as (
+    {% if builds_everything() -%}
+    select * from {{ ref('stg_claude_code__entries') }}
+    {%- else -%}
+    select *
+    from {{ rows_where(
+        ref('stg_claude_code__entries'), 'session_id in (select session_id from touched_sessions)'
+    ) }} as touched
+    {%- endif %}
+),
+
+final as (
+    select
+        entry_id, session_id, project_id, host, file_key, file_generation, byte_offset,
+        is_subagent_file, entry_type, uuid, occurred_at, claude_version, cwd, git_branch,
+        is_sidechain, is_meta, is_compact_summary, is_human_turn, model_id, message_id, request_id,
+        content_blocks
+    from entries
+)
+
+select * from final
