@@ -1,4 +1,4 @@
-"""Buffers for tests: files with the schema of docs/specs/buffer.md, and records for them."""
+"""Buffers for tests: the sync agent's own tables, filled with records as a test needs them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from analytics.transcripts import entry_id
+from sync_agent.buffer import open_buffer
+from sync_agent.pruning import prune
+from sync_agent.schema import SCHEMA_VERSION, TABLES
 
 DAY = 24 * 60 * 60 * 1_000_000
 INGESTED_AT = 20_000 * DAY
-SCHEMA = """
-create table meta (key text primary key, value) without rowid;
-create table locations (location_id integer primary key, host text not null, root blob not null,
-    project_id text not null, file_path text not null, file_key text not null,
-    key_bytes blob not null, path_bytes blob not null, unique (host, path_bytes));
-create table records (seq integer primary key autoincrement, entry_id blob not null,
-    record_kind text not null, location_id integer not null references locations,
-    file_generation integer not null, byte_offset integer not null, byte_length integer not null,
-    session_id text, type text, uuid text, parent_uuid text, timestamp text, request_id text,
-    version text, cwd text, git_branch text, is_sidechain integer, reason text,
-    ingested_at integer not null, raw blob not null);
-create table consumers (name text primary key, acknowledged integer not null,
-    updated_at integer not null) without rowid;
-create table tokens (token text primary key, noted_at integer not null) without rowid;
+LOCATION = """
 insert into locations values (1, 'testhost', x'2f72', 'project', '/r/project/s.jsonl', 's.jsonl',
     x'732e6a736f6e6c', x'2f722f70726f6a6563742f732e6a736f6e6c');
 """
@@ -50,8 +40,12 @@ class Buffer:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(path)) as connection:
-                connection.executescript("pragma journal_mode = wal;" + SCHEMA)
-                facts = {"schema_version": 1, "agent_id": str(uuid.uuid4()), "pruned_through": 0}
+                connection.executescript("pragma journal_mode = wal;" + TABLES + LOCATION)
+                facts = {
+                    "schema_version": SCHEMA_VERSION,
+                    "agent_id": str(uuid.uuid4()),
+                    "pruned_through": 0,
+                }
                 connection.executemany("insert into meta values (?, ?)", facts.items())
                 connection.commit()
 
@@ -102,15 +96,9 @@ class Buffer:
         return self.append((json.dumps({"n": number}).encode() for number in numbers), **fields)
 
     def prune(self) -> None:
-        """Delete what every consumer has acknowledged, as the sync agent does."""
-        (through,) = self.execute("select min(acknowledged) from consumers")[0]
-        if through:
-            with closing(sqlite3.connect(self.path)) as connection, connection:
-                connection.execute("delete from records where seq <= ?", (through,))
-                connection.execute(
-                    "update meta set value = max(value, ?) where key = 'pruned_through'",
-                    (through,),
-                )
+        """Delete what every consumer has acknowledged, as every sync does."""
+        with open_buffer(self.path) as buffer:
+            prune(buffer, retention_days=0)
 
     def copy(self, path: Path) -> Buffer:
         """Copy the buffer to another file, as a backup would."""
