@@ -5,8 +5,8 @@ A stage function reports what it did in counters; run again with nothing new it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeVar
 
 from analytics.locks import exclusive
 from analytics.settings import Settings
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from sync_agent.once import SyncReport
 
 _LOCKED = "the pipeline"
+
+Report = TypeVar(
+    "Report",
+    "SyncReport",
+    "ExtractReport",
+    "LoadReport",
+    "TransformReport",
+    "PublishReport",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +71,7 @@ class PipelineReport:
 
 def sync(settings: Settings, *, progress: Progress = NO_PROGRESS) -> SyncReport:
     """Read what is new in the transcripts into the buffer."""
-    from sync_agent.once import sync_once
-
-    return sync_once(settings, progress=progress)
+    return _sync(settings, progress, role="sync once")
 
 
 def extract(
@@ -74,36 +81,28 @@ def extract(
 
     Raises LockedError (exit 7) where another process runs the pipeline or a stage of it.
     """
-    from extractors import extract as stage
-
     with exclusive(settings.pipeline_lock, role="extract", what=_LOCKED):
-        return stage.extract(settings, full_backfill=full_backfill, progress=progress)
+        return _extract(settings, progress, full_backfill=full_backfill)
 
 
 def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
     """Make new data files of the lake visible to the warehouse; raises as :func:`extract`."""
-    from loaders import load as stage
-
     with exclusive(settings.pipeline_lock, role="load", what=_LOCKED):
-        return stage.load(settings, progress=progress)
+        return _load(settings, progress)
 
 
 def transform(
     settings: Settings, *, full_refresh: bool = False, progress: Progress = NO_PROGRESS
 ) -> TransformReport:
     """Rebuild what the loaded batches touch with dbt; raises as :func:`extract`."""
-    from loaders import transform as stage
-
     with exclusive(settings.pipeline_lock, role="transform", what=_LOCKED):
-        return stage.transform(settings, full_refresh=full_refresh, progress=progress)
+        return _transform(settings, progress, full_refresh=full_refresh)
 
 
 def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishReport:
     """Publish the built gold for readers; raises as :func:`extract`."""
-    from loaders import publish as stage
-
     with exclusive(settings.pipeline_lock, role="publish", what=_LOCKED):
-        return stage.publish(settings, progress=progress)
+        return _publish(settings, progress)
 
 
 def pipeline(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PipelineReport:
@@ -112,17 +111,63 @@ def pipeline(settings: Settings, *, progress: Progress = NO_PROGRESS) -> Pipelin
     Raises what the stages raise; everything a stage committed before that is kept, and the next
     run goes on from there. Raises LockedError (exit 7) where another process runs it.
     """
-    from extractors import extract as extracting
-    from loaders import load as loading
-    from loaders import publish as publishing
-    from loaders import transform as transforming
-    from sync_agent.once import sync_once
-
     with exclusive(settings.pipeline_lock, role="pipeline", what=_LOCKED):
         return PipelineReport(
-            sync=sync_once(settings, progress=progress),
-            extract=extracting.extract(settings, progress=progress),
-            load=loading.load(settings, progress=progress),
-            transform=transforming.transform(settings, progress=progress),
-            publish=publishing.publish(settings, progress=progress),
+            sync=_sync(settings, progress, role="pipeline"),
+            extract=_extract(settings, progress),
+            load=_load(settings, progress),
+            transform=_transform(settings, progress),
+            publish=_publish(settings, progress),
         )
+
+
+def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:
+    from sync_agent.once import sync_once
+
+    report = sync_once(settings, role=role, progress=progress)
+    return _told(settings, "sync", report)
+
+
+def _extract(
+    settings: Settings, progress: Progress, *, full_backfill: bool = False
+) -> ExtractReport:
+    from extractors.extract import extract as run
+
+    report = run(settings, full_backfill=full_backfill, progress=progress)
+    return _told(settings, "extract", report)
+
+
+def _load(settings: Settings, progress: Progress) -> LoadReport:
+    from loaders.load import load as run
+
+    return _told(settings, "load", run(settings, progress=progress))
+
+
+def _transform(
+    settings: Settings, progress: Progress, *, full_refresh: bool = False
+) -> TransformReport:
+    from loaders.transform import transform as run
+
+    report = run(settings, full_refresh=full_refresh, progress=progress)
+    return _told(settings, "transform", report)
+
+
+def _publish(settings: Settings, progress: Progress) -> PublishReport:
+    from loaders.publish import publish as run
+
+    return _told(settings, "publish", run(settings, progress=progress))
+
+
+def _told(settings: Settings, stage: str, report: Report) -> Report:
+    """Log what the stage did, where LOG_LEVEL asks for it."""
+    if settings.log_level in ("debug", "info"):
+        from analytics.telemetry.logs import configure_logs, log_event
+
+        configure_logs(level=settings.log_level, json_lines=settings.log_format == "json")
+        counters = {
+            item.name: value
+            for item in fields(report)
+            if isinstance(value := getattr(report, item.name), int | float)
+        }
+        log_event("stage finished", stage=stage, **counters)
+    return report

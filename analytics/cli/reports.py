@@ -222,7 +222,7 @@ REPORTS = {
         ),
         Report(
             "sessions",
-            ("Session", "Last activity", "Models"),
+            ("Session", "Last day (UTC)", "Models"),
             ascending=False,
             read=usage.sessions,
             members=_session_members,

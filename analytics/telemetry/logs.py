@@ -23,3 +23,8 @@ def configure_logs(*, level: str, json_lines: bool) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def log_event(event: str, **values: str | float) -> None:
+    """Log what happened, with ids and counts; :func:`configure_logs` comes first."""
+    structlog.get_logger().info(event, **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -81,6 +82,24 @@ def test_a_missing_folder_that_was_named_is_an_error(annals: Run, tmp_path: Path
         assert done.out == ""
         assert "gone" in done.err
         assert "hint: " in done.err
+
+
+def test_a_folder_without_transcripts_is_no_error(annals: Run, home: Path) -> None:
+    """A folder that exists and is empty gives an empty report, and logs what was asked for."""
+    (home / ".claude" / "projects").mkdir(parents=True)
+    done = annals("pipeline", LOG_LEVEL="info", LOG_FORMAT="json")
+    assert done.code == 0, done.err
+    assert "no usage in these transcripts" in done.out
+    assert "in custody: 0 files" in done.out
+    events = [json.loads(line) for line in done.err.splitlines()]
+    assert [event["stage"] for event in events] == [
+        "sync",
+        "extract",
+        "load",
+        "transform",
+        "publish",
+    ]
+    assert annals("usage", "daily", "--json").data["daily"] == []
 
 
 def test_a_second_pipeline_is_told_who_runs_the_first(annals: Run, home: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,26 @@ def test_the_contracts_hold() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("contract", "allowed"),
+    [
+        ("Only the lake modules speak Iceberg", {"extractors.lake", "loaders.lake"}),
+        ("Only the warehouse module speaks DuckDB", {"loaders.warehouse"}),
+        ("Only the dbt project's own module runs dbt", {"loaders.dbt_project"}),
+    ],
+)
+def test_a_contract_names_every_module(contract: str, allowed: set[str]) -> None:
+    """A contract about one library covers every module but the one that may use it."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    (covered,) = (set(one["source_modules"]) for one in contracts if one["name"] == contract)
+    for package in ("analytics", "sync_agent", "flows", "extractors", "loaders"):
+        if package not in covered:
+            paths = (path for path in (ROOT / package).iterdir() if path.stem[0] not in "_.")
+            assert {f"{package}.{path.stem}" for path in paths} <= covered | allowed
+    assert covered.isdisjoint(allowed)
 
 
 def test_help_loads_nothing_heavy(home: Path) -> None:
