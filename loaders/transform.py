@@ -70,14 +70,13 @@ def transform(
             # Said before anything is dropped: a run that dies half-way is followed by another one.
             warehouse.set_state(connection, REBUILD, "a full build was begun")
             warehouse.drop_layers(connection)
-    outcome = run_dbt(
-        settings,
-        _command(plan, run_tests=run_tests),
-        project=project,
-        full_refresh=plan.full_refresh,
-        on_model=lambda done: progress.report("transform", done, None, unit="models"),
-    )
-    with warehouse.connect(settings) as connection:
+        outcome = run_dbt(
+            settings,
+            _command(plan, run_tests=run_tests),
+            project=project,
+            full_refresh=plan.full_refresh,
+            on_model=lambda done: progress.report("transform", done, None, unit="models"),
+        )
         sessions = _finish(connection, plan, timezone=settings.timezone)
     return _report(plan, outcome, sessions, time.perf_counter() - started)
 

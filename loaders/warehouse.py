@@ -92,9 +92,10 @@ _REBUILD = "Delete it; `annals load transform publish` rebuilds it from the lake
 def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connection]:
     """Open the warehouse file, creating it and its tables where they are missing.
 
-    Days and instants are shown in UTC. Raises LockedError (exit 7) naming the process that has
-    the file open, WarehouseError for a file that is none of ours or broken, DiskFullError; errors
-    of the body's own queries are translated the same way.
+    Days and instants are shown in UTC. Inside another ``connect`` of this process both share one
+    database: it is read once, and checkpointed when the outer one ends. Raises LockedError (exit 7)
+    naming the process that has the file open, WarehouseError for a file that is none of ours or
+    broken, DiskFullError; errors of the body's own queries are translated the same way.
     """
     path = settings.warehouse_file
     if read_only and not path.exists():
@@ -105,10 +106,8 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
         )
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(
-            duckdb.connect(str(path), read_only=read_only, config=_config(settings))
-        ) as connection:
-            connection.execute("set timezone = 'UTC'")
+        with contextlib.closing(duckdb.connect(str(path), read_only=read_only)) as connection:
+            _configure(connection, settings)
             if not read_only:
                 prepare(connection)
             yield connection
@@ -119,33 +118,33 @@ def in_memory(settings: Settings) -> Iterator[Connection]:
     """Open a warehouse of its own in memory, with empty tables; nothing of it is kept."""
     with (
         translated(settings.lake_folder),
-        contextlib.closing(duckdb.connect(":memory:", config=_config(settings))) as connection,
+        contextlib.closing(duckdb.connect(":memory:")) as connection,
     ):
-        connection.execute("set timezone = 'UTC'")
+        _configure(connection, settings)
+        _spill_to(connection, settings)
         prepare(connection)
         yield connection
 
 
-def _config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
-    return {
-        "memory_limit": settings.duckdb_memory_limit,
-        "threads": settings.duckdb_threads,
-        "temp_directory": str(temp_folder(settings)),
-        "preserve_insertion_order": False,
-        "autoinstall_known_extensions": False,
-    }
+def _configure(connection: Connection, settings: Settings) -> None:
+    # Set, not passed to connect: dbt passes nothing, and one process opens a file one way only.
+    connection.execute(f"set memory_limit = {quoted(settings.duckdb_memory_limit)}")
+    connection.execute(f"set threads = {settings.duckdb_threads}")
+    connection.execute("set preserve_insertion_order = false")
+    connection.execute("set autoinstall_known_extensions = false")
+    connection.execute("set timezone = 'UTC'")
+
+
+def _spill_to(connection: Connection, settings: Settings) -> None:
+    """Set where DuckDB puts what memory cannot hold; a file of its own spills beside itself."""
+    path = settings.warehouse_file
+    connection.execute(f"set temp_directory = {quoted(path.with_name(path.name + '.tmp'))}")
 
 
 def drop_layers(connection: Connection) -> None:
     """Drop all that a full build makes anew, so that the file never holds both."""
     for layer in ("gold", "silver", "bronze"):
         connection.execute(f"drop schema if exists {layer} cascade")
-
-
-def temp_folder(settings: Settings) -> Path:
-    """Return the folder DuckDB spills to; it lies beside the warehouse file."""
-    path = settings.warehouse_file
-    return path.with_name(path.name + ".tmp")
 
 
 def prepare(connection: Connection) -> None:
@@ -209,8 +208,9 @@ def open_build(settings: Settings) -> Connection:
             path=current,
         )
     with translated(catalog):
-        connection = duckdb.connect(str(catalog), read_only=True, config=_config(settings))
-        connection.execute("set timezone = 'UTC'")
+        connection = duckdb.connect(str(catalog), read_only=True)
+        _configure(connection, settings)
+        _spill_to(connection, settings)  # readers may lack the right to write beside the build
         return connection
 
 
