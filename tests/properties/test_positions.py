@@ -131,6 +131,10 @@ class Files(RuleBasedStateMachine):
         assert custody.files == len(present)
         assert custody.bytes_on_disk == sum(map(len, present.values()))
         assert custody.entries == sum(len(entries_of(data)) for data in present.values())
+        active = self.place.query(
+            "select path_bytes from files join locations using (location_id) where state = 'active'"
+        )
+        assert sorted(path for (path,) in active) == sorted(map(os.fsencode, present))
         again = self.place.sync()
         assert (again.bytes_read, again.entries_new, again.files_vanished) == (0, 0, 0)
 

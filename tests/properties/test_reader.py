@@ -38,6 +38,7 @@ def plain(ranges: list[Range]) -> list[tuple[int, bytes, bool, str | None]]:
 @example(b'{"a":1}garbage{"b":2}\n', [0.35], 3)
 @example(b'\xef\xbb\xbf{"a":1}\n', [0.2, 0.3], 3)
 @example(b'{"a":1}\0\0\0{"b":2}', [0.5], 3)
+@example(b"{}\n\xef\xbb\xbf{}\n", [0.34], 3)
 def test_appends_change_nothing(data: bytes, cuts: list[float], chunk: int) -> None:
     """R-20 A file read after each of any sequence of appends yields what one reading yields."""
     whole, last = read(data)

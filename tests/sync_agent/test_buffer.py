@@ -67,6 +67,28 @@ def test_position_and_records_are_one(place: Place) -> None:
     assert place.events() == ["discovered", "grown"]
 
 
+def test_a_file_read_in_part_is_never_taken_for_unchanged(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B-01 A sync that ends in the middle of a grown file leaves it to be read on."""
+    place.write(CHAT, lines(10))
+    place.sync()
+    place.append(CHAT, lines(2000))
+    monkeypatch.setattr("sync_agent.buffer.BATCH_ROWS", 500)
+
+    class Ending:
+        def report(self, *_told: object, unit: str) -> None:
+            """End the sync after its first commit."""
+            raise KeyboardInterrupt(unit)
+
+    with pytest.raises(KeyboardInterrupt):
+        place.sync(progress=Ending())
+    assert 10 < len(place.lines()) < 2010
+    place.sync()
+    assert b"".join(line + b"\n" for line in place.lines()) == lines(10) + lines(2000)
+    assert_balanced(place.custody())
+
+
 def test_a_killed_sync_is_continued(place: Place) -> None:
     """B-02 Killed in the middle of a file, the next sync goes on; each line is there once."""
     data = lines(30_000, 3000)
