@@ -13,6 +13,7 @@ from pyiceberg.io.pyarrow import pyarrow_to_schema
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError as DuplicateRowError
 
 from analytics.errors import IntegrityError, LakeError, SettingsError
@@ -24,7 +25,8 @@ from extractors.lake.durable import DurableFileIO
 from extractors.lake.table import Lake, faults
 
 CATALOG_FILE = "catalog.db"
-OPENING_ATTEMPTS = 3
+OPENING_ATTEMPTS = 6
+"""Catalog tables, namespace and table are made one by one; each may be lost to another process."""
 PROPERTIES = {
     "format-version": "2",
     "commit.retry.num-retries": "0",
@@ -56,9 +58,9 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
         for attempt in range(1, OPENING_ATTEMPTS + 1):
             try:
                 return _open(settings, create=create)
-            except (DuplicateRowError, NamespaceAlreadyExistsError, TableAlreadyExistsError):
-                # Another process made the same thing just now; the next attempt finds it.
-                if attempt == OPENING_ATTEMPTS:
+            except (DBAPIError, NamespaceAlreadyExistsError, TableAlreadyExistsError) as error:
+                # Where another process made the same thing just now, the next attempt finds it.
+                if attempt == OPENING_ATTEMPTS or not _was_made_by_another(error):
                     raise
     raise _no_lake(settings)
 
@@ -81,6 +83,11 @@ def _open(settings: Settings, *, create: bool) -> Lake:
         catalog.close()
         raise
     return Lake(catalog, table)
+
+
+def _was_made_by_another(error: Exception) -> bool:
+    is_other = isinstance(error, DBAPIError) and not isinstance(error, DuplicateRowError)
+    return not is_other or "already exists" in str(error)
 
 
 def _load_catalog(settings: Settings) -> Catalog:

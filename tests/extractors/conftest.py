@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from analytics.settings import Settings, load_settings
+from analytics.transcripts import Record
+from extractors.local import LocalSource
 from tests.extractors.buffers import Buffer
 
 
@@ -22,3 +24,12 @@ def settings(tmp_path: Path, buffer: Buffer) -> Settings:
     return load_settings(
         sqlite_path=buffer.path, annals_home=tmp_path / "annals", rollback_snapshots=3
     )
+
+
+@pytest.fixture
+def records(buffer: Buffer) -> list[Record]:
+    """Return ten records of three sessions, as they come out of a buffer."""
+    for number in range(10):
+        buffer.append_entries(1, session_id=f"s{number % 3}")
+    source = LocalSource(buffer.path)
+    return next(source.read(buffer.agent_id, after=0, through=10))

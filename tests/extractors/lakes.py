@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 
 from analytics.settings import Settings
-from extractors.lake import Lake, open_lake
+from analytics.transcripts import Record
+from extractors.cursor import SnapshotKind
+from extractors.entries import to_arrow
+from extractors.lake import Lake, WrittenFile, open_lake
+from tests.extractors.buffers import DAY, INGESTED_AT
 
 
 def rows(settings: Settings) -> pa.Table:
@@ -42,3 +47,19 @@ def commit_as_another_program(settings: Settings) -> None:
 
 def _append_nothing(lake: Lake) -> None:
     lake._table.append(lake._table.schema().as_arrow().empty_table())
+
+
+def write(lake: Lake, records: list[Record]) -> list[WrittenFile]:
+    """Write records as one data file."""
+    return [lake.write(to_arrow(records, agent_id="a"), day=INGESTED_AT // DAY)]
+
+
+def commit(lake: Lake, records: list[Record], seq: int) -> int:
+    """Write and commit records under a position."""
+    cursor = lake.cursor().raised({"a": seq}, {"a": f"token-{seq}"})
+    return lake.commit(write(lake, records), cursor, kind=SnapshotKind.EXTRACT)
+
+
+def data_files(settings: Settings) -> list[Path]:
+    """Return the data files on disk, committed or not."""
+    return sorted(settings.lake_folder.rglob("*.parquet"))

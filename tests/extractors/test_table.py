@@ -15,44 +15,23 @@ from analytics.errors import (
     ConflictError,
     DiskFullError,
     IntegrityError,
-    LakeError,
-    SettingsError,
 )
-from analytics.settings import Settings, load_settings
+from analytics.settings import Settings
 from analytics.transcripts import Record
 from extractors.cursor import Cursor, SnapshotKind
-from extractors.entries import SCHEMA, to_arrow
-from extractors.lake import Lake, WrittenFile, open_lake
+from extractors.entries import SCHEMA
+from extractors.lake import Lake, open_lake
 from extractors.local import LocalSource
 from tests.extractors.buffers import DAY, INGESTED_AT, Buffer
-from tests.extractors.lakes import commit_as_another_program, positions, roll_back, rows
-
-TODAY = INGESTED_AT // DAY
-
-
-@pytest.fixture
-def records(buffer: Buffer) -> list[Record]:
-    """Return ten records of three sessions, as they come out of a buffer."""
-    for number in range(10):
-        buffer.append_entries(1, session_id=f"s{number % 3}")
-    source = LocalSource(buffer.path)
-    return next(source.read(buffer.agent_id, after=0, through=10))
-
-
-def write(lake: Lake, records: list[Record]) -> list[WrittenFile]:
-    """Write records as one data file."""
-    return [lake.write(to_arrow(records, agent_id="a"), day=TODAY)]
-
-
-def commit(lake: Lake, records: list[Record], seq: int) -> int:
-    """Write and commit records under a position."""
-    cursor = lake.cursor().raised({"a": seq}, {"a": f"token-{seq}"})
-    return lake.commit(write(lake, records), cursor, kind=SnapshotKind.EXTRACT)
-
-
-def data_files(settings: Settings) -> list[Path]:
-    """Return the data files on disk, committed or not."""
-    return sorted(settings.lake_folder.rglob("*.parquet"))
+from tests.extractors.lakes import (
+    commit,
+    commit_as_another_program,
+    data_files,
+    positions,
+    roll_back,
+    rows,
+    write,
+)
 
 
 def test_a_new_lake_is_empty(settings: Settings) -> None:
@@ -64,14 +43,6 @@ def test_a_new_lake_is_empty(settings: Settings) -> None:
         assert lake.snapshots() == []
         assert list(lake.entry_ids()) == []
         assert lake.oldest_reachable(3) == Cursor()
-
-
-def test_looking_makes_no_lake(settings: Settings) -> None:
-    """Opening a lake that is not there without ``create`` says so and leaves no file behind."""
-    with pytest.raises(LakeError, match="no lake") as caught:
-        open_lake(settings)
-    assert "extract" in caught.value.hint
-    assert not settings.lake_folder.exists()
 
 
 def test_the_table_forbids_blind_retries(settings: Settings) -> None:
@@ -177,25 +148,6 @@ def test_of_many_writers_one_wins(settings: Settings, records: list[Record]) -> 
     assert rows(settings).num_rows == seq
 
 
-def test_a_lake_is_made_once(settings: Settings) -> None:
-    """Of several that make the lake at the same time, all end up with the same table."""
-    found: list[str] = []
-    start = threading.Barrier(4)
-
-    def run() -> None:
-        start.wait()
-        with open_lake(settings, create=True) as lake:
-            found.append(lake.table_uuid)
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
-    assert len(set(found)) == 1
-
-
 def test_the_cursor_is_the_nearest_ancestors(settings: Settings, records: list[Record]) -> None:
     """P-08: another program's snapshot carries no cursor; the one before it counts."""
     with open_lake(settings, create=True) as lake:
@@ -249,107 +201,6 @@ def test_reach_counts_other_programs_snapshots(settings: Settings, records: list
     with open_lake(settings) as lake:
         assert lake.oldest_reachable(4).positions == {"a": 2}
         assert lake.oldest_reachable(3).positions == {"a": 2}
-
-
-def test_a_lost_catalog_is_named(settings: Settings, records: list[Record]) -> None:
-    """P-16: with the catalog file gone nothing is made anew, and the error names the file."""
-    with open_lake(settings, create=True) as lake:
-        commit(lake, records, 10)
-    catalog = settings.lake_folder / "catalog.db"
-    aside = catalog.rename(catalog.with_name("aside"))
-    before = sorted(settings.lake_folder.rglob("*"))
-    for create in (True, False):
-        with pytest.raises(IntegrityError, match=r"catalog\.db") as caught:
-            open_lake(settings, create=create)
-        assert caught.value.exit_code == 9
-        assert "backup" in caught.value.hint
-    assert sorted(settings.lake_folder.rglob("*")) == before
-    aside.rename(catalog)
-    assert positions(settings) == {"a": 10}
-
-
-def test_a_catalog_that_forgot_the_table_is_refused(
-    settings: Settings, records: list[Record]
-) -> None:
-    """P-16: an empty catalog file beside data is the same: no table is made beside data."""
-    with open_lake(settings, create=True) as lake:
-        commit(lake, records, 10)
-    (settings.lake_folder / "catalog.db").write_bytes(b"")
-    with pytest.raises(IntegrityError):
-        open_lake(settings, create=True)
-
-
-def test_a_creation_that_died_halfway_needs_no_human(settings: Settings) -> None:
-    """P-16: metadata of a table that never was committed does not stand in the way."""
-    folder = settings.lake_folder / "analytics" / "conversations" / "metadata"
-    folder.mkdir(parents=True)
-    (folder / "00000-00000000-0000-0000-0000-000000000000.metadata.json").write_text("{")
-    with open_lake(settings, create=True) as lake:
-        assert lake.info().rows == 0
-
-
-def test_a_damaged_catalog_is_an_integrity_error(settings: Settings) -> None:
-    """A catalog file that is no database stops everything, and stays as it is."""
-    settings.lake_folder.mkdir(parents=True)
-    catalog = settings.lake_folder / "catalog.db"
-    catalog.write_bytes(b"no database at all " * 500)
-    with pytest.raises(IntegrityError, match="damaged"):
-        open_lake(settings, create=True)
-    assert catalog.read_bytes() == b"no database at all " * 500
-
-
-@pytest.mark.parametrize("damage", ["remove", "truncate"])
-def test_damaged_metadata_is_an_integrity_error(settings: Settings, damage: str) -> None:
-    """A metadata file that is missing or cut off is named, and nothing is made in its place."""
-    open_lake(settings, create=True).close()
-    (metadata,) = settings.lake_folder.rglob("*.metadata.json")
-    if damage == "remove":
-        metadata.unlink()
-    else:
-        metadata.write_bytes(metadata.read_bytes()[:200])
-    with pytest.raises(IntegrityError):
-        open_lake(settings, create=True)
-
-
-@pytest.mark.parametrize("name", ["what?", "a#b", "100%"])
-def test_unusable_folder_names_are_refused(tmp_path: Path, name: str) -> None:
-    """A folder whose address would mean another place is refused before anything is written."""
-    settings = load_settings(iceberg_warehouse_path=tmp_path / name)
-    with pytest.raises(SettingsError) as caught:
-        open_lake(settings, create=True)
-    assert "ICEBERG_WAREHOUSE_PATH" in caught.value.hint
-    assert not (tmp_path / name).exists()
-
-
-@pytest.mark.parametrize("name", ["with space", "straße", "semi;colon", "a=b&c", "[x]"])
-def test_unusual_folder_names_work(
-    tmp_path: Path, name: str, buffer: Buffer, records: list[Record]
-) -> None:
-    """Every other name of a folder is as good as any."""
-    settings = load_settings(sqlite_path=buffer.path, iceberg_warehouse_path=tmp_path / name)
-    with open_lake(settings, create=True) as lake:
-        commit(lake, records, 10)
-    assert rows(settings).num_rows == 10
-    assert len(data_files(settings)) == 1
-
-
-def test_a_rest_catalog_needs_an_address(settings: Settings) -> None:
-    """ICEBERG_CATALOG_TYPE=rest without an address is a settings error."""
-    rest = load_settings(annals_home=settings.annals_home, iceberg_catalog_type="rest")
-    with pytest.raises(SettingsError, match="ICEBERG_CATALOG_URI"):
-        open_lake(rest, create=True)
-
-
-def test_an_unreachable_server_can_be_retried(settings: Settings) -> None:
-    """A catalog server that does not answer is exit 4."""
-    rest = load_settings(
-        annals_home=settings.annals_home,
-        iceberg_catalog_type="rest",
-        iceberg_catalog_uri="http://127.0.0.1:9/",
-    )
-    with pytest.raises(AnalyticsError) as caught:
-        open_lake(rest, create=True)
-    assert caught.value.exit_code == 4
 
 
 def test_what_a_commit_refers_to_is_on_disk_first(
