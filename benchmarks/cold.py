@@ -22,7 +22,7 @@ def cold() -> list[Figure]:
     figures = []
     for lines in (LINES // 2, LINES):
         space = Workspace.named(f"cold-{lines}")
-        space.write("tree", str(lines))
+        space.write("tree", lines=lines)
         space.forget()
         whole = space.command("pipeline", "--json")
         megabytes = space.source_bytes() / _MB
@@ -73,7 +73,7 @@ def sizes() -> list[Figure]:
 def published() -> Workspace:
     """Return the workspace of the cold run, with a published build."""
     space = Workspace.named(f"cold-{LINES}")
-    space.write("tree", str(LINES))
+    space.write("tree", lines=LINES)
     if not (space.state / "annals" / "published" / "current").exists():
         space.command("pipeline", "--json")
     return space
@@ -86,7 +86,7 @@ def peer() -> list[Figure]:
     run as it comes, and with Parquet as load format and two normalize workers.
     """
     whole = Workspace.named(f"cold-{LINES}")
-    whole.write("tree", str(LINES))
+    whole.write("tree", lines=LINES)
     space = Workspace.named("tenth")
     _copy_tenth(whole.transcripts, space.transcripts)
     megabytes = space.source_bytes() / _MB

@@ -35,7 +35,7 @@ def backlog() -> list[Figure]:
 def _read_backlog(lines: int, longest: int) -> tuple[Finished, float]:
     """Return the run with the median time of ``sync once`` after imports, and that time."""
     space = Workspace.named(f"backlog-{lines}-{longest}")
-    space.write("backlog", str(lines), str(longest))
+    space.write("backlog", lines=lines, longest=longest)
     runs = []
     for _ in range(_RUNS):
         space.forget()
@@ -51,7 +51,7 @@ def no_change() -> list[Figure]:
     figures = []
     for files in (5_000, 10_000):
         space = Workspace.named(f"files-{files}")
-        space.write("tree", str(files), str(files))
+        space.write("tree", lines=files, files=files)
         space.command("pipeline", "--json")
         finished = space.stages("pipeline", "pipeline", "pipeline", "pipeline")
         first, *again = finished.last_json()["stages"]
@@ -73,10 +73,10 @@ def no_change() -> list[Figure]:
 def append_one() -> list[Figure]:
     """Measure what is read of a 1 GB file after one line was appended to it."""
     space = Workspace.named("one-file")
-    space.write("one_file", "1000")
+    space.write("one_file", size=1_000)
     if not space.state.exists():
         space.stages("sync")
-    space.grow("grow", "1", "1", "1")
+    space.change("grow", lines=1, files=1, seed=1)
     finished = space.stages("sync")
     stage = finished.last_json()["stages"][0]
     detail = finished.facts() | stage["report"] | {"seconds": stage["seconds"]}
@@ -105,14 +105,14 @@ def growth() -> list[Figure]:
 
 def _prepare(space: Workspace, lines: int) -> None:
     """Make the base, unless it is there from a run before; then add once, to warm it up."""
-    space.write("tree", str(lines))
+    space.write("tree", lines=lines)
     space.command("pipeline", "--json")
     _grow(space, 0)
     space.command("pipeline", "--json")
 
 
 def _grow(space: Workspace, seed: int) -> None:
-    space.grow("grow", str(_ADDED), "20", str(seed))
+    space.change("grow", lines=_ADDED, files=20, seed=seed)
 
 
 def _add(space: Workspace, seed: int) -> tuple[float, Finished, Any]:

@@ -11,18 +11,18 @@ from examples.generator import Stage, Tree, changes, write_bench, write_huge_lin
 MIB = 1024 * 1024
 
 
-def tree(root: Path, lines: int, files: int = 0) -> None:
+def tree(root: Path, *, lines: int, files: int = 0) -> None:
     """Write ``lines`` lines in ``files`` files (0: as many as usual)."""
     write_bench(root, lines=lines, files=files or None)
 
 
-def backlog(root: Path, lines: int, longest: int) -> None:
+def backlog(root: Path, *, lines: int, longest: int) -> None:
     """Write ``lines`` lines and one of ``longest`` MiB, little less (a limit may be that)."""
     write_bench(root, lines=lines)
     write_huge_line(Stage("huge_line", root, seed=1), longest * MIB - 1024)
 
 
-def one_file(root: Path, size: int) -> None:
+def one_file(root: Path, *, size: int) -> None:
     """Write one file of ``size`` MB: a few thousand lines again and again."""
     write_bench(root / "parts", lines=3_000)
     block = b"".join(path.read_bytes() for path in sorted((root / "parts").rglob("*.jsonl")))
@@ -36,20 +36,21 @@ def one_file(root: Path, size: int) -> None:
             file.write(block)
 
 
-def grow(root: Path, lines: int, files: int, seed: int) -> None:
+def grow(root: Path, *, lines: int, files: int, seed: int) -> None:
     """Append ``lines`` lines, shared by ``files`` files from all over the tree."""
     paths = sorted(str(path.relative_to(root)) for path in root.rglob("*.jsonl"))
     step = max(1, len(paths) // files)
-    changes.grow(Tree(root), paths[seed % step :: step][:files], lines, seed=seed)
+    changes.grow(Tree(root), paths[seed % step :: step][:files], lines=lines, seed=seed)
 
 
 def main() -> None:
-    """Call the function that is named after the root, with the integers that follow."""
-    root, name, *numbers = sys.argv[1:]
+    """Call the function that is named after the root, with the ``name=integer`` that follow."""
+    root, name, *given = sys.argv[1:]
     actions: dict[str, Callable[..., None]] = {
         action.__name__: action for action in (tree, backlog, one_file, grow)
     }
-    actions[name](Path(root), *map(int, numbers))
+    numbers = {key: int(value) for key, _, value in (word.partition("=") for word in given)}
+    actions[name](Path(root), **numbers)
 
 
 if __name__ == "__main__":

@@ -52,24 +52,25 @@ class Workspace:
             "TIMEZONE": "UTC",
         }
 
-    def write(self, *arguments: str) -> None:
-        """Write the transcripts anew with ``benchmarks.inputs`` and its ``arguments``.
+    def write(self, action: str, **numbers: int) -> None:
+        """Write the transcripts anew with an action of ``benchmarks.inputs``.
 
         Where they are there already, written by the same generator, they stay.
         """
-        wanted = {"arguments": arguments, "generator": _generator_digest()}
         marker = self.folder / "written.json"
-        if marker.exists() and marker.read_text() == json.dumps(wanted):
+        wanted = json.dumps({action: numbers, "generator": _generator_digest()})
+        if marker.exists() and marker.read_text() == wanted:
             return
         marker.unlink(missing_ok=True)
         shutil.rmtree(self.transcripts, ignore_errors=True)
         self.forget()
-        self.python("-m", "benchmarks.inputs", str(self.transcripts), *arguments)
-        marker.write_text(json.dumps(wanted))
+        self.change(action, **numbers)
+        marker.write_text(wanted)
 
-    def grow(self, *arguments: str) -> None:
-        """Change the transcripts with ``benchmarks.inputs``; they remain usable afterwards."""
-        self.python("-m", "benchmarks.inputs", str(self.transcripts), *arguments)
+    def change(self, action: str, **numbers: int) -> None:
+        """Change the transcripts with an action of ``benchmarks.inputs``; they stay usable."""
+        words = [f"{name}={number}" for name, number in numbers.items()]
+        self.python("-m", "benchmarks.inputs", str(self.transcripts), action, *words)
 
     def forget(self) -> None:
         """Remove the product's state."""

@@ -49,7 +49,7 @@ class Tree:
             self.truth.files[path] = FileTruth.of(spans)
 
 
-def truncate(tree: Tree, path: str, size: int) -> None:
+def truncate(tree: Tree, path: str, *, size: int) -> None:
     """Cut a file off at ``size`` bytes: an entry that is cut through becomes a pending tail."""
     ledger = tree.ledger(path)
     os.truncate(tree.root / path, size)
@@ -62,7 +62,7 @@ def truncate(tree: Tree, path: str, size: int) -> None:
     tree.note(path, kept)
 
 
-def splice(tree: Tree, path: str, line: int) -> None:
+def splice(tree: Tree, path: str, *, line: int) -> None:
     """Remove the newline after line number ``line`` (from 0): two records on one line."""
     data = tree.read(path)
     offset = -1
@@ -85,7 +85,7 @@ def _without(spans: Iterable[Span], offset: int) -> list[Span]:
     return kept
 
 
-def overwrite(tree: Tree, path: str, line: int, data: bytes, *, reason: str = "not_json") -> None:
+def overwrite(tree: Tree, path: str, *, line: int, data: bytes, reason: str = "not_json") -> None:
     """Write ``data`` and a newline over the beginning of a longer line, in place (H1).
 
     ``data`` is one entry and shorter than the line by at least two bytes; what is left of the line
@@ -120,7 +120,7 @@ def delete(tree: Tree, path: str) -> None:
         tree.truth.files.pop(path, None)
 
 
-def move(tree: Tree, path: str, folder: str) -> str:
+def move(tree: Tree, path: str, *, folder: str) -> str:
     """Move a file, inode and all, into another project folder and return its new path."""
     target = f"{folder}/{path.partition('/')[2]}"
     (tree.root / target).parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def move(tree: Tree, path: str, folder: str) -> str:
     return target
 
 
-def append(tree: Tree, path: str, data: bytes, kind: SpanKind = SpanKind.ENTRY) -> None:
+def append(tree: Tree, path: str, *, data: bytes, kind: SpanKind = SpanKind.ENTRY) -> None:
     """Append bytes that are all of one ``kind``, such as a torn tail; no newline is added."""
     with (tree.root / path).open("ab") as file:
         file.write(data)
@@ -142,7 +142,7 @@ def append(tree: Tree, path: str, data: bytes, kind: SpanKind = SpanKind.ENTRY) 
         tree.note(path, [*ledger.spans, Span(kind, ledger.size, len(data))])
 
 
-def append_lines(tree: Tree, path: str, lines: int, *, seed: int = 1, at: datetime = LATER) -> None:
+def append_lines(tree: Tree, path: str, *, lines: int, seed: int = 1, at: datetime = LATER) -> None:
     """Append exactly ``lines`` lines of new turns to the session of a file."""
     thread = _continued(tree, path, seed=seed, at=at)
     _write_lines(thread, lines)
@@ -161,12 +161,12 @@ def replace_file(
     temporary.unlink()
 
 
-def grow(tree: Tree, paths: Iterable[str], lines: int, *, seed: int = 1) -> None:
+def grow(tree: Tree, paths: Iterable[str], *, lines: int, seed: int = 1) -> None:
     """Append together exactly ``lines`` lines, shared evenly by the files at ``paths``."""
     targets = list(paths)
     for number, path in enumerate(targets):
         share = lines * (number + 1) // len(targets) - lines * number // len(targets)
-        append_lines(tree, path, share, seed=seed + number)
+        append_lines(tree, path, lines=share, seed=seed + number)
 
 
 def _continued(tree: Tree, path: str, *, seed: int, at: datetime, anew: bool = False) -> Thread:

@@ -80,7 +80,7 @@ def repeat_nested(thread: Thread, agent: Thread, *, tool_use_id: str) -> None:
         note_home(thread, kept)
 
 
-def nested_response(thread: Thread, agent_id: str, tool_use_id: str) -> None:
+def nested_response(thread: Thread, agent_id: str, *, tool_use_id: str) -> None:
     """Write a subagent's response that exists only as ``agent_progress`` of the main file.
 
     It was billed all the same, so it is a response like any other; its tool calls are not counted.
@@ -96,7 +96,7 @@ def nested_response(thread: Thread, agent_id: str, tool_use_id: str) -> None:
     message: Json = {
         "type": "assistant",
         "timestamp": stamp(at),
-        "message": responses.row_message(thread, stream, {"type": "text", "text": prose}),
+        "message": responses.row_message(thread, stream, block={"type": "text", "text": prose}),
         "uuid": session.dice.uuid(),
     }
     if response.request_id is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from examples.generator.chain import Session, Thread, stamp
 from examples.generator.dice import Quantiles
@@ -36,7 +37,7 @@ def human_prompt(thread: Thread, text: str = "") -> str:
     uuid = thread.chained("user", members, at=at, tail=tail, is_human=True)
     session.world.truth.human_turns += 1
     if era.has("snapshots"):
-        snapshot(thread, uuid, at)
+        snapshot(thread, uuid, at=at)
     return uuid
 
 
@@ -48,7 +49,7 @@ def injected(thread: Thread, text: str, *, is_meta: bool = True) -> str:
     return thread.chained("user", members, at=thread.session.later(1, 60))
 
 
-def tool_result(thread: Thread, call: Call, tool_use_id: str, *, answers: str) -> str:
+def tool_result(thread: Thread, call: Call, *, tool_use_id: str, answers: str) -> str:
     """Write the result of a tool call; ``answers`` is the uuid of the assistant record."""
     session = thread.session
     block: Json = {"tool_use_id": tool_use_id, "type": "tool_result", "content": call.content}
@@ -65,13 +66,13 @@ def tool_result(thread: Thread, call: Call, tool_use_id: str, *, answers: str) -
     return thread.chained("user", {"message": message}, at=at, tail=tail)
 
 
-def system(thread: Thread, subtype: str, members: Json) -> str:
+def system(thread: Thread, subtype: str, **members: Any) -> str:
     """Write a system record."""
     at = thread.session.later(1, 900)
     return thread.chained("system", {"subtype": subtype, **members, "isMeta": False}, at=at)
 
 
-def attachment(thread: Thread, kind: str, members: Json, *, is_human: bool = False) -> str:
+def attachment(thread: Thread, kind: str, *, is_human: bool = False, **members: Any) -> str:
     """Write an attachment record."""
     at = thread.session.later(1, 40)
     inner = {"attachment": {"type": kind, **members}}
@@ -84,14 +85,16 @@ def drawn_attachment(thread: Thread) -> str:
     text = prose.take(dice, dice.quantile(_ATTACHMENT_SIZES))
     kind = dice.below(5)
     if kind == 0:
-        return attachment(thread, "task_reminder", {"content": [], "itemCount": 0})
+        return attachment(thread, "task_reminder", content=[], itemCount=0)
     if kind == 1:
-        return attachment(thread, "skill_listing", {"content": text, "skillCount": 9})
-    if kind == 2:  # noqa: PLR2004 - the kinds have no other order than this one
+        return attachment(thread, "skill_listing", content=text, skillCount=9)
+    if kind == 2:  # noqa: PLR2004 -- the kinds have no other order than this one
         content = {"type": "text", "file": {"filePath": "notes.md", "content": text}}
-        return attachment(thread, "file", {"filename": "notes.md", "content": content})
-    members = {"content": [text], "hookName": "PostToolUse", "hookEvent": "PostToolUse"}
-    return attachment(thread, "hook_additional_context", members)
+        return attachment(thread, "file", filename="notes.md", content=content)
+    hook = "PostToolUse"
+    return attachment(
+        thread, "hook_additional_context", content=[text], hookName=hook, hookEvent=hook
+    )
 
 
 def queued_prompt(thread: Thread) -> str:
@@ -99,14 +102,14 @@ def queued_prompt(thread: Thread) -> str:
     session = thread.session
     text = session.world.library.prose.take(session.dice, 150).strip()
     at = session.later(500, 9_000)
-    queue_operation(thread, "enqueue", text)
+    queue_operation(thread, "enqueue", content=text)
     queue_operation(thread, "remove")
     members = {"prompt": text, "commandMode": "prompt", "timestamp": stamp(at)}
     session.world.truth.human_turns += 1
-    return attachment(thread, "queued_command", members, is_human=True)
+    return attachment(thread, "queued_command", is_human=True, **members)
 
 
-def queue_operation(thread: Thread, operation: str, content: str = "") -> None:
+def queue_operation(thread: Thread, operation: str, *, content: str = "") -> None:
     """Write a queue operation, a record that is repeated word for word at times."""
     members: Json = {
         "type": "queue-operation",
@@ -119,7 +122,7 @@ def queue_operation(thread: Thread, operation: str, content: str = "") -> None:
     thread.state(members)
 
 
-def snapshot(thread: Thread, message_uuid: str, at: datetime) -> None:
+def snapshot(thread: Thread, message_uuid: str, *, at: datetime) -> None:
     """Write a file-history snapshot; it names no session."""
     dice, library = thread.session.dice, thread.session.world.library
     backups: Json = {}
@@ -183,9 +186,9 @@ def turn_end(thread: Thread) -> None:
         hooks = [
             {"command": f"{dice.pick(VERBS)} {dice.pick(NOUNS)}", "durationMs": dice.below(99)}
         ]
-        system(thread, "stop_hook_summary", {"hookCount": 1, "hookInfos": hooks, "hookErrors": []})
+        system(thread, "stop_hook_summary", hookCount=1, hookInfos=hooks, hookErrors=[])
     if era.has("turn_duration"):
-        system(thread, "turn_duration", {"durationMs": dice.between(900, 400_000)})
+        system(thread, "turn_duration", durationMs=dice.between(900, 400_000))
     states(session, thread)
 
 

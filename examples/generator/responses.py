@@ -45,7 +45,7 @@ def begin(thread: Thread, rows: int, *, stop_reason: str) -> Stream:
     return Stream(response, stop_reason, rows)
 
 
-def row(thread: Thread, stream: Stream, block: Block) -> str:
+def row(thread: Thread, stream: Stream, *, block: Block) -> str:
     """Write the next row of a response and return its uuid."""
     at = thread.session.later(120, 2_600)
     response = stream.response
@@ -54,7 +54,7 @@ def row(thread: Thread, stream: Stream, block: Block) -> str:
         stream.first_at = at
         response.homes.append(home(thread, at))
     response.rows += 1
-    message = row_message(thread, stream, block)
+    message = row_message(thread, stream, block=block)
     members: Json = {"message": message}
     if response.request_id is not None:
         members["requestId"] = response.request_id
@@ -68,7 +68,7 @@ def home(thread: Thread, at: datetime) -> Home:
     return Home(at, thread.is_sidechain, thread.file.key, thread.session.session_id)
 
 
-def row_message(thread: Thread, stream: Stream, block: Block) -> Json:
+def row_message(thread: Thread, stream: Stream, *, block: Block) -> Json:
     """Return the ``message`` of the row for ``block``, as far as the stream has come."""
     era, response = thread.session.era, stream.response
     is_last = stream.rows_left == 0

@@ -28,7 +28,7 @@ class _Writer:
         library = Library(self.dice.child("library"), 120_000, longest=_LONGEST_TEXT)
         self.world = World(root, library, Truth())
 
-    def thread(self, project: Project, version: str, day: str, *, model: str = "") -> Thread:
+    def thread(self, project: Project, version: str, *, day: str, model: str = "") -> Thread:
         """Start the main file of a session that begins at ``day`` (ISO 8601, UTC)."""
         start = datetime.fromisoformat(day).replace(tzinfo=UTC)
         dice = self.dice.child(day)
@@ -54,13 +54,13 @@ def write_sample(root: Path, *, seed: int = SEED) -> Truth:
 
 
 def _write_tides(writer: _Writer) -> None:
-    thread = writer.thread(_TIDES, "2.1.207", "2026-08-05T07:12", model="claude-opus-5")
+    thread = writer.thread(_TIDES, "2.1.207", day="2026-08-05T07:12", model="claude-opus-5")
     _turns(thread, 2, 2)
     turns.subagent(thread, steps=2)
     turns.turn(thread, steps=1)
     writer.close(thread)
 
-    thread = writer.thread(_TIDES, "2.1.219", "2026-09-14T13:40", model="claude-opus-5")
+    thread = writer.thread(_TIDES, "2.1.219", day="2026-09-14T13:40", model="claude-opus-5")
     _turns(thread, 2, 2)
     copy = lineage.fork(thread, keep=len(thread.kept))
     lineage.compaction_agent(thread)
@@ -68,7 +68,7 @@ def _write_tides(writer: _Writer) -> None:
     writer.close(thread)
     writer.close(copy)
 
-    thread = writer.thread(_TIDES, "2.1.228", "2026-10-24T23:35", model="claude-sonnet-5")
+    thread = writer.thread(_TIDES, "2.1.228", day="2026-10-24T23:35", model="claude-sonnet-5")
     _turns(thread, 6, 1)
     records.queued_prompt(thread)
     turns.answer(thread)
@@ -76,44 +76,44 @@ def _write_tides(writer: _Writer) -> None:
 
 
 def _write_harbor(writer: _Writer) -> None:
-    thread = writer.thread(_HARBOR, "2.0.74", "2026-08-12T16:05")
+    thread = writer.thread(_HARBOR, "2.0.74", day="2026-08-12T16:05")
     _turns(thread, 2, 2)
     turns.subagent(thread, steps=1)
     writer.close(thread)
 
-    thread = writer.thread(_HARBOR, "2.1.49", "2026-09-02T09:20", model="claude-opus-4-6")
+    thread = writer.thread(_HARBOR, "2.1.49", day="2026-09-02T09:20", model="claude-opus-4-6")
     _turns(thread, 2, 2)
     turns.subagent(thread, steps=1, copies=True)
-    lineage.nested_response(thread, "a0c0ffee", f"toolu_01{writer.dice.letters(22)}")
+    lineage.nested_response(thread, "a0c0ffee", tool_use_id=f"toolu_01{writer.dice.letters(22)}")
     turns.turn(thread, steps=1)
     writer.close(thread)
 
-    thread = writer.thread(_HARBOR, "2.1.228", "2026-10-30T18:02", model="deepseek-v3.2")
+    thread = writer.thread(_HARBOR, "2.1.228", day="2026-10-30T18:02", model="deepseek-v3.2")
     thread.session.is_gateway = True
     _turns(thread, 2, 2)
     writer.close(thread)
 
 
 def _write_bakery(writer: _Writer) -> None:
-    thread = writer.thread(_BAKERY, "1.0.108", "2026-08-30T11:11")
+    thread = writer.thread(_BAKERY, "1.0.108", day="2026-08-30T11:11")
     _turns(thread, 2, 2)
     turns.subagent(thread, steps=1)
     writer.close(thread)
 
-    thread = writer.thread(_BAKERY, "2.1.181", "2026-10-10T08:44")
+    thread = writer.thread(_BAKERY, "2.1.181", day="2026-10-10T08:44")
     _turns(thread, 3, 2)
     synthetic_row(thread, "rate_limit")
     thread.session.model = UNPRICED_MODEL
     turns.turn(thread, steps=1)
     writer.close(thread)
 
-    thread = writer.thread(_BAKERY, "2.1.228", "2026-11-01T05:30")
+    thread = writer.thread(_BAKERY, "2.1.228", day="2026-11-01T05:30")
     _turns(thread, 2, 1)
     last = {"type": "mode", "mode": "normal", "sessionId": thread.session.session_id}
     thread.file.entry(encode(last))
     writer.close(thread)
 
-    thread = writer.thread(_BAKERY, "2.1.228", "2026-11-01T07:55")
+    thread = writer.thread(_BAKERY, "2.1.228", day="2026-11-01T07:55")
     records.states(thread.session, thread)
     writer.close(thread)
 

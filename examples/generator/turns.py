@@ -48,12 +48,12 @@ def step(thread: Thread) -> None:
     lead = _lead(thread, thinking=0.45, text=0.32)
     stream = responses.begin(thread, len(lead) + len(calls), stop_reason="tool_use")
     for block in lead:
-        responses.row(thread, stream, block)
+        responses.row(thread, stream, block=block)
     called = [_call(thread, stream, call) for call in calls]
     for call, (tool_use_id, uuid) in zip(calls, called, strict=True):
         if call.name == "Bash" and session.era.has("progress") and dice.chance(0.7):
             records.running_command(thread, tool_use_id)
-        records.tool_result(thread, call, tool_use_id, answers=uuid)
+        records.tool_result(thread, call, tool_use_id=tool_use_id, answers=uuid)
 
 
 def answer(thread: Thread) -> None:
@@ -63,7 +63,7 @@ def answer(thread: Thread) -> None:
     blocks.append({"type": "text", "text": prose.take(dice, 2 * dice.quantile(_ANSWER))})
     stream = responses.begin(thread, len(blocks), stop_reason="end_turn")
     for block in blocks:
-        responses.row(thread, stream, block)
+        responses.row(thread, stream, block=block)
 
 
 def _call(thread: Thread, stream: responses.Stream, call: Call) -> tuple[str, str]:
@@ -71,7 +71,7 @@ def _call(thread: Thread, stream: responses.Stream, call: Call) -> tuple[str, st
     tool_use_id = prefix + thread.session.dice.letters(22)
     thread.session.world.truth.tool_calls += 1
     block = {"type": "tool_use", "id": tool_use_id, "name": call.name, "input": call.input}
-    return tool_use_id, responses.row(thread, stream, block)
+    return tool_use_id, responses.row(thread, stream, block=block)
 
 
 def _lead(thread: Thread, *, thinking: float, text: float) -> list[Json]:
@@ -109,7 +109,7 @@ def subagent(thread: Thread, *, steps: int, copies: bool = False) -> Thread:
         session.world.close(agent.file)
     if copies and era.has("progress"):
         lineage.repeat_nested(thread, agent, tool_use_id=tool_use_id)
-    records.tool_result(thread, call, tool_use_id, answers=uuid)
+    records.tool_result(thread, call, tool_use_id=tool_use_id, answers=uuid)
     return agent
 
 

@@ -60,7 +60,7 @@ def test_grown_tree_has_exactly_the_lines_asked_for(tmp_path: Path) -> None:
     """The lines of an increment are counted to the line, and old bytes stay."""
     write_bench(tmp_path, lines=600)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
-    inputs.grow(tmp_path, 100, 3, 1)
+    inputs.grow(tmp_path, lines=100, files=3, seed=1)
     grown = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
     assert before.keys() == grown.keys()
     assert all(grown[path].startswith(old) for path, old in before.items())
@@ -71,7 +71,7 @@ def test_grown_tree_has_exactly_the_lines_asked_for(tmp_path: Path) -> None:
 
 def test_one_file_is_as_large_as_asked(tmp_path: Path) -> None:
     """The tree of the append benchmark is a single file of the size asked for."""
-    inputs.one_file(tmp_path, 9)
+    inputs.one_file(tmp_path, size=9)
     (path,) = tmp_path.rglob("*.jsonl")
     assert path.stat().st_size >= 9_000_000
     assert size_of(tmp_path) == path.stat().st_size

@@ -199,7 +199,7 @@ def test_truncated_file_has_a_pending_tail(tmp_path: Path) -> None:
     tree, path = _one_file(tmp_path)
     before = tree.truth.files[path]
     cut = before.spans[6].offset + 50
-    changes.truncate(tree, path, cut)
+    changes.truncate(tree, path, size=cut)
     after = tree.truth.files[path]
     assert (after.size, after.entries, after.pending_bytes) == (cut, 3, 50)
     _check_ledger(tmp_path, tree.truth)
@@ -209,7 +209,7 @@ def test_spliced_lines_keep_their_entries(tmp_path: Path) -> None:
     """A removed newline takes one separator and no entry."""
     tree, path = _one_file(tmp_path)
     before = tree.truth.files[path]
-    changes.splice(tree, path, 2)
+    changes.splice(tree, path, line=2)
     after = tree.truth.files[path]
     assert after.entries == before.entries
     assert after.separator_bytes == before.separator_bytes - 1
@@ -220,7 +220,7 @@ def test_overwritten_line_leaves_garbage(tmp_path: Path) -> None:
     """A shorter record over a longer one leaves garbage behind it, and the size as it was."""
     tree, path = _one_file(tmp_path)
     before = tree.truth.files[path]
-    changes.overwrite(tree, path, 1, b'{"type":"mode","mode":"normal"}')
+    changes.overwrite(tree, path, line=1, data=b'{"type":"mode","mode":"normal"}')
     after = tree.truth.files[path]
     assert (after.size, after.entries, after.quarantined) == (before.size, before.entries, 1)
     _check_ledger(tmp_path, tree.truth)
@@ -230,10 +230,10 @@ def test_appended_lines_are_exactly_as_many(tmp_path: Path) -> None:
     """The asked number of lines is appended behind the old bytes, and counted."""
     tree, path = _one_file(tmp_path)
     old, before = tree.read(path), tree.truth.files[path]
-    changes.append_lines(tree, path, 137)
+    changes.append_lines(tree, path, lines=137)
     assert tree.read(path).startswith(old)
     assert tree.truth.files[path].entries == before.entries + 137
-    changes.append(tree, path, b'{"type":"user"', SpanKind.PENDING)
+    changes.append(tree, path, data=b'{"type":"user"', kind=SpanKind.PENDING)
     _check_ledger(tmp_path, tree.truth)
 
 
@@ -252,7 +252,7 @@ def test_moved_and_deleted_files_leave_the_truth(tmp_path: Path) -> None:
     """A moved file is known under its new path, a deleted one not at all."""
     tree, path = _one_file(tmp_path)
     inode = (tmp_path / path).stat().st_ino
-    moved = changes.move(tree, path, "elsewhere")
+    moved = changes.move(tree, path, folder="elsewhere")
     assert (tmp_path / moved).stat().st_ino == inode
     assert path not in tree.truth.files
     changes.delete(tree, moved)

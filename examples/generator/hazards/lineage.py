@@ -67,7 +67,7 @@ def compaction(stage: Stage) -> None:
     last, thread.parent = thread.parent, None
     metadata = {"trigger": "auto", "preTokens": 150_000, "postTokens": 9_000}
     members = {"logicalParentUuid": last, "compactMetadata": metadata, "content": "Compacted"}
-    records.system(thread, "compact_boundary", members)
+    records.system(thread, "compact_boundary", **members)
     text = "This session is being continued from an earlier conversation."
     tail = {"isCompactSummary": True, "isVisibleInTranscriptOnly": True}
     message = {"message": {"role": "user", "content": text}}
@@ -121,8 +121,8 @@ def subagent_two_sessions(stage: Stage) -> None:
 def agent_progress_only(stage: Stage) -> None:
     """Responses that are known from progress records alone: billed, so they count."""
     thread = _short(stage.session("2.1.49"))
-    lineage.nested_response(thread, "a0c0ffee", "toolu_01AAAAAAAAAAAAAAAAAAAAAA")
-    lineage.nested_response(thread, "a0c0ffee", "toolu_01AAAAAAAAAAAAAAAAAAAAAA")
+    lineage.nested_response(thread, "a0c0ffee", tool_use_id="toolu_01AAAAAAAAAAAAAAAAAAAAAA")
+    lineage.nested_response(thread, "a0c0ffee", tool_use_id="toolu_01AAAAAAAAAAAAAAAAAAAAAA")
     stage.close(thread)
 
 
@@ -169,7 +169,7 @@ def tool_calls_unpaired(stage: Stage) -> None:
     """H23: a call without a result, and a result without a call."""
     thread = stage.thread()
     response = intend(thread, Usage(3, 30))
-    row(thread, response, tokens(3, 30), stop="tool_use")
+    row(thread, response, usage=tokens(3, 30), stop="tool_use")
     kept = thread.kept[-1]
     use = {"type": "tool_use", "id": "call_1", "name": "Bash", "input": {"command": "true"}}
     message = kept.record["message"] | {"content": [use]}
@@ -213,8 +213,8 @@ def queued_prompts(stage: Stage) -> None:
     """Since 2.1.97 a prompt typed while the agent works is an attachment, and in a queue record."""
     thread = _short(stage.session())
     records.queued_prompt(thread)
-    members = {"prompt": "done", "commandMode": "task-notification", "isMeta": True}
-    records.attachment(thread, "queued_command", members)
+    kind = "task-notification"
+    records.attachment(thread, "queued_command", prompt="done", commandMode=kind, isMeta=True)
     turns.answer(thread)
     stage.close(thread)
 

@@ -84,7 +84,7 @@ def write_prompt(thread: Thread, text: str = "", *, end: bytes = b"\n") -> None:
     thread.file.separator(end)
 
 
-def write_entry(thread: Thread, kept: Kept, data: bytes | None = None) -> None:
+def write_entry(thread: Thread, kept: Kept, *, data: bytes | None = None) -> None:
     """Write a prompt's entry without a separator, as ``data`` where its bytes are special."""
     thread.file.entry(encode(kept.record) if data is None else data)
     thread.count(kept)

@@ -16,7 +16,7 @@ def _say(text: str) -> Json:
     return {"type": "text", "text": text}
 
 
-def row(thread: Thread, response: Response, usage: Json, *, stop: str | None = None) -> None:
+def row(thread: Thread, response: Response, *, usage: Json, stop: str | None = None) -> None:
     """Write a row of ``response`` with exactly this ``usage``; its home is noted once."""
     at = thread.session.later(900, 1_100)
     message = {
@@ -54,7 +54,7 @@ def intend(
     return response
 
 
-def tokens(given: int, output: int, written: int = 0, read: int = 0) -> Json:
+def tokens(given: int, output: int, *, written: int = 0, read: int = 0) -> Json:
     """Return a ``usage`` object without the split of cache writes."""
     return {
         "input_tokens": given,
@@ -76,8 +76,8 @@ def usage_repeated(stage: Stage) -> None:
     write_prompt(thread)
     response = intend(thread, Usage(9, 700, 1_200, 0, 50_000))
     for output in (2, 2, 450):
-        row(thread, response, tokens(9, output, 1_200, 50_000))
-    row(thread, response, tokens(9, 700, 1_200, 50_000), stop="tool_use")
+        row(thread, response, usage=tokens(9, output, written=1_200, read=50_000))
+    row(thread, response, usage=tokens(9, 700, written=1_200, read=50_000), stop="tool_use")
     stage.close(thread)
 
 
@@ -85,8 +85,8 @@ def usage_decreases(stage: Stage) -> None:
     """H8: (766, 1) and then (20219, 0): the row with more output counts, not the last one."""
     thread = stage.thread()
     response = intend(thread, Usage(766, 1), final=False)
-    row(thread, response, tokens(766, 1))
-    row(thread, response, tokens(20_219, 0))
+    row(thread, response, usage=tokens(766, 1))
+    row(thread, response, usage=tokens(20_219, 0))
     stage.close(thread)
 
 
@@ -94,8 +94,8 @@ def usage_same_output(stage: Stage) -> None:
     """H8: two rows with the same output: the one with the larger total counts."""
     thread = stage.thread()
     response = intend(thread, Usage(12, 5, 0, 0, 9_000), final=False)
-    row(thread, response, tokens(12, 5, 0, 9_000))
-    row(thread, response, tokens(12, 5))
+    row(thread, response, usage=tokens(12, 5, read=9_000))
+    row(thread, response, usage=tokens(12, 5))
     stage.close(thread)
 
 
@@ -116,7 +116,9 @@ def usage_iterations(stage: Stage) -> None:
         {"type": "message", **tokens(10, 150)},
         {"type": "fallback_message", **tokens(20, 250)},
     ]
-    row(thread, response, tokens(30, 400, 0, 8_000) | {"iterations": parts}, stop="end_turn")
+    row(
+        thread, response, usage=tokens(30, 400, read=8_000) | {"iterations": parts}, stop="end_turn"
+    )
     stage.close(thread)
 
 
@@ -129,9 +131,14 @@ def cache_writes(stage: Stage) -> None:
         (0, 200, 700, Usage(1, 12, 200, 700)),
     ):
         response = intend(thread, usage)
-        row(thread, response, tokens(1, usage.output, whole) | split(five, one), stop="end_turn")
+        row(
+            thread,
+            response,
+            usage=tokens(1, usage.output, written=whole) | split(five, one),
+            stop="end_turn",
+        )
     response = intend(thread, Usage(1, 13, 800))
-    row(thread, response, tokens(1, 13, 800), stop="end_turn")
+    row(thread, response, usage=tokens(1, 13, written=800), stop="end_turn")
     stage.close(thread)
 
 
@@ -140,8 +147,8 @@ def web_searches(stage: Stage) -> None:
     thread = stage.thread()
     response = intend(thread, Usage(5, 60, web_searches=3))
     server = {"server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 1}}
-    row(thread, response, tokens(5, 20) | server)
-    row(thread, response, tokens(5, 60) | server, stop="end_turn")
+    row(thread, response, usage=tokens(5, 20) | server)
+    row(thread, response, usage=tokens(5, 60) | server, stop="end_turn")
     stage.close(thread)
 
 
@@ -150,7 +157,7 @@ def long_context(stage: Stage) -> None:
     thread = stage.thread(stage.session("2.0.74", model="claude-sonnet-4-5-20250929"))
     for read in (199_000, 201_000):
         response = intend(thread, Usage(500, 100, 0, 0, read))
-        row(thread, response, tokens(500, 100, 0, read), stop="end_turn")
+        row(thread, response, usage=tokens(500, 100, read=read), stop="end_turn")
     stage.close(thread)
 
 
@@ -159,8 +166,8 @@ def gateway_rows(stage: Stage) -> None:
     thread = stage.thread(stage.session(model="deepseek-v3.2"))
     thread.session.is_gateway = True
     response = intend(thread, Usage(9_441, 304), gateway=True)
-    row(thread, response, {"input_tokens": 0, "output_tokens": 0})
-    row(thread, response, {"input_tokens": 9_441, "output_tokens": 304}, stop="tool_use")
+    row(thread, response, usage={"input_tokens": 0, "output_tokens": 0})
+    row(thread, response, usage={"input_tokens": 9_441, "output_tokens": 304}, stop="tool_use")
     stage.close(thread)
 
 
@@ -172,7 +179,7 @@ def gateway_id_collision(stage: Stage) -> None:
         response = intend(
             thread, Usage(100 * minute, 7), message_id="msg_abcdefghijkl", gateway=True
         )
-        row(thread, response, tokens(100 * minute, 7), stop="end_turn")
+        row(thread, response, usage=tokens(100 * minute, 7), stop="end_turn")
         stage.close(thread)
 
 
@@ -182,7 +189,7 @@ def gateway_null_usage(stage: Stage) -> None:
     response = intend(thread, Usage(40, 8), gateway=True)
     usage = {"input_tokens": 40, "output_tokens": 8, "cache_creation_input_tokens": None}
     extra = {"cache_creation": None, "server_tool_use": None, "iterations": None, "speed": None}
-    row(thread, response, usage | extra | {"x_anthropic_cost_usd": 0.5}, stop="end_turn")
+    row(thread, response, usage=usage | extra | {"x_anthropic_cost_usd": 0.5}, stop="end_turn")
     message = {"id": f"msg_{stage.dice.hexadecimal(8)}", "role": "assistant", "content": []}
     thread.chained("assistant", {"message": message}, at=thread.session.later(1, 9))
     stage.close(thread)
@@ -192,7 +199,7 @@ def unpriced_model(stage: Stage) -> None:
     """Model that no price book knows: tokens count, cost stays unknown."""
     thread = stage.thread(stage.session(model=UNPRICED_MODEL))
     response = intend(thread, Usage(1_000, 500))
-    row(thread, response, tokens(1_000, 500), stop="end_turn")
+    row(thread, response, usage=tokens(1_000, 500), stop="end_turn")
     stage.close(thread)
 
 
@@ -231,7 +238,7 @@ def timestamps_backwards(stage: Stage) -> None:
         known = stage.truth.files.get(f"{stage.project.folder}/{session.session_id}.jsonl")
         thread = stage.thread(session, grown_from=known)
         response = intend(thread, Usage(10, 20))
-        row(thread, response, tokens(10, 20), stop="end_turn")
+        row(thread, response, usage=tokens(10, 20), stop="end_turn")
         stage.close(thread)
 
 
@@ -241,7 +248,7 @@ def daylight_saving(stage: Stage) -> None:
         thread = stage.thread(stage.session(start=datetime(2026, month, day, hour, 50, tzinfo=UTC)))
         for _ in range(4):
             response = intend(thread, Usage(10, 20))
-            row(thread, response, tokens(10, 20), stop="end_turn")
+            row(thread, response, usage=tokens(10, 20), stop="end_turn")
             thread.session.later(1_200_000, 1_200_000)
         stage.close(thread)
 

@@ -13,7 +13,7 @@ from examples.generator.tree import Json, encode
 def _write_with(thread: Thread, member: bytes) -> None:
     """Write a prompt whose record ends in ``member``, given as JSON text."""
     kept = prompt(thread)
-    write_entry(thread, kept, encode(kept.record)[:-1] + b"," + member + b"}")
+    write_entry(thread, kept, data=encode(kept.record)[:-1] + b"," + member + b"}")
     thread.file.separator(b"\n")
 
 
@@ -28,12 +28,12 @@ def lone_surrogate(stage: Stage) -> None:
     """H17: an escaped lone surrogate, in a text, in a promoted field and in a key."""
     thread = stage.thread()
     kept = prompt(thread, "tide SURROGATE chart")
-    write_entry(thread, kept, encode(kept.record).replace(b"SURROGATE", b"\\ud800"))
+    write_entry(thread, kept, data=encode(kept.record).replace(b"SURROGATE", b"\\ud800"))
     thread.file.separator(b"\n")
     _write_with(thread, rb'"note":"\udc00\ud83d\ude00"')
     _write_with(thread, rb'"\udfff":1')
     kept = prompt(thread)
-    write_entry(thread, kept, encode(kept.record).replace(b'"main"', rb'"ma\ud83din"'))
+    write_entry(thread, kept, data=encode(kept.record).replace(b'"main"', rb'"ma\ud83din"'))
     thread.file.separator(b"\n")
     stage.close(thread)
 
