@@ -50,9 +50,9 @@ NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 class LakeMaker:
     """Writes a lake of the shape that the extractor writes, with Iceberg's library alone."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, first_seq: int = 0) -> None:
         self.settings = settings
-        self._seq = 0
+        self._seq = first_seq
         self._open()
 
     def _open(self) -> None:
@@ -157,6 +157,12 @@ def settings(tmp_path: Path) -> Settings:
         timezone="Europe/Berlin",
         host_name="laptop",
     )
+
+
+@pytest.fixture(scope="session")
+def make_lake() -> type[LakeMaker]:
+    """Return what makes lakes, for tests that need another than the one below."""
+    return LakeMaker
 
 
 @pytest.fixture

@@ -285,10 +285,12 @@ def test_garbled_data_file_is_named(settings: Settings, lake: Any) -> None:
 
 
 @pytest.mark.parametrize("folder", ["it's here", "with [brackets] *", "ünï cödé"])
-def test_odd_folder_names_work(settings: Settings, lake: Any, tmp_path: Path, folder: str) -> None:
+def test_odd_folder_names_work(
+    settings: Settings, make_lake: type, tmp_path: Path, folder: str
+) -> None:
     """Quotes, glob characters and letters of any script in the lake's path are just names."""
     odd = settings.model_copy(update={"annals_home": tmp_path / folder})
-    maker = type(lake)(odd)
+    maker = make_lake(odd)
     maker.append(maker.entry("s1", {"a": 1}))
     maker.append(maker.entry("s1", {"a": 2}))
     load(odd)
