@@ -136,13 +136,15 @@ def _draw_usage(session: Session) -> Usage:
         return Usage(dice.between(400, 9_000), output, cache_read=dice.below(40) * 64)
     written = dice.quantile(_CACHE_WRITE)
     one_hour = written if session.era.number >= (2, 1, 31) and dice.chance(0.6) else 0
+    given = dice.between(3, 40)
+    searches = dice.between(1, 4) if dice.chance(0.01) else 0
     return Usage(
-        input=dice.between(3, 40),
+        input=given,
         output=output,
         cache_write_5m=written - one_hour,
         cache_write_1h=one_hour,
         cache_read=session.context,
-        web_searches=dice.between(1, 4) if dice.chance(0.01) else 0,
+        web_searches=searches if session.era.has("server_tool_use") else 0,
     )
 
 

@@ -160,10 +160,10 @@ def test_usage_adds_up_the_same_by_day_model_and_owner(tmp_path: Path) -> None:
 
 def test_truth_equals_a_count_of_the_rows(tmp_path: Path) -> None:
     """A plain count over the rows, by the accounting rules, finds the intended tokens."""
-    truth = write_bench(tmp_path, lines=4_000)
+    truth = write_bench(tmp_path, lines=6_000)
     truth.merge(write_hazard("fork_of_fork", tmp_path))
     truth.merge(write_hazard("agent_progress_only", tmp_path))
-    best: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    best: dict[tuple[str, ...], tuple[int, int, int, int]] = {}
     rows = 0
     for path in sorted(tmp_path.rglob("*.jsonl")):
         for line in path.read_bytes().splitlines():
@@ -174,11 +174,9 @@ def test_truth_equals_a_count_of_the_rows(tmp_path: Path) -> None:
                 continue
             rows += 1
             key = (record["message"]["id"], record.get("requestId", record["message"]["model"]))
-            found = (
-                usage["output_tokens"],
-                usage["input_tokens"],
-                usage["cache_read_input_tokens"],
-            )
+            names = ("output_tokens", "input_tokens", "cache_read_input_tokens")
+            searches = usage.get("server_tool_use", {}).get("web_search_requests", 0)
+            found = (*(usage[name] for name in names), searches)
             best[key] = max(best.get(key, found), found)
     sums = truth.usage()
     assert len(best) == sums.responses
@@ -186,6 +184,7 @@ def test_truth_equals_a_count_of_the_rows(tmp_path: Path) -> None:
     assert sum(found[0] for found in best.values()) == sums.output
     assert sum(found[1] for found in best.values()) == sums.input
     assert sum(found[2] for found in best.values()) == sums.cache_read
+    assert sum(found[3] for found in best.values()) == sums.web_searches > 0
 
 
 def _one_file(tmp_path: Path) -> tuple[Tree, str]:
