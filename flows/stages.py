@@ -112,9 +112,21 @@ def pipeline(settings: Settings, *, progress: Progress = NO_PROGRESS) -> Pipelin
     run goes on from there. Raises LockedError (exit 7) where another process runs it.
     """
     with exclusive(settings.pipeline_lock, role="pipeline", what=_LOCKED):
+        synced = _sync(settings, progress, role="pipeline")
+        extracted = _extract(settings, progress)
+        return _onwards(settings, synced, extracted, progress)
+
+
+def _onwards(
+    settings: Settings, synced: SyncReport, extracted: ExtractReport, progress: Progress
+) -> PipelineReport:
+    """Take what is in the lake to a published build, opening the warehouse once for all stages."""
+    from loaders.warehouse import connect
+
+    with connect(settings):
         return PipelineReport(
-            sync=_sync(settings, progress, role="pipeline"),
-            extract=_extract(settings, progress),
+            sync=synced,
+            extract=extracted,
             load=_load(settings, progress),
             transform=_transform(settings, progress),
             publish=_publish(settings, progress),
