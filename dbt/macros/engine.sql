@@ -1,16 +1,25 @@
 {# Small things every engine spells in its own way. #}
 
-{# A key of 32 hexadecimal digits from columns; nulls and empty texts differ. #}
+{# A key of 32 hexadecimal digits from columns. Lengths keep neighbours apart, a dash stands for
+   null. #}
 {% macro hash_key(columns) -%}
-    {{ return(adapter.dispatch('hash_key')(columns)) }}
+    {%- set parts = [] -%}
+    {%- for column in columns -%}
+        {%- do parts.append(hash_part(column)) -%}
+    {%- endfor -%}
+    md5(concat_ws('|', {{ parts | join(', ') }}))
 {%- endmacro %}
 
-{% macro default__hash_key(columns) -%}
-    md5(concat_ws('|', {% for column in columns %}coalesce(concat(length(cast({{ column }} as {{ dbt.type_string() }})), ':', cast({{ column }} as {{ dbt.type_string() }})), '-'){{ ', ' if not loop.last }}{% endfor %}))
+{% macro hash_part(column) -%}
+    {{ return(adapter.dispatch('hash_part')(column)) }}
 {%- endmacro %}
 
-{% macro duckdb__hash_key(columns) -%}
-    md5(concat_ws('|', {% for column in columns %}coalesce(strlen({{ column }}::varchar) || ':' || {{ column }}::varchar, '-'){{ ', ' if not loop.last }}{% endfor %}))
+{% macro default__hash_part(column) -%}
+    coalesce(concat(octet_length(cast({{ column }} as string)), ':', {{ column }}), '-')
+{%- endmacro %}
+
+{% macro duckdb__hash_part(column) -%}
+    coalesce(strlen({{ column }}::varchar) || ':' || {{ column }}::varchar, '-')
 {%- endmacro %}
 
 {# The calendar day of an instant in the user's time zone. #}

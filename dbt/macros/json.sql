@@ -23,7 +23,11 @@
     {%- if shape is string -%}
         {{ 'string' if shape == 'VARCHAR' else shape }}
     {%- elif shape is mapping -%}
-        struct<{% for name, inner in shape.items() %}`{{ name }}`: {{ json_shape_ddl(inner) }}{{ ', ' if not loop.last }}{% endfor %}>
+        {%- set fields = [] -%}
+        {%- for name, inner in shape.items() -%}
+            {%- do fields.append('`' ~ name ~ '`: ' ~ json_shape_ddl(inner) | trim) -%}
+        {%- endfor -%}
+        struct<{{ fields | join(', ') }}>
     {%- else -%}
         array<{{ json_shape_ddl(shape[0]) }}>
     {%- endif -%}

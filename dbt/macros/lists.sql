@@ -72,5 +72,8 @@
 {%- endmacro %}
 
 {% macro block_payload_bytes() -%}
-    coalesce({{ byte_length('item.text') }}, {{ byte_length('item.thinking') }}, {{ byte_length('item.input') }}, {{ byte_length('item.content') }}, 0)
+    coalesce(
+        {{ byte_length('item.text') }}, {{ byte_length('item.thinking') }},
+        {{ byte_length('item.input') }}, {{ byte_length('item.content') }}, 0
+    )
 {%- endmacro %}

@@ -51,6 +51,12 @@
     )
 {%- endmacro %}
 
+{% macro delete_touched_days() -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }} where {{ is_touched_day(source('annals', 'pending_days')) }}
+    {%- endif -%}
+{%- endmacro %}
+
 {# Whether this run builds everything: on a full refresh, and where a table is missing that
    otherwise would be given no more than the touched rows. #}
 {% macro builds_everything() -%}

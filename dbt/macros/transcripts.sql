@@ -49,7 +49,8 @@
 
 {# A token count: a whole number from 0 to a thousand million. Anything else is no count. #}
 {% macro token_count(column) -%}
-    (case when {{ whole_number(column) }} between 0 and 1000000000 then {{ whole_number(column) }} end)
+    {%- set number = whole_number(column) -%}
+    (case when {{ number }} between 0 and 1000000000 then {{ number }} end)
 {%- endmacro %}
 
 {% macro whole_number(column) -%}
@@ -66,12 +67,20 @@
 
 {# Transcripts of subagents: agent-*.jsonl, flat or below subagents/. #}
 {% macro is_subagent_file(column) -%}
-    ({{ column }} like 'agent-%' or {{ column }} like '%/agent-%' or {{ column }} like '%/subagents/%')
+    (
+        {{ column }} like 'agent-%'
+        or {{ column }} like '%/agent-%'
+        or {{ column }} like '%/subagents/%'
+    )
 {%- endmacro %}
 
 {# Text that a program put into a user record, not a person. #}
 {% macro is_injected_text(column) -%}
-    {{ matches(column, "'^\\s*(<command-|<local-command|<bash-|<task-notification>|<teammate-message|<ide_|<system-reminder>|\\[Request interrupted|Caveat:)'") }}
+    {%- set openings = [
+        '<command-', '<local-command', '<bash-', '<task-notification>', '<teammate-message',
+        '<ide_', '<system-reminder>', '\\[Request interrupted', 'Caveat:'
+    ] -%}
+    {{ matches(column, "'^\\s*(" ~ openings | join('|') ~ ")'") }}
 {%- endmacro %}
 
 {# Project identity: a path (record's, else its session's), else the folder. Windows paths are
@@ -86,7 +95,8 @@
 
 {% macro folded_path(column) -%}
     case
-        when {{ is_windows_path(column) }} then lower(rtrim(replace({{ column }}, '/', chr(92)), chr(92)))
+        when {{ is_windows_path(column) }}
+            then lower(rtrim(replace({{ column }}, '/', chr(92)), chr(92)))
         when {{ column }} = '/' then '/'
         else rtrim({{ column }}, '/')
     end
@@ -119,7 +129,7 @@
 {% macro is_human_turn() -%}
     {%- set own_words -%}
         item.type in ('image', 'document')
-        or (item.type = 'text' and trim(item.text) <> '' and not {{ is_injected_text('item.text') }})
+        or (item.type = 'text' and {{ is_human_text('item.text') }})
     {%- endset -%}
     {%- set tool_result = "item.type = 'tool_result'" -%}
     coalesce(case
@@ -129,7 +139,8 @@
         when entry.origin.kind is not null then entry.origin.kind = 'human'
         when 'true' in (entry.isMeta, entry.isCompactSummary, entry.isVisibleInTranscriptOnly)
             then false
-        when entry.message.content is null then {{ is_human_text(json_text('raw', '$.message.content')) }}
+        when entry.message.content is null
+            then {{ is_human_text(json_text('raw', '$.message.content')) }}
         when {{ list_count_where('entry.message.content', tool_result) }} > 0
             or {{ list_count_where('entry.message.content', own_words) }} = 0 then false
         else {{ json_text('raw', '$.toolUseResult') }} is null

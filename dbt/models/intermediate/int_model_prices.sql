@@ -17,7 +17,9 @@ matched as (
     select responses.model_id, rules.provider, rules.model_rule, rules.priority, rules.match_all
     from responses
     inner join rules
-        on {{ list_count_where('rules.match_all', 'not ' ~ matches('lower(responses.model_id)', 'item')) }} = 0
+        on {{ list_count_where(
+            'rules.match_all', 'not ' ~ matches('lower(responses.model_id)', 'item')
+        ) }} = 0
 ),
 
 candidates as (

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where {{ is_touched_day(source('annals', 'pending_days')) }}{% endif %}"
+    pre_hook="{{ delete_touched_days() }}"
 ) }}
 
 with touched_days as (
@@ -33,9 +33,11 @@ final as (
         cast(sum(cost_nano_usd) as bigint) as cost_nano_usd,
         {{ usd('sum(cost_nano_usd)') }} as cost_usd,
         cast(sum(cast(not is_final as integer)) as bigint) as partial_responses,
-        cast(sum(case when is_final then 0 else output_tokens end) as bigint) as partial_output_tokens,
+        cast(sum(case when is_final then 0 else output_tokens end) as bigint)
+            as partial_output_tokens,
         cast(sum(cast(not is_priced as integer)) as bigint) as unpriced_responses,
-        cast(sum(case when is_priced then 0 else total_tokens end) as bigint) as unpriced_tokens
+        cast(sum(case when is_priced then 0 else total_tokens end) as bigint)
+            as unpriced_tokens
     from responses
     group by usage_date, project_key, model_id, is_subagent
 )

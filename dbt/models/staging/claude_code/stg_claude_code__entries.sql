@@ -1,6 +1,5 @@
 {{ config(materialized='incremental', incremental_strategy='replace_rows') }}
 
-
 {%- set records = source('lake', 'new_records' if is_incremental() else 'records') %}
 
 with copied as (
@@ -20,10 +19,6 @@ ranked as (
         ) as place
     from {{ records }}
     where record_kind = 'entry' and entry_id in (select entry_id from copied)
-),
-
-others as (
-    select entry_id, agent_id, seq from ranked where place > 1
 ),
 
 {% if is_incremental() -%}
@@ -47,13 +42,13 @@ wanted as (
         {%- endif %}
         coalesce(records.is_sidechain, false) as is_sidechain
     from {{ records }} as records
-    left join others using (entry_id, agent_id, seq)
+    left join ranked using (entry_id, agent_id, seq)
     {% if is_incremental() -%}
     left join known on records.entry_id = known.entry_id
     {%- endif %}
     where
         records.record_kind = 'entry'
-        and others.entry_id is null
+        and coalesce(ranked.place, 1) = 1
         {% if is_incremental() -%}
         and (
             known.entry_id is null
@@ -114,8 +109,7 @@ final as (
         {{ token_count('usage.cache_creation.ephemeral_1h_input_tokens') }} as cache_1h_tokens,
         {{ token_count('usage.cache_read_input_tokens') }} as cache_read_tokens,
         {{ token_count('usage.server_tool_use.web_search_requests') }} as web_search_requests,
-        usage.service_tier as service_tier, usage.speed as speed,
-        usage.inference_geo as inference_geo,
+        usage.service_tier, usage.speed, usage.inference_geo,
         {% if is_incremental() -%}
         replaced_row,
         {%- endif %}
