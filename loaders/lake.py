@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CATALOG_FILE = "catalog.db"
 _MAINTENANCE = "maintenance"
+_FILE_SCHEME = re.compile(r"^file:(?://)?(?=/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class Lake:
                     file=task.file.file_path,
                 )
             file = task.file
-            path = file.file_path.removeprefix("file://")
+            path = _FILE_SCHEME.sub("", file.file_path)
             files.append(DataFile(path, snapshot_id, file.record_count, file.file_size_in_bytes))
         return sorted(files, key=lambda file: file.file_path)
 
@@ -274,7 +276,7 @@ def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
             hint="Restore it from a backup, or run `annals iceberg recover`.",
             path=catalog,
         ) from error
-    return Path(row[0].removeprefix("file://")) if row else None
+    return Path(_FILE_SCHEME.sub("", row[0])) if row else None
 
 
 def _query(catalog: Path, query: str, values: Sequence[str]) -> tuple[str] | None:

@@ -7,7 +7,6 @@ that the next one removes.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -61,7 +60,6 @@ def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishR
 
     Raises WarehouseError where there is no gold yet, DiskFullError, LockedError (exit 7).
     """
-    builds = settings.builds_folder / "builds"
     current = current_build(settings)
     with warehouse.translated(settings.builds_folder), warehouse.connect(settings) as connection:
         revision = warehouse.state(connection, GOLD_REVISION)
@@ -70,22 +68,22 @@ def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishR
                 "there is nothing to publish yet",
                 hint="Run `annals transform` first, or `annals pipeline`.",
             )
-        is_ours = current is not None and (
-            warehouse.state(connection, _PUBLISHED_BUILD) == current.name
-        )
-        if current and is_ours and warehouse.state(connection, _PUBLISHED_REVISION) == revision:
-            return PublishReport(current.name, 0, 0, 0, published=False)
+        noted = warehouse.state(connection, _PUBLISHED_BUILD)
+        previous = current if current and current.name == noted else None
+        if previous and warehouse.state(connection, _PUBLISHED_REVISION) == revision:
+            return PublishReport(previous.name, 0, 0, 0, published=False)
+        builds = settings.builds_folder / "builds"
         builds.mkdir(parents=True, exist_ok=True)
         _remove_unfinished(builds)
-        build = builds / _new_build_id()
-        # Readers may sort no more: the same rows give the same file.
-        connection.execute("set preserve_insertion_order = true")
-        with _unfinished(build) as folder:
-            files = _write(connection, folder, current if is_ours else None, progress)
-        _write_catalog(connection, build, files)
+        build = builds / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+        files = _write_build(connection, build, previous, progress)
         _flip(settings, build)
         _note(connection, build, files, revision)
     _remove_old(builds, build, kept=settings.builds_kept)
+    return _report(build, files)
+
+
+def _report(build: Path, files: list[_File]) -> PublishReport:
     written = sum((build / file.name).stat().st_size for file in files if not file.is_linked)
     return PublishReport(
         build_id=build.name,
@@ -102,23 +100,23 @@ def current_build(settings: Settings) -> Path | None:
     return folder if (folder / CATALOG).exists() else None
 
 
-def _new_build_id() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-
-
-@contextlib.contextmanager
-def _unfinished(build: Path) -> Iterator[Path]:
-    """Give a folder to write in; it gets the build's name once the body is through."""
+def _write_build(
+    connection: Connection, build: Path, previous: Path | None, progress: Progress
+) -> list[_File]:
+    """Write a whole build; where that fails nothing of it stays."""
     folder = build.with_name(build.name + ".tmp")
-    folder.mkdir()
     try:
-        yield folder
+        folder.mkdir()
+        files = _write(connection, folder, previous, progress)
         _sync(folder)
         folder.rename(build)
+        _sync(build.parent)
+        _write_catalog(connection, build, files)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(build, ignore_errors=True)
         raise
-    _sync(build.parent)
+    return files
 
 
 def _write(
@@ -126,12 +124,14 @@ def _write(
 ) -> list[_File]:
     files: list[_File] = []
     tables = gold_tables(connection)
+    connection.execute("set preserve_insertion_order = true")  # the same rows give the same file
     for done, table in enumerate(tables):
         progress.report("publish", done, len(tables), unit="tables")
         if table in SPLIT_TABLES:
             files.extend(_write_months(connection, folder, table, previous))
         else:
             files.append(_write_file(connection, folder, table, None))
+    connection.execute("set preserve_insertion_order = false")
     progress.report("publish", len(tables), len(tables), unit="tables")
     return files
 

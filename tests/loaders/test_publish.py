@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from analytics.errors import WarehouseError
+from analytics.errors import DiskFullError, WarehouseError
 from analytics.settings import Settings
 from loaders import gold, warehouse
 from loaders import publish as publishing
@@ -260,6 +261,29 @@ def test_failed_publish_leaves_the_current_build(made: Gold) -> None:
         publish(made.settings)
     assert made.published() == before
     assert len(list((made.settings.builds_folder / "builds").iterdir())) == 1
+
+
+@pytest.mark.parametrize("size", ["16k", "40k"])
+def test_full_disk_leaves_the_current_build(made: Gold, tmp_path: Path, size: str) -> None:
+    """Without room a publish says so, and leaves nothing of its own behind."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    small = made.settings.model_copy(update={"publish_path": disk})
+    try:
+        with pytest.raises(DiskFullError) as caught:
+            publish(small)
+        assert caught.value.exit_code == 10
+        assert list((disk / "builds").iterdir()) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert made.published() == made.hashes()
 
 
 @settings_of_hypothesis(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
