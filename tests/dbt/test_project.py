@@ -216,5 +216,5 @@ def test_sql_is_lower_case(sql_files: list[Path]) -> None:
 
 
 def test_the_project_is_no_python_package() -> None:
-    """dbt breaks where its folder is a package."""
+    """Where its folder is a package, dbt breaks."""
     assert list(PROJECT_FOLDER.rglob("__init__.py")) == []

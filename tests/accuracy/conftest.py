@@ -1,0 +1,67 @@
+"""The real stages, run in this process over a folder of transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics.settings import Settings, load_settings
+from extractors.extract import extract
+from loaders import warehouse
+from loaders.load import load
+from loaders.transform import transform
+from sync_agent.once import sync_once
+from tests.accuracy.records import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A warehouse that the stages have built, to be asked."""
+
+    settings: Settings
+
+    def take_in(self) -> None:
+        """Read the transcripts and build what they touch."""
+        for stage in (sync_once, extract, load):
+            stage(self.settings)
+        transform(self.settings, run_tests=False)
+
+    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with warehouse.connect(self.settings, read_only=True) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def row(self, query: str, *parameters: Any) -> tuple[Any, ...]:
+        """Return the one row of a query."""
+        (row,) = self.rows(query, *parameters)
+        return row
+
+
+Count = Callable[..., Counted]
+
+
+@pytest.fixture(scope="session")
+def count(tmp_path_factory: pytest.TempPathFactory) -> Count:
+    """Return a function that writes transcripts and takes them in."""
+
+    def counted(transcripts: Iterable[Transcript], **settings: Any) -> Counted:
+        home = tmp_path_factory.mktemp("counted")
+        for transcript in transcripts:
+            transcript.write(home / "projects")
+        built = Counted(settings_in(home, **settings))
+        built.take_in()
+        return built
+
+    return counted
+
+
+def settings_in(home: Path, **changes: Any) -> Settings:
+    """Return settings whose every path lies below ``home``; days are UTC unless told otherwise."""
+    paths = {"claude_dir": home / "projects", "sqlite_path": home / "buffer.db"}
+    return load_settings(
+        **{**paths, "annals_home": home / "annals", "timezone": "UTC", "host_name": "h", **changes}
+    )
