@@ -15,6 +15,8 @@ REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/bench
 
 # Arguments for the tools: make test ARGS="-k usage", make pipeline ARGS=--json
 ARGS ?=
+# Processes that the test suite is spread over.
+WORKERS ?= 2
 
 ifdef UV
 CREATE = test -x $(RUN) || $(UV) venv --quiet --python $(PYTHON) $(VENV)
@@ -37,7 +39,7 @@ install: $(VENV)/.runtime $(VENV)/.project $(VENV)/.compiled ## create .venv wit
 develop: install $(VENV)/.dev ## the same, and what the tests and checks need
 
 test: develop ## the whole test suite
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 sweep: develop ## kill the pipeline at many points and compare what it leads to
 	@SWEEP_POINTS=$${SWEEP_POINTS:-200} $(RUN) -m pytest tests/sweep --timeout=1500 $(ARGS)

@@ -66,7 +66,7 @@ def _origin(
     lines: Mapping[str, str],
 ) -> Origin:
     if flags.get(name) is not None:
-        return Origin("flag", "--" + name.replace("_", "-"))
+        return Origin("flag", f"--set {name.upper()}")
     if name in environment:
         return Origin("environment", environment[name])
     if name in lines:

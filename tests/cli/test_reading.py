@@ -118,7 +118,7 @@ def test_config_shows_where_values_come_from(
     monkeypatch.setenv("MONGO_URI", "mongodb://me:secret@host/db?password=hidden")
     done = in_process("--set", "TIMEZONE=UTC", "config", "show", "--origin", "--json")
     settings = done.data["settings"]
-    assert settings["TIMEZONE"] == {"value": "UTC", "origin": "flag --timezone"}
+    assert settings["TIMEZONE"] == {"value": "UTC", "origin": "flag --set TIMEZONE"}
     assert settings["LOG_LEVEL"]["origin"] == "environment LOG_LEVEL"
     assert settings["BUILDS_KEPT"] == {"value": "4", "origin": ".env line 1"}
     assert settings["BATCH_SIZE"] == {"value": "1000", "origin": "default"}
