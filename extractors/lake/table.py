@@ -180,6 +180,13 @@ class Lake:
             except CommitFailedException:
                 self.discard(files)
                 raise
+            except ValueError as error:
+                # Committed and rolled back in between: the newest snapshot is the same again, but
+                # its sequence number is taken, which pyiceberg refuses before it writes anything.
+                if not self._has_moved():
+                    raise
+                self.discard(files)
+                raise CommitFailedException(str(error)) from error
             except (OSError, DBAPIError):
                 if self._is_unchanged():
                     self.discard(files)
@@ -232,18 +239,22 @@ class Lake:
             field.with_metadata({"PARQUET:field_id": str(ids[field.name])}) for field in SCHEMA
         )
 
-    def _is_unchanged(self) -> bool:
-        """Return whether the catalog, asked anew, certainly still points to this table version.
+    def _has_moved(self) -> bool:
+        """Return whether the catalog, asked anew, points to another version of the table."""
+        current = self._catalog.load_table(self._table.name())
+        return current.metadata_location != self._table.metadata_location
 
-        Only a catalog in a database can say so: there, a commit that failed is not under way.
+    def _is_unchanged(self) -> bool:
+        """Return whether a commit that failed certainly did not happen.
+
+        Only a catalog in a database can say so: there, it is not still under way.
         """
         if not isinstance(self._catalog, SqlCatalog):
             return False
         try:
-            current = self._catalog.load_table(self._table.name())
+            return not self._has_moved()
         except (OSError, DBAPIError):
             return False
-        return current.metadata_location == self._table.metadata_location
 
     def _delete(self, path: str) -> None:
         # An orphan costs space and nothing else; failing to delete it must not hide the cause.

@@ -120,6 +120,21 @@ def test_a_stale_commit_is_a_conflict(settings: Settings, records: list[Record])
     assert len(data_files(settings)) == 1
 
 
+def test_a_commit_across_a_rollback_is_a_conflict(
+    settings: Settings, records: list[Record]
+) -> None:
+    """P-07: where somebody committed and rolled back in between, the plan is made again."""
+    with open_lake(settings, create=True) as lake:
+        first = commit(lake, records[:2], 2)
+        with open_lake(settings) as stale:
+            commit(lake, records[2:4], 4)
+            roll_back(settings, first)
+            with pytest.raises(ConflictError):
+                commit(stale, records[2:3], 3)
+    assert positions(settings) == {"a": 2}
+    assert len(data_files(settings)) == 2
+
+
 def test_of_many_writers_one_wins(settings: Settings, records: list[Record]) -> None:
     """P-07: of ten that commit at the same moment on the same snapshot, exactly one succeeds."""
     open_lake(settings, create=True).close()
