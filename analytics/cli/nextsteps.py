@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from analytics.cli.inforce import InForce
 from analytics.settings.origin import origins
 
 _STATE = (
+    "claude_dir",
     "annals_home",
     "sqlite_path",
     "duckdb_path",
@@ -18,7 +18,7 @@ _STATE = (
     "publish_path",
     "timezone",
 )
-"""The settings that decide which state a command finds, and in which zone it counts days."""
+"""The settings that decide which files and state a command finds, and in which zone days begin."""
 
 
 def next_commands(found: InForce) -> tuple[tuple[str, str], ...]:
@@ -37,9 +37,11 @@ def next_commands(found: InForce) -> tuple[tuple[str, str], ...]:
 
 def _environment(found: InForce) -> list[str]:
     origin = origins(found.flags)
-    named = [name for name in _STATE if origin[name].kind in ("flag", "environment")]
-    given = {name: os.environ.get(origin[name].where) or found.flags.get(name) for name in named}
-    return [f"{name.upper()}={shlex.quote(str(value))}" for name, value in given.items()]
+    return [
+        f"{name.upper()}={shlex.quote(str(getattr(found.configured, name)))}"
+        for name in _STATE
+        if origin[name].kind in ("flag", "environment")
+    ]
 
 
 def _program() -> str:

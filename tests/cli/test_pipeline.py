@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from analytics.locks import exclusive
+from examples.generator import write_sample
 from tests.conftest import Built, Run, clean_environment
 
 
@@ -36,8 +37,13 @@ def test_for_people_it_ends_with_a_table_custody_and_three_commands_that_work(
     annals: Run, home: Path, tmp_path: Path
 ) -> None:
     """Usage, custody and next commands are shown; each of these finds the state it is about."""
+    write_sample(home / "transcripts")
     state = tmp_path / "my state"
-    first = annals("--set", "TIMEZONE=Asia/Tokyo", "pipeline", ANNALS_HOME=str(state))
+    first = annals(
+        *("--set", "TIMEZONE=Asia/Tokyo", "pipeline"),
+        ANNALS_HOME=str(state),
+        CLAUDE_DIR="transcripts",
+    )
     assert first.code == 0, first.err
     lines = first.out.splitlines()
     head = "Day Model Input Output Cache write Cache read Cost"
@@ -46,7 +52,8 @@ def test_for_people_it_ends_with_a_table_custody_and_three_commands_that_work(
     commands = [line.split("  # ")[0].strip() for line in lines[lines.index(_next(lines)) + 1 :]]
     assert len(commands) == 3
     for command in commands:
-        assert command.startswith(f"ANNALS_HOME='{state}' TIMEZONE=Asia/Tokyo ")
+        place = f"CLAUDE_DIR={home}/transcripts ANNALS_HOME='{state}' TIMEZONE=Asia/Tokyo "
+        assert command.startswith(place)
         done = subprocess.run(
             ["bash", "-c", command],
             env=clean_environment(home),
