@@ -63,23 +63,24 @@ def head() -> list[Transcript]:
     return [main_file(MAIN, *HEAD)]
 
 
-def rest() -> list[Transcript]:
-    """Return the whole main transcript, its subagent, and a compaction that copies it."""
+def tail() -> list[Transcript]:
+    """Return the whole main transcript."""
+    return [main_file(MAIN, *HEAD, *TAIL)]
+
+
+def agents() -> list[Transcript]:
+    """Return its subagent, and a compaction that copies the conversation."""
     own = assistant(MAIN, "2026-05-01T10:00:04", AGENT, "req_agent", isSidechain=True, uuid="a-1")
     side = [{**line, "isSidechain": True} for line in HEAD[:4]]
-    return [
-        main_file(MAIN, *HEAD, *TAIL),
-        agent_file(MAIN, "1", [own]),
-        agent_file(MAIN, "acompact-2", side),
-    ]
+    return [agent_file(MAIN, "1", [own]), agent_file(MAIN, "acompact-2", side)]
 
 
-def relatives() -> list[Transcript]:
-    """Return a fork whose path comes first, and a copy of the head in another folder.
+def fork() -> list[Transcript]:
+    """Return a fork whose path comes first, which goes on elsewhere on another day.
 
-    The fork has the final row of the last response it copied, and goes on elsewhere on another day.
+    It has the final row of the last response that it copied.
     """
-    fork = [{**line, "sessionId": "a-fork"} for line in HEAD[:4]]
+    copies = [{**line, "sessionId": "a-fork"} for line in HEAD[:4]]
     said = message("msg_2", usage(2, 70), stop_reason="tool_use")
     final = assistant("a-fork", "2026-05-01T10:00:02", said, "req_2", uuid="final")
     own = assistant(
@@ -90,7 +91,9 @@ def relatives() -> list[Transcript]:
         cwd="/src/elsewhere",
         gitBranch="fork",
     )
-    return [
-        main_file("a-fork", *fork, final, own),
-        main_file(MAIN, *HEAD[:3], folder="-a-first-folder"),
-    ]
+    return [main_file("a-fork", *copies, final, own)]
+
+
+def moved() -> list[Transcript]:
+    """Return a copy of the head in another project folder, which comes first."""
+    return [main_file(MAIN, *HEAD[:3], folder="-a-first-folder")]

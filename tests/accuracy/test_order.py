@@ -22,7 +22,8 @@ from tests.accuracy.conftest import settings_in
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Return a lake that grew in three steps."""
     settings = settings_in(tmp_path_factory.mktemp("family"), timezone="America/New_York")
-    return lake_of(settings, [family.head(), family.rest(), family.relatives()])
+    relatives = [*family.fork(), *family.moved()]
+    return lake_of(settings, [family.head(), [*family.tail(), *family.agents()], relatives])
 
 
 def test_the_family_is_counted_once(lake: Lake) -> None:
