@@ -91,9 +91,10 @@ def status(settings: Settings) -> Status:
 
 
 def _custody(settings: Settings) -> Custody:
+    from sync_agent.holdings import where_read
     from sync_agent.ledger import custody
 
-    return custody(settings)
+    return custody(where_read(settings))
 
 
 def _buffer(settings: Settings) -> Holdings | None:

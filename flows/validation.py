@@ -63,7 +63,10 @@ def validate(
     Raises LockedError (exit 7) while the pipeline runs, and what reading raises: TranscriptError
     for a missing folder, IntegrityError for a lake that cannot be read at all.
     """
+    from sync_agent.holdings import where_read
+
     with exclusive(settings.pipeline_lock, role="validate", what="the pipeline"):
+        settings = where_read(settings)
         checks = list(_shallow(settings))
         if deep:
             checks += _deep(settings, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,6 +86,22 @@ def noted_files(settings: Settings) -> dict[bytes, Noted]:
             (bytes(settings.claude_dir), State.VANISHED),
         )
         return {path: Noted(*noted) for path, *noted in rows}
+
+
+def where_read(settings: Settings) -> Settings:
+    """Return settings whose ``claude_dir`` is where the transcripts in custody were read from.
+
+    That is another folder only where nobody named one, the default one is missing, and all that
+    is in custody comes from one place.
+    """
+    if "claude_dir" in settings.model_fields_set or settings.claude_dir.exists():
+        return settings
+    with _reading(settings.sqlite_path) as connection:
+        roots = connection.execute("select distinct root from locations") if connection else ()
+        places = [os.fsdecode(root) for (root,) in roots]
+    if len(places) != 1:
+        return settings
+    return settings.model_copy(update={"claude_dir": Path(places[0])})
 
 
 @contextlib.contextmanager

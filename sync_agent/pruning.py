@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
+from itertools import takewhile
 
 from sync_agent.buffer import Buffer, transaction
 
@@ -42,20 +44,24 @@ def prune(buffer: Buffer, *, retention_days: float, steps: int = _STEPS) -> Prun
 
 def _prune_step(buffer: Buffer, newest: int) -> int:
     connection = buffer.connection
+    if not _due(connection, newest):
+        return 0
+    with transaction(connection):
+        # Asked again: a consumer may have gone back since, as a buffer that took a new name does.
+        seqs = _due(connection, newest)
+        if seqs:
+            connection.execute("delete from records where seq <= ?", (seqs[-1],))
+            connection.execute(
+                "update meta set value = max(value, ?) where key = 'pruned_through'", (seqs[-1],)
+            )
+    return len(seqs)
+
+
+def _due(connection: sqlite3.Connection, newest: int) -> list[int]:
+    """Return the numbers of the oldest records that may go now, a step of them at most."""
     rows = connection.execute(
         "select seq, ingested_at from records where seq <= (select min(acknowledged) from"
         " consumers) order by seq limit ?",
         (_STEP_ROWS,),
-    ).fetchall()
-    through, count = 0, 0
-    for seq, ingested_at in rows:
-        if ingested_at > newest:
-            break
-        through, count = seq, count + 1
-    if count:
-        with transaction(connection):
-            connection.execute("delete from records where seq <= ?", (through,))
-            connection.execute(
-                "update meta set value = max(value, ?) where key = 'pruned_through'", (through,)
-            )
-    return count
+    )
+    return [seq for seq, ingested_at in takewhile(lambda row: row[1] <= newest, rows)]

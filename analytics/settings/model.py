@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +22,15 @@ def _expanded(value: Any) -> Any:
     return Path(value).expanduser().absolute() if isinstance(value, str | Path) else value
 
 
+def _resolved(value: Any) -> Any:
+    return Path(os.path.realpath(_expanded(value))) if isinstance(value, str | Path) else value
+
+
 UserPath = Annotated[Path, BeforeValidator(_expanded)]
 """A path in which ``~`` is the home folder; always absolute."""
+
+RealPath = Annotated[Path, BeforeValidator(_resolved)]
+"""The same without symlinks and ``..``: one folder is one folder, however it is spelled."""
 
 
 class Settings(BaseSettings):
@@ -37,7 +45,7 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    claude_dir: UserPath = Field(
+    claude_dir: RealPath = Field(
         Path("~/.claude/projects"), description="Folder below which transcripts are read."
     )
     sqlite_path: UserPath = Field(

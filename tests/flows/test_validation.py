@@ -16,7 +16,23 @@ import pytest
 from analytics.settings import Settings, load_settings
 from examples.generator import Truth, write_hazards, write_sample
 from flows import stages, validation
-from tests.conftest import Built
+from tests.conftest import Built, Run
+
+
+def test_transcripts_are_checked_where_they_were_read(
+    home: Path, annals: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After one run with CLAUDE_DIR, validate and status look there without being told again."""
+    truth = write_sample(home / "elsewhere")
+    size = sum(ledger.size for ledger in truth.files.values())
+    monkeypatch.chdir(home)
+    stages.sync(load_settings(claude_dir="sub/../elsewhere"))
+    assert annals("status", "--json").data["custody"]["bytes_on_disk"] == size
+    report = validation.validate(load_settings(), deep=True)
+    assert not any(check.faults for check in report.checks)
+    assert report.checks[0].figures["bytes_on_disk"] == size
+    (home / ".claude" / "projects").mkdir(parents=True)
+    assert annals("status", "--json").data["custody"]["bytes_on_disk"] == 0
 
 
 @pytest.fixture
