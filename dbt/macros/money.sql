@@ -42,3 +42,8 @@
 {% macro count_or_zero(column) -%}
     cast(coalesce({{ column }}, 0) as bigint)
 {%- endmacro %}
+
+{# The cost of a group of responses: nothing where there are none, null where none has a price. #}
+{% macro cost_or_zero(usage) -%}
+    cast(case when {{ usage }}.api_responses > 0 then {{ usage }}.cost_nano_usd else 0 end as bigint)
+{%- endmacro %}

@@ -1,3 +1,5 @@
+{{ config(tags='static') }}
+
 with days as (
     {{ date_rows('2023-01-01', '2035-12-31') }}
 ),

@@ -31,7 +31,7 @@ final as (
         projects.ended_at,
         projects.sessions,
         {{ count_or_zero('usage.api_responses') }} as api_responses,
-        {{ usd(count_or_zero('usage.cost_nano_usd')) }} as cost_usd
+        {{ usd(cost_or_zero('usage')) }} as cost_usd
     from projects
     left join usage on projects.project_key = usage.project_key
 )

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='static') }}
 
 with entries as (
     select * from {{ ref('stg_claude_code__entries') }}

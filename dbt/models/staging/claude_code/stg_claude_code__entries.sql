@@ -93,7 +93,7 @@ final as (
             coalesce(entry.isApiErrorMessage, entry.data.message.isApiErrorMessage) = 'true', false
         ) as is_api_error,
         {{ is_human_turn() }} as is_human_turn,
-        entry.data.message.message is not null as is_nested,
+        entry.message is null and entry.data.message.message is not null as is_nested,
         coalesce({{ instant('entry.data.message.timestamp') }}, occurred_at) as message_at,
         case when is_response
             then coalesce(given_message_id, given_request_id, uuid, entry_id)

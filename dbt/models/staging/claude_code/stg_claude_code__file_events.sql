@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags='static') }}
 
 with records as (
     select * from {{ source('lake', 'records') }}
