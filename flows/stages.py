@@ -92,11 +92,15 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
 
 
 def transform(
-    settings: Settings, *, full_refresh: bool = False, progress: Progress = NO_PROGRESS
+    settings: Settings,
+    *,
+    full_refresh: bool = False,
+    run_tests: bool = False,
+    progress: Progress = NO_PROGRESS,
 ) -> TransformReport:
     """Rebuild what the loaded batches touch with dbt; raises as :func:`extract`."""
     with exclusive(settings.pipeline_lock, role="transform", what=_LOCKED):
-        return _transform(settings, progress, full_refresh=full_refresh)
+        return _transform(settings, progress, full_refresh=full_refresh, run_tests=run_tests)
 
 
 def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishReport:
@@ -156,11 +160,15 @@ def _load(settings: Settings, progress: Progress) -> LoadReport:
 
 
 def _transform(
-    settings: Settings, progress: Progress, *, full_refresh: bool = False
+    settings: Settings,
+    progress: Progress,
+    *,
+    full_refresh: bool = False,
+    run_tests: bool = False,
 ) -> TransformReport:
     from loaders.transform import transform as run
 
-    report = run(settings, full_refresh=full_refresh, progress=progress)
+    report = run(settings, full_refresh=full_refresh, run_tests=run_tests, progress=progress)
     return _told(settings, "transform", report)
 
 

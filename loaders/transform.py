@@ -52,14 +52,15 @@ def transform(
     settings: Settings,
     *,
     full_refresh: bool = False,
-    run_tests: bool | None = None,
+    run_tests: bool = False,
     project: Path = PROJECT_FOLDER,
     progress: Progress = NO_PROGRESS,
 ) -> TransformReport:
     """Build what the pending data touches, or everything where project, prices or zone changed.
 
-    Tests run with full builds, and with others where ``run_tests`` says so. Raises WarehouseError
-    naming the model that failed, QualityError (exit 5) naming the test, LockedError (exit 7).
+    Contracts hold in every build; the dbt tests, which scan all rows, run where ``run_tests`` says
+    so, also with nothing pending (docs/adr/0007-when-tests-run.md). Raises WarehouseError naming
+    the model that failed, QualityError (exit 5) naming the test, LockedError (exit 7).
     """
     started = time.perf_counter()
     with warehouse.connect(settings) as connection:
@@ -105,11 +106,10 @@ def _signature(connection: Connection, settings: Settings, project: Path) -> str
     return sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _command(plan: _Plan, *, run_tests: bool | None) -> Literal["run", "build", "test"]:
+def _command(plan: _Plan, *, run_tests: bool) -> Literal["run", "build", "test"]:
     if not plan.is_due:
         return "test"
-    with_tests = plan.full_refresh if run_tests is None else run_tests
-    return "build" if with_tests else "run"
+    return "build" if run_tests else "run"
 
 
 def _finish(connection: Connection, plan: _Plan, *, timezone: str) -> int:

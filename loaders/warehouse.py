@@ -40,7 +40,7 @@ __all__ = [
     "views_file",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 """Version of the tables below; part of the transform signature."""
 
 REBUILD = "rebuild"
@@ -85,7 +85,7 @@ _CORRUPT = (
     "Failed to deserialize",
     "was created with a newer version",
 )
-_REBUILD = "Delete it; `annals load transform publish` rebuilds it from the lake."
+_REBUILD = "Delete that file; `annals pipeline` rebuilds it from the lake."
 
 
 @contextlib.contextmanager
@@ -162,9 +162,12 @@ def prepare(connection: Connection) -> None:
         return
     found = state(connection, "schema_version")
     if found != str(SCHEMA_VERSION):
+        places = connection.execute("select path from duckdb_databases() where not internal")
+        path = places.fetchall()[0][0]
         raise WarehouseError(
-            f"the warehouse has tables of version {found}, this program needs {SCHEMA_VERSION}",
+            f"{path} has tables of version {found}, this program needs {SCHEMA_VERSION}",
             hint=_REBUILD,
+            path=path,
         )
 
 

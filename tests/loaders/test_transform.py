@@ -74,14 +74,12 @@ def built(template: Path, make_lake: type) -> Built:
     return Built(settings, make_lake(settings, first_seq=100), template / "project")
 
 
-def test_first_build_runs_everything_and_its_tests(
-    settings: Settings, lake: Any, small_dbt: Path
-) -> None:
-    """The first build is a full one, tests included, and clears what was pending."""
+def test_first_build_runs_everything(settings: Settings, lake: Any, small_dbt: Path) -> None:
+    """The first build is a full one and clears what was pending."""
     lake.append(lake.entry("s1", {"key": "a"}), lake.entry("s2", {"key": "b"}))
     load(settings)
     report = transform(settings, project=small_dbt)
-    assert (report.models_built, report.tests_run) == (3, 1)
+    assert (report.models_built, report.tests_run) == (3, 0)
     assert (report.sessions_rebuilt, report.rows_scanned, report.full_refresh) == (2, 2, True)
     assert _responses(settings) == [("a", "s1"), ("b", "s2")]
     assert load(settings).sessions_pending == 0
@@ -116,7 +114,7 @@ def test_nothing_pending_imports_no_dbt(built: Built) -> None:
 
 
 def test_a_batch_builds_only_its_sessions(built: Built) -> None:
-    """A second batch scans only its rows and rebuilds only its session, without tests."""
+    """A second batch scans only its rows and rebuilds only its session."""
     built.lake.append(built.lake.entry("s2", {"key": "c"}))
     load(built.settings)
     report = transform(built.settings, project=built.project)
@@ -234,7 +232,7 @@ def test_failing_test_is_a_quality_error(settings: Settings, lake: Any, small_db
     lake.append(lake.entry("s1", {"key": "a"}), lake.entry("s2", {"key": "a"}))
     load(settings)
     with pytest.raises(QualityError, match="unique_fct_api_responses_response_key") as caught:
-        transform(settings, project=small_dbt)
+        transform(settings, project=small_dbt, run_tests=True)
     assert caught.value.exit_code == 5
     assert _state(settings, GOLD_REVISION) is None
     assert load(settings).sessions_pending == 2

@@ -22,6 +22,9 @@ FullBackfill = Annotated[
 FullRefresh = Annotated[
     bool, typer.Option("--full-refresh", help="Rebuild every model from the whole lake.")
 ]
+RunTests = Annotated[
+    bool, typer.Option("--tests", help="Run the dbt tests too, as `annals validate` does.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -61,13 +64,18 @@ def load(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def transform(
-    context: typer.Context, as_json: AsJson = False, full_refresh: FullRefresh = False
+    context: typer.Context,
+    as_json: AsJson = False,
+    full_refresh: FullRefresh = False,
+    run_tests: RunTests = False,
 ) -> None:
     """Rebuild what the loaded batches touch, with dbt."""
     from flows import stages
 
     with _stage(context) as (found, progress):
-        report = stages.transform(found.settings, full_refresh=full_refresh, progress=progress)
+        report = stages.transform(
+            found.settings, full_refresh=full_refresh, run_tests=run_tests, progress=progress
+        )
     text = (
         f"{count(report.models_built)} models built, {count(report.tests_run)} tests run,"
         f" {count(report.sessions_rebuilt)} sessions rebuilt in {report.seconds:.1f} s"
