@@ -89,10 +89,14 @@ def run(work: Work, *arguments: Any) -> Any:
     return answer
 
 
-def extent(work: Work, *arguments: Any) -> Extent:
-    """Measure an undisturbed run of ``work`` in a child; its effects stay."""
-    calls, seconds = run(_extent, work, *arguments)
-    return Extent(calls, seconds)
+def calls(work: Work, *arguments: Any) -> int:
+    """Count the call events of an undisturbed run of ``work`` in a child; its effects stay."""
+    return int(run(_calls, work, *arguments))
+
+
+def seconds(work: Work, *arguments: Any) -> float:
+    """Time an undisturbed run of ``work`` in a child, which counting would slow down."""
+    return float(run(_seconds, work, *arguments))
 
 
 def kill(moment: Moment, work: Work, *arguments: Any) -> bool:
@@ -116,11 +120,16 @@ def _answer(sender: Connection, work: Work, *arguments: Any) -> None:
     sender.send(work(*arguments))
 
 
-def _extent(work: Work, *arguments: Any) -> tuple[int, float]:
+def _calls(work: Work, *arguments: Any) -> int:
     counter = CallCounter()
-    begin = time.monotonic()
     counter.watch(work, *arguments)
-    return counter.calls, time.monotonic() - begin
+    return counter.calls
+
+
+def _seconds(work: Work, *arguments: Any) -> float:
+    begin = time.monotonic()
+    work(*arguments)
+    return time.monotonic() - begin
 
 
 def _die(deadline: int, work: Work, *arguments: Any) -> None:

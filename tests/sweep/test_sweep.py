@@ -121,7 +121,9 @@ def truth(world: World) -> Truth:
 def deaths(world: World, stage: str, work: killing.Work) -> Iterator[tuple[int, killing.Moment]]:
     """Yield the moments at which a stage is to die, each with its number."""
     world.restore(stage)
-    extent = killing.extent(work, world.settings)
+    calls = killing.calls(work, world.settings)
+    world.restore(stage)
+    extent = killing.Extent(calls, killing.seconds(work, world.settings))
     yield from enumerate(extent.moments(points(stage)))
 
 
@@ -134,7 +136,7 @@ def test_sync_killed_anywhere_reads_everything_once(world: World, truth: Truth) 
         killing.run(stages.sync, world.settings)
         assert killing.run(stages.buffered, world.settings) == truth.ids, moment
         assert killing.run(stages.ledger, world.settings) == truth.ledger, moment
-    assert killed > points("sync") // 2
+    assert killed >= points("sync") // 2
 
 
 def test_extract_killed_anywhere_appends_everything_once(world: World, truth: Truth) -> None:
@@ -146,7 +148,7 @@ def test_extract_killed_anywhere_appends_everything_once(world: World, truth: Tr
         killing.run(stages.to_lake, world.settings)
         killing.run(stages.to_warehouse, world.settings)
         assert killing.run(stages.in_lake, world.settings) == truth.ids, moment
-    assert killed > points("extract") // 2
+    assert killed >= points("extract") // 2
 
 
 @pytest.mark.parametrize(
@@ -174,4 +176,4 @@ def test_later_stages_killed_anywhere_give_the_same_gold(
             bronze = killing.run(stages.in_bronze, world.settings)
             assert len(bronze) == len(set(bronze)), moment
             world.restore(stage)
-    assert killed > points(stage) // 2
+    assert killed >= points(stage) // 2
