@@ -92,6 +92,16 @@
     {{ return(dbt.materialization_table_duckdb()) }}
 {%- endmacro %}
 
+{# The rows of a table that belong to touched sessions, or the table where all is built. Expects
+   the CTE touched_sessions. #}
+{% macro rows_of_touched_sessions(relation) -%}
+    {%- if is_incremental() -%}
+        {{ rows_where(relation, 'session_id in (select session_id from touched_sessions)') }}
+    {%- else -%}
+        {{ relation }}
+    {%- endif -%}
+{%- endmacro %}
+
 {# Rows of a big table by a narrow condition. The engine looks at the condition's columns alone,
    and reads the others only for the rows that it found. #}
 {% macro rows_where(relation, condition) -%}

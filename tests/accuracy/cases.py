@@ -259,6 +259,32 @@ def hostile() -> list[Transcript]:
     return [main_file("odd", *lines)]
 
 
+def projects() -> list[Transcript]:
+    """Return a folder spelled in three ways, named late, and never."""
+    at = "2026-01-16T10:00:00"
+    spelled = [
+        main_file(f"path-{n}", user(f"path-{n}", at, "x", cwd=cwd), folder=f"-path-{n}")
+        for n, cwd in enumerate(("C:\\Code\\App", "c:\\code\\app\\", "C:/Code/App"))
+    ]
+    early = user("path-late", at, "x", cwd=None)
+    late = user("path-late", at, "y", cwd="C:\\Code\\App")
+    never = {"type": "summary", "summary": "x"}
+    return [
+        *spelled,
+        main_file("path-late", early, late, folder="-path-9"),
+        main_file("path-never", never, folder="-path-never"),
+    ]
+
+
+def timeless() -> list[Transcript]:
+    """Return a response without a time, and one with a time that is none."""
+    rows = [
+        assistant("dark", "2026-01-17T10:00:00", message(f"msg_n{n}", usage(n, 1)), f"req_n{n}")
+        for n in range(2)
+    ]
+    return [main_file("dark", {**rows[0], "timestamp": None}, {**rows[1], "timestamp": "noon"})]
+
+
 CASES = (
     identity,
     values,
@@ -273,4 +299,6 @@ CASES = (
     human_turns,
     tools,
     hostile,
+    projects,
+    timeless,
 )

@@ -52,7 +52,7 @@ def test_the_family_is_counted_once(lake: Lake) -> None:
 
 
 def test_every_order_leads_to_the_same_gold(lake: Lake, tmp_path: Path) -> None:
-    """Each of the six orders, built step by step, equals one full build."""
+    """A-16: Each of the six orders, built step by step, equals one full build."""
     orders = dict(every_order(lake, tmp_path))
     assert len(orders) == 6
     assert [order for order, gold in orders.items() if gold != lake.gold] == []
@@ -71,7 +71,7 @@ def waiting(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("last", ["int_response_rows", "int_tool_calls", "fct_api_responses"])
 def test_a_run_that_died_between_models_is_repaired(lake: Lake, waiting: Path, last: str) -> None:
-    """Whatever the last model that was built, the next run leads to the same gold."""
+    """A-16: Whatever the last model that was built, the next run leads to the same gold."""
     put_back(lake.settings, waiting)
     run_until(lake.settings, last)
     assert hashes(lake.settings) != lake.gold

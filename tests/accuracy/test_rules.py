@@ -26,7 +26,7 @@ def counted(count: Count, tmp_path_factory: pytest.TempPathFactory) -> Counted:
 
 
 def test_one_row_per_response(counted: Counted) -> None:
-    """A message with its request is one response in all files; namesakes are told apart by time."""
+    """A-01: A message with its request is one response; namesakes are told apart by time."""
     rows = counted.rows(
         "select message_id, request_id, session_id, input_tokens, output_tokens, row_count,"
         " is_subagent from gold.fct_api_responses where session_id like 'one%' order by 1, 2, 3"
@@ -41,7 +41,7 @@ def test_one_row_per_response(counted: Counted) -> None:
 
 
 def test_the_row_with_the_largest_output_counts(counted: Counted) -> None:
-    """No sums over rows or iterations; of equal outputs the largest total counts."""
+    """A-02: No sums over rows or iterations; of equal outputs the largest total counts."""
     rows = counted.rows(
         "select message_id, input_tokens, output_tokens, cache_read_tokens, total_tokens, row_count"
         " from gold.fct_api_responses where session_id = 'two' order by 1"
@@ -50,7 +50,7 @@ def test_the_row_with_the_largest_output_counts(counted: Counted) -> None:
 
 
 def test_the_first_appearance_owns_the_response(counted: Counted) -> None:
-    """Earliest, then main before subagent file, then path; a subagent's is its parent's."""
+    """A-03: Earliest, then main before subagent file, then path; a subagent's is its parent's."""
     rows = counted.rows(
         "select message_id, session_id, is_subagent, row_count from gold.fct_api_responses"
         " where message_id in ('msg_5', 'msg_6', 'msg_7') order by 1"
@@ -67,7 +67,7 @@ def test_the_first_appearance_owns_the_response(counted: Counted) -> None:
 
 
 def test_days_are_those_of_the_users_zone(counted: Counted) -> None:
-    """A day of 23 hours begins at 23:00 UTC and ends at 22:00 UTC."""
+    """A-04: A day of 23 hours begins at 23:00 UTC and ends at 22:00 UTC."""
     rows = counted.rows(
         "select usage_date, sum(output_tokens)::bigint from gold.fct_api_responses"
         " where session_id = 'day' group by 1 order by 1"
@@ -76,7 +76,7 @@ def test_days_are_those_of_the_users_zone(counted: Counted) -> None:
 
 
 def test_cache_writes_split_by_lifetime(counted: Counted) -> None:
-    """What the parts leave of the top-level figure lasted five minutes; the parts are the least."""
+    """A-05: What the parts leave of the top-level figure lasted five minutes; the parts are the least."""
     rows = counted.rows(
         "select cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_nano_usd"
         " from gold.fct_api_responses where session_id = 'five' order by message_id"
@@ -91,7 +91,7 @@ def test_cache_writes_split_by_lifetime(counted: Counted) -> None:
 
 
 def test_a_request_above_the_threshold_moves_as_a_whole(counted: Counted) -> None:
-    """Input, cache reads and cache writes decide together, and all tokens cost the higher price."""
+    """A-06: Input, cache reads and cache writes decide together, and all tokens cost the higher price."""
     rows = counted.rows(
         "select cost_nano_usd, cost_usd::varchar from gold.fct_api_responses"
         " where session_id = 'six' order by message_id"
@@ -102,7 +102,7 @@ def test_a_request_above_the_threshold_moves_as_a_whole(counted: Counted) -> Non
 
 
 def test_web_searches_cost_a_cent_once(counted: Counted) -> None:
-    """Searches stand on every row and are paid once; what else the usage names is kept."""
+    """A-07: Searches stand on every row and are paid once; what else the usage names is kept."""
     assert counted.row(
         "select web_search_requests, cost_nano_usd, speed, inference_geo, service_tier"
         " from gold.fct_api_responses where session_id = 'seven'"
@@ -110,7 +110,7 @@ def test_web_searches_cost_a_cent_once(counted: Counted) -> None:
 
 
 def test_synthetic_and_error_rows_are_no_responses(counted: Counted) -> None:
-    """Neither is counted, and a model without a price costs null, not zero."""
+    """A-08: Neither is counted, and a model without a price costs null, not zero."""
     assert counted.rows(
         "select model_id, total_tokens, cost_nano_usd, cost_usd, is_priced, quality, price_version"
         " from gold.fct_api_responses where session_id = 'eight'"
@@ -123,7 +123,7 @@ def test_synthetic_and_error_rows_are_no_responses(counted: Counted) -> None:
 
 
 def test_quality_says_whether_the_final_row_is_there(counted: Counted) -> None:
-    """A stop reason on any row is final, none is partial."""
+    """A-09: A stop reason on any row is final, none is partial."""
     assert counted.rows(
         "select message_id, output_tokens, is_final, quality, stop_reason"
         " from gold.fct_api_responses where session_id = 'nine' order by 1"
@@ -131,7 +131,7 @@ def test_quality_says_whether_the_final_row_is_there(counted: Counted) -> None:
 
 
 def test_prices_are_those_of_the_responses_time(counted: Counted) -> None:
-    """Periods are half open, days of the price file are UTC, and priced rows name the version."""
+    """A-10: Periods are half open, days of the price file are UTC, and priced rows name the version."""
     rows = counted.rows(
         "select cost_nano_usd, price_version from gold.fct_api_responses"
         " where session_id = 'ten' order by occurred_at"
@@ -142,14 +142,14 @@ def test_prices_are_those_of_the_responses_time(counted: Counted) -> None:
 
 
 def test_human_turns_are_what_a_person_typed(counted: Counted) -> None:
-    """Five turns: string, block, named origin, picture, and a prompt typed while it was busy."""
+    """A-13: Five turns: string, block, named origin, picture, and a prompt typed while it was busy."""
     assert counted.row(
         "select human_turns, messages from gold.dim_sessions where session_id = 'turns'"
     ) == (5, 19)
 
 
 def test_tool_calls_take_the_first_result_after_them(counted: Counted) -> None:
-    """Copies are one call; an id used by two responses is two calls with a result each."""
+    """A-14: Copies are one call; an id used by two responses is two calls with a result each."""
     rows = counted.rows(
         "select tool_name, session_id, has_result, is_error, result_bytes, duration_ms, input_bytes"
         " from gold.fct_tool_calls where session_id like 'tools%' order by called_at"
@@ -163,13 +163,31 @@ def test_tool_calls_take_the_first_result_after_them(counted: Counted) -> None:
 
 
 def test_hostile_lines_are_counted_and_stop_nothing(counted: Counted) -> None:
-    """What is no count is none, the first of repeated keys wins, and every line is an entry."""
+    """A-15: What is no count is none, the first of repeated keys wins, and every line is an entry."""
     rows = counted.rows(
         "select message_id, input_tokens, output_tokens, cache_read_tokens"
         " from gold.fct_api_responses where session_id = 'odd' order by 1"
     )
     assert rows == [("h1", 1, 2, 0), ("h2", 0, 3, 0), ("h3", 4, 0, 0), ("h4", 0, 6, 0)]
     assert counted.row("select entries from gold.dim_sessions where session_id = 'odd'") == (9,)
+
+
+def test_a_project_is_a_working_folder(counted: Counted) -> None:
+    """A-11: Windows paths are one whatever their spelling; without a path the folder stands in."""
+    rows = counted.rows(
+        "select project_path, project_name, sessions from gold.dim_projects"
+        " where project_key in (select project_key from gold.dim_sessions"
+        " where session_id like 'path-%') order by sessions"
+    )
+    assert rows == [("-path-never", "-path-never", 1), ("C:/Code/App", "App", 4)]
+
+
+def test_responses_without_a_time_have_a_day_of_their_own(counted: Counted) -> None:
+    """A-12: They are counted, on no day, and at the price that holds at any time."""
+    assert counted.rows(
+        "select usage_date, api_responses, input_tokens, cost_nano_usd from gold.agg_usage_daily"
+        " where usage_date is null"
+    ) == [(None, 2, 1, 33_000)]
 
 
 def test_daily_sums_are_the_sums_of_the_responses(counted: Counted) -> None:

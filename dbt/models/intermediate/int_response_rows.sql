@@ -1,7 +1,7 @@
 {{ config(materialized='table', post_hook="{{ note_sessions() }}") }}
 
-{%- set is_wanted = 'message_id is not null' if builds_everything()
-    else 'message_id in (select message_id from touched_messages)' %}
+{#- Few rows are kept and looked at again; all of them are read again instead. #}
+{%- set known_rows = ref('stg_claude_code__entries') if builds_everything() else 'entries' %}
 
 with touched_sessions as (
     select session_id from {{ ref('stg_annals__touched_sessions') }}
@@ -18,16 +18,19 @@ touched_messages as (
 entries as (
     {% if builds_everything() -%}
     select * from {{ ref('stg_claude_code__entries') }}
-    where {{ is_wanted }}
+    where message_id is not null
     {%- else -%}
-    select * from {{ rows_where(ref('stg_claude_code__entries'), is_wanted) }} as touched
+    select *
+    from {{ rows_where(
+        ref('stg_claude_code__entries'), 'message_id in (select message_id from touched_messages)'
+    ) }} as touched
     {%- endif %}
 ),
 
 nameless as (
     select message_id, file_key, message_at, is_nested
-    from {{ ref('stg_claude_code__entries') }}
-    where request_id is null and {{ is_wanted }}
+    from {{ known_rows }}
+    where request_id is null and message_id is not null
 ),
 
 -- a nested copy may lack the request id that the same message has elsewhere
@@ -35,7 +38,7 @@ lent as (
     select
         message_id,
         case when min(request_id) = max(request_id) then min(request_id) end as request_id
-    from {{ ref('stg_claude_code__entries') }}
+    from {{ known_rows }}
     where message_id in (select message_id from nameless where is_nested)
     group by message_id
 ),

@@ -14,10 +14,7 @@ with touched_sessions as (
 
 responses as (
     select *, {{ local_date('occurred_at') }} as usage_date
-    from {{ ref('int_api_responses') }}
-    {% if is_incremental() -%}
-    where session_id in (select session_id from touched_sessions)
-    {%- endif %}
+    from {{ rows_of_touched_sessions(ref('int_api_responses')) }} as touched
 ),
 
 sessions as (
@@ -38,7 +35,7 @@ ranked as (
                 prices.priority, prices.threshold_tokens desc, prices.valid_from desc nulls last,
                 prices.daily_from desc nulls last, prices.price_key
         ) as price_rank
-    from {{ ref('int_api_responses') }} as responses
+    from {{ 'responses' if is_incremental() else ref('int_api_responses') ~ ' as responses' }}
     inner join prices
         on
             responses.model_id = prices.model_id
@@ -50,9 +47,6 @@ ranked as (
                 or responses.input_tokens + responses.cache_read_tokens
                 + responses.cache_write_tokens > prices.threshold_tokens
             )
-    {% if is_incremental() -%}
-    where responses.session_id in (select session_id from touched_sessions)
-    {%- endif %}
 ),
 
 chosen as (

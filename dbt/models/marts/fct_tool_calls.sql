@@ -9,10 +9,7 @@ with touched_sessions as (
 ),
 
 calls as (
-    select * from {{ ref('int_tool_calls') }}
-    {% if is_incremental() -%}
-    where session_id in (select session_id from touched_sessions)
-    {%- endif %}
+    select * from {{ rows_of_touched_sessions(ref('int_tool_calls')) }} as touched
 ),
 
 sessions as (
