@@ -50,7 +50,7 @@ def test_the_row_with_the_largest_output_counts(counted: Counted) -> None:
 
 
 def test_the_first_appearance_owns_the_response(counted: Counted) -> None:
-    """A-03: Earliest, then main before subagent file, then path; a subagent's is its parent's."""
+    """A-03: Earliest, then main file, then path; a subagent's is its parent's."""
     rows = counted.rows(
         "select message_id, session_id, is_subagent, row_count from gold.fct_api_responses"
         " where message_id in ('msg_5', 'msg_6', 'msg_7') order by 1"
@@ -76,7 +76,7 @@ def test_days_are_those_of_the_users_zone(counted: Counted) -> None:
 
 
 def test_cache_writes_split_by_lifetime(counted: Counted) -> None:
-    """A-05: What the parts leave of the top-level figure lasted five minutes; the parts are the least."""
+    """A-05: What the parts leave of the top-level figure lasted five minutes."""
     rows = counted.rows(
         "select cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_nano_usd"
         " from gold.fct_api_responses where session_id = 'five' order by message_id"
@@ -91,7 +91,7 @@ def test_cache_writes_split_by_lifetime(counted: Counted) -> None:
 
 
 def test_a_request_above_the_threshold_moves_as_a_whole(counted: Counted) -> None:
-    """A-06: Input, cache reads and cache writes decide together, and all tokens cost the higher price."""
+    """A-06: Input, cache reads and cache writes decide, and all tokens cost the higher price."""
     rows = counted.rows(
         "select cost_nano_usd, cost_usd::varchar from gold.fct_api_responses"
         " where session_id = 'six' order by message_id"
@@ -102,7 +102,7 @@ def test_a_request_above_the_threshold_moves_as_a_whole(counted: Counted) -> Non
 
 
 def test_web_searches_cost_a_cent_once(counted: Counted) -> None:
-    """A-07: Searches stand on every row and are paid once; what else the usage names is kept."""
+    """A-07: Searches stand on every row and are paid once."""
     assert counted.row(
         "select web_search_requests, cost_nano_usd, speed, inference_geo, service_tier"
         " from gold.fct_api_responses where session_id = 'seven'"
@@ -131,7 +131,7 @@ def test_quality_says_whether_the_final_row_is_there(counted: Counted) -> None:
 
 
 def test_prices_are_those_of_the_responses_time(counted: Counted) -> None:
-    """A-10: Periods are half open, days of the price file are UTC, and priced rows name the version."""
+    """A-10: Periods are half open, in UTC, and priced rows name the version."""
     rows = counted.rows(
         "select cost_nano_usd, price_version from gold.fct_api_responses"
         " where session_id = 'ten' order by occurred_at"
@@ -142,14 +142,14 @@ def test_prices_are_those_of_the_responses_time(counted: Counted) -> None:
 
 
 def test_human_turns_are_what_a_person_typed(counted: Counted) -> None:
-    """A-13: Five turns: string, block, named origin, picture, and a prompt typed while it was busy."""
+    """A-13: String, block, named origin, picture, and a prompt typed while it was busy."""
     assert counted.row(
         "select human_turns, messages from gold.dim_sessions where session_id = 'turns'"
     ) == (5, 19)
 
 
 def test_tool_calls_take_the_first_result_after_them(counted: Counted) -> None:
-    """A-14: Copies are one call; an id used by two responses is two calls with a result each."""
+    """A-14: Copies are one call; an id used by two responses is two calls."""
     rows = counted.rows(
         "select tool_name, session_id, has_result, is_error, result_bytes, duration_ms, input_bytes"
         " from gold.fct_tool_calls where session_id like 'tools%' order by called_at"
@@ -163,7 +163,7 @@ def test_tool_calls_take_the_first_result_after_them(counted: Counted) -> None:
 
 
 def test_hostile_lines_are_counted_and_stop_nothing(counted: Counted) -> None:
-    """A-15: What is no count is none, the first of repeated keys wins, and every line is an entry."""
+    """A-15: What is no count is none, and every line is an entry."""
     rows = counted.rows(
         "select message_id, input_tokens, output_tokens, cache_read_tokens"
         " from gold.fct_api_responses where session_id = 'odd' order by 1"
