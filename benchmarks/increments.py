@@ -52,7 +52,7 @@ def no_change() -> list[Figure]:
     for files in (5_000, 10_000):
         space = Workspace.named(f"files-{files}")
         space.write("tree", lines=files, files=files)
-        space.command("pipeline", "--json")
+        space.catch_up()
         finished = space.stages("pipeline", "pipeline", "pipeline", "pipeline")
         first, *again = finished.last_json()["stages"]
         seconds = median(run["seconds"] for run in again)
@@ -106,9 +106,9 @@ def growth() -> list[Figure]:
 def _prepare(space: Workspace, lines: int) -> None:
     """Make the base, unless it is there from a run before; then add once, to warm it up."""
     space.write("tree", lines=lines)
-    space.command("pipeline", "--json")
+    space.catch_up()
     _grow(space, 0)
-    space.command("pipeline", "--json")
+    space.catch_up()
 
 
 def _grow(space: Workspace, seed: int) -> None:

@@ -76,6 +76,18 @@ class Workspace:
         """Remove the product's state."""
         shutil.rmtree(self.state, ignore_errors=True)
 
+    def catch_up(self) -> None:
+        """Bring a kept state up to date, whichever version of the product it is of.
+
+        What can be rebuilt from the lake is thrown away where this version cannot read it.
+        """
+        try:
+            self.command("pipeline", "--json")
+        except RuntimeError:
+            (self.state / "annals" / "analytics.db").unlink(missing_ok=True)
+            shutil.rmtree(self.state / "annals" / "published", ignore_errors=True)
+            self.command("pipeline", "--json")
+
     def stages(self, *names: str) -> Finished:
         """Run stages in one child; its last line of output is their reports and times."""
         return self.python("-m", "benchmarks.stages", *names)
