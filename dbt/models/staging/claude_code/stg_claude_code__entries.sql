@@ -13,12 +13,21 @@ with copied as (
 -- of an entry read at several places the least place counts, so that order does not matter
 ranked as (
     select
-        entry_id, agent_id, seq,
+        *,
         row_number() over (
             partition by entry_id order by file_generation, project_id, host, agent_id, seq
         ) as place
     from {{ records }}
     where record_kind = 'entry' and entry_id in (select entry_id from copied)
+),
+
+singled as (
+    select *, 1 as place
+    from {{ records }}
+    where record_kind = 'entry' and entry_id not in (select entry_id from copied)
+    union all
+    select * from ranked
+    where place = 1
 ),
 
 {% if is_incremental() -%}
@@ -31,31 +40,24 @@ known as (
 
 wanted as (
     select
-        records.entry_id, records.session_id, coalesce(records.project_id, '') as project_id,
-        coalesce(records.host, '') as host, records.file_key,
-        coalesce(records.file_generation, 0) as file_generation, records.byte_offset,
-        records.byte_length, records.type as entry_type, records.uuid, records.parent_uuid,
-        records.timestamp as occurred_at, records.request_id, records.version as claude_version,
-        records.cwd, records.git_branch, records.raw,
+        singled.entry_id, singled.session_id, coalesce(singled.project_id, '') as project_id,
+        coalesce(singled.host, '') as host, singled.file_key,
+        coalesce(singled.file_generation, 0) as file_generation, singled.byte_offset,
+        singled.byte_length, singled.type as entry_type, singled.uuid, singled.parent_uuid,
+        singled.timestamp as occurred_at, singled.request_id, singled.version as claude_version,
+        singled.cwd, singled.git_branch, singled.raw,
         {% if is_incremental() -%}
         known.replaced_row,
         {%- endif %}
-        coalesce(records.is_sidechain, false) as is_sidechain
-    from {{ records }} as records
-    left join ranked using (entry_id, agent_id, seq)
+        coalesce(singled.is_sidechain, false) as is_sidechain
+    from singled
     {% if is_incremental() -%}
-    left join known on records.entry_id = known.entry_id
-    {%- endif %}
+    left join known on singled.entry_id = known.entry_id
     where
-        records.record_kind = 'entry'
-        and coalesce(ranked.place, 1) = 1
-        {% if is_incremental() -%}
-        and (
-            known.entry_id is null
-            or (records.file_generation, records.project_id, records.host)
-            < (known.file_generation, known.project_id, known.host)
-        )
-        {%- endif %}
+        known.entry_id is null
+        or (singled.file_generation, singled.project_id, singled.host)
+        < (known.file_generation, known.project_id, known.host)
+    {%- endif %}
 ),
 
 parsed as (
@@ -73,10 +75,8 @@ typed as (
             or entry.data.message.type = 'assistant'
             or entry.data.message.message.role = 'assistant', false
         ) as is_response,
-        coalesce(nullif(entry.message.id, ''), nullif(entry.data.message.message.id, ''))
-            as given_message_id,
-        coalesce(nullif(request_id, ''), nullif(entry.data.message.requestId, ''))
-            as given_request_id,
+        nullif(coalesce(entry.message.id, entry.data.message.message.id), '') as given_message_id,
+        nullif(coalesce(request_id, entry.data.message.requestId), '') as given_request_id,
         coalesce(entry.message.usage, entry.data.message.message.usage) as usage
     from parsed
 ),
