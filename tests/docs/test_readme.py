@@ -57,6 +57,29 @@ def test_every_command_block_runs(block: str, built: Built) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_it_shows_is_what_the_sample_gives(built: Built) -> None:
+    """The table and the custody block of the README are the sample's own."""
+    (shown,) = re.findall(r"```text\n(Day .*?)```", README, re.DOTALL)
+    days = built.read("usage", "daily", "--json").data["daily"]
+    found = {
+        (day["date"], part["modelName"]): [
+            f"{part['inputTokens']:,}",
+            f"{part['outputTokens']:,}",
+            f"{part['cacheCreationTokens']:,}",
+            f"{part['cacheReadTokens']:,}",
+            f"${part['cost']:,.2f}",
+        ]
+        for day in days
+        for part in day["modelBreakdowns"]
+        if part["cost"] is not None
+    }
+    rows = [line.split() for line in shown.splitlines() if line.startswith("20")]
+    assert len(rows) >= 2
+    assert all(found[row[0], row[1]] == row[2:] for row in rows), found
+    custody = shown[shown.index("in custody") :].strip()
+    assert custody in built.read("pipeline").out
+
+
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(paper: Path) -> None:
     """Every relative link of a paper names a file or folder of the repository."""
