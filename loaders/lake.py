@@ -273,7 +273,7 @@ def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
     except sqlite3.DatabaseError as error:
         raise IntegrityError(
             f"the lake's catalog {catalog} is damaged: {error}",
-            hint="Restore it from a backup, or run `annals iceberg recover`.",
+            hint="Restore it from a backup of the lake folder.",
             path=catalog,
         ) from error
     return Path(_FILE_SCHEME.sub("", row[0])) if row else None
@@ -296,7 +296,7 @@ def _refuse_orphans(settings: Settings, catalog: Path) -> None:
     if next(folder.glob("data/**/*.parquet"), None) is not None:
         raise IntegrityError(
             f"the lake {folder} has data, but its catalog {catalog} does not know the table",
-            hint="Restore the file from a backup, or run `annals iceberg recover`.",
+            hint="Restore the file from a backup of the lake folder.",
             path=catalog,
         )
 
@@ -304,6 +304,6 @@ def _refuse_orphans(settings: Settings, catalog: Path) -> None:
 def _broken_metadata(metadata: Path) -> IntegrityError:
     return IntegrityError(
         f"the lake's metadata {metadata} is missing or damaged",
-        hint="Restore it from a backup, or run `annals iceberg recover`.",
+        hint="Restore it from a backup of the lake folder.",
         path=metadata,
     )

@@ -47,9 +47,12 @@ class ModelUsage:
 
 @dataclass(frozen=True, slots=True)
 class DailyUsage:
-    """One day in the report's time zone, with its models, the most expensive first."""
+    """One day in the report's time zone, with its models, the most expensive first.
 
-    day: date
+    ``day`` is None for responses whose records carry no time that can be read.
+    """
+
+    day: date | None
     figures: Figures
     models: tuple[ModelUsage, ...]
 
@@ -115,19 +118,22 @@ _BY_SESSION = f"""
 
 
 def daily(build: Connection, window: Window) -> tuple[DailyUsage, ...]:
-    """Return usage by day, oldest first; days without a response are left out."""
+    """Return usage by day, oldest first; days without a response are left out.
+
+    What has no time comes before all days, and is in no window that is bounded.
+    """
     if build_facts(build).get("timezone") == window.timezone:
         sums, source = _AGGREGATED_SUMS, "(select *, usage_date as day from gold.agg_usage_daily)"
     else:
         sums, source = _SUMS, _RESPONSES
     query = f"select day, model_id, {sums} from {source} {_WHERE} group by 1, 2"  # noqa: S608 (own)
     rows = _rows(build, query, window)
-    days: dict[date, list[ModelUsage]] = {}
+    days: dict[date | None, list[ModelUsage]] = {}
     for day, model_id, *sums_of_group in rows:
         days.setdefault(day, []).append(ModelUsage(model_id, _figures(sums_of_group)))
     return tuple(
         DailyUsage(day, total(model.figures for model in days[day]), _dearest_first(days[day]))
-        for day in sorted(days)
+        for day in sorted(days, key=lambda day: day or date.min)
     )
 
 

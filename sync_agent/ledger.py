@@ -21,7 +21,8 @@ class Custody:
 
     Over the files on disk ``entry_bytes + quarantined_bytes + separator_bytes + pending_bytes``
     is ``bytes_on_disk``; ``balanced`` says that this holds for every single file.
-    ``lost_pending_bytes`` are unfinished last lines of files that vanished.
+    ``lost_pending_bytes`` are unfinished last lines of files that vanished. ``places_unreadable``
+    counts folders that could not be looked into: what lies in them is in no figure.
     """
 
     files: int = 0
@@ -34,6 +35,7 @@ class Custody:
     pending_bytes: int = 0
     quarantined: int = 0
     lost_pending_bytes: int = 0
+    places_unreadable: int = 0
     balanced: bool = True
 
 
@@ -88,6 +90,7 @@ def custody(settings: Settings) -> Custody:
         quarantined_bytes=total[5],
         separator_bytes=total[6],
         lost_pending_bytes=sum(item.size - item.offset for item in vanished),
+        places_unreadable=len(listing.unlisted),
         balanced=balanced,
     )
 

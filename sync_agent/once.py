@@ -31,6 +31,7 @@ class SyncReport:
     files_read: int = 0
     files_vanished: int = 0
     files_unreadable: int = 0
+    places_unreadable: int = 0
     bytes_read: int = 0
     entries_new: int = 0
     quarantined_new: int = 0
@@ -97,6 +98,7 @@ def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncRepor
         files_read=tally.files_read,
         files_vanished=tally.files_vanished,
         files_unreadable=tally.files_unreadable,
+        places_unreadable=len(listing.unlisted),
         bytes_read=tally.bytes_read,
         entries_new=tally.entries,
         quarantined_new=tally.quarantined,

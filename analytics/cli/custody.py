@@ -25,10 +25,12 @@ def show_custody(custody: Custody) -> None:
         ("entries", custody.entry_bytes, f"{count(custody.entries)} entries"),
         ("quarantined", custody.quarantined_bytes, f"{count(custody.quarantined)} ranges"),
         ("separators", custody.separator_bytes, "newlines, padding"),
-        ("pending", custody.pending_bytes, "unfinished last lines"),
+        ("pending", custody.pending_bytes, "unfinished last lines, and what is not read yet"),
         ("on disk", custody.bytes_on_disk, "the sum" if custody.balanced else "NOT the sum"),
     )
     files = f"in custody: {count(custody.files)} files"
     say(files + (vanished if custody.files_vanished else ""))
     for name, number, meaning in lines:
         say(f"  {name:<12}{count(number):>16} bytes  {meaning}")
+    if custody.places_unreadable:
+        say(f"  not counted: {count(custody.places_unreadable)} folders this user may not read")

@@ -74,7 +74,7 @@ def show_days_by_model(days: Sequence[DailyUsage], *, newest: int) -> None:
     """Print a row for each of the ``newest`` days and model, one for the others, and the totals."""
     earlier, shown = days[:-newest], days[-newest:]
     lines = [
-        (day.day.isoformat(), model.model_id, *_figures(model.figures))
+        (_day(day), model.model_id, *_figures(model.figures))
         for day in shown
         for model in day.models
     ]
@@ -178,7 +178,7 @@ def _breakdown(models: Sequence[ModelUsage]) -> dict[str, Any]:
 
 def _daily_members(row: DailyUsage) -> dict[str, Any]:
     return {
-        "date": row.day.isoformat(),
+        "date": _day(row),
         **_sums(row.figures),
         **_breakdown(row.models),
         "quality": _quality(row.figures),
@@ -205,6 +205,10 @@ def _model_members(row: ModelUsage) -> dict[str, Any]:
     }
 
 
+def _day(row: DailyUsage) -> str:
+    return row.day.isoformat() if row.day else "undated"
+
+
 def _names(models: Sequence[ModelUsage]) -> str:
     return ", ".join(sorted(model.model_id for model in models))
 
@@ -218,7 +222,7 @@ REPORTS = {
             ascending=True,
             read=usage.daily,
             members=_daily_members,
-            cells=lambda row: (row.day.isoformat(), _names(row.models)),
+            cells=lambda row: (_day(row), _names(row.models)),
         ),
         Report(
             "sessions",

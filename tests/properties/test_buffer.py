@@ -60,8 +60,9 @@ class Buffers(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        """Write the queue."""
+        """Write the queue, and use the buffer once more: only then a long one is durable."""
         self.buffer.commit()
+        assert not self.buffer.connection.in_transaction
         for row in self.queue:
             self.given += 1
             self.kept[self.given] = row
@@ -110,7 +111,8 @@ class Buffers(RuleBasedStateMachine):
             return
         with contextlib.closing(sqlite3.connect(self.path)) as reader:
             rows = reader.execute(f"select seq, {RECORD_COLUMNS} from records order by seq")
-            assert {row[0]: row[1:] for row in rows} == self.kept
+            is_equal = {row[0]: row[1:] for row in rows} == self.kept
+            assert is_equal, "records differ"  # shown in full, megabytes would be printed
             files = reader.execute(f"select {FILE_COLUMNS} from files").fetchall()
             assert files == ([astuple(self.file)] if self.file else [])
             last = reader.execute("select seq from sqlite_sequence").fetchone()

@@ -11,7 +11,9 @@ from analytics.cli.options import AsJson, example
 
 Origin = Annotated[bool, typer.Option("--origin", help="Say where each value came from.")]
 
-app = typer.Typer(help="The settings in force.", rich_markup_mode=None)
+app = typer.Typer(
+    help="The settings in force.", rich_markup_mode=None, **example("annals config show --origin")
+)
 
 
 @app.callback()

@@ -9,7 +9,11 @@ import typer
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, example
 
-app = typer.Typer(help="The lake's table and its snapshots.", rich_markup_mode=None)
+app = typer.Typer(
+    help="The lake's table and its snapshots.",
+    rich_markup_mode=None,
+    **example("annals iceberg info"),
+)
 
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many; default all.")]
 

@@ -31,7 +31,7 @@ def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: Claude
     kept before, the bundled sample is used, with a state of its own; later commands find it the
     same way.
     """
-    from analytics.cli.commands.sync import warn
+    from analytics.cli.commands.sync import leave_if_partial, warn
     from sync_agent.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
@@ -44,6 +44,7 @@ def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: Claude
         _print(report, kept, sample=found.sample, seconds=seconds)
     else:
         _show(report, kept, found=found, seconds=seconds)
+    leave_if_partial(report.sync)
 
 
 def _run(found: InForce) -> PipelineReport:

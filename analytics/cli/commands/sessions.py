@@ -14,7 +14,9 @@ from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Until,
 if TYPE_CHECKING:
     from loaders.sessions import Session
 
-app = typer.Typer(help="The conversations in custody.", rich_markup_mode=None)
+app = typer.Typer(
+    help="The conversations in custody.", rich_markup_mode=None, **example("annals sessions list")
+)
 
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many; default all.")]
 

@@ -8,11 +8,14 @@ import typer
 
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
+from analytics.errors import PartialError
 
 if TYPE_CHECKING:
     from sync_agent.once import SyncReport
 
-app = typer.Typer(help="Read transcripts into the buffer.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Read transcripts into the buffer.", rich_markup_mode=None, **example("annals sync once")
+)
 
 
 @app.callback()
@@ -38,12 +41,19 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
     if as_json:
         members = as_members(report)
         print_json({"sync": members, "custody": custody_members(kept), "sample": found.sample})
-        return
-    say(
-        f"{count(report.entries_new)} new entries, {count(report.quarantined_new)} quarantined"
-        f" ranges, {size(report.bytes_read)} read from {count(report.files_read)} files"
-    )
-    show_custody(kept)
+    else:
+        say(
+            f"{count(report.entries_new)} new entries, {count(report.quarantined_new)} quarantined"
+            f" ranges, {size(report.bytes_read)} read from {count(report.files_read)} files"
+        )
+        show_custody(kept)
+    leave_if_partial(report)
+
+
+def leave_if_partial(report: SyncReport) -> None:
+    """End with exit code 6 where something could not be read; the rest is done and kept."""
+    if report.files_unreadable or report.places_unreadable:
+        raise typer.Exit(PartialError.exit_code)
 
 
 def warn(report: SyncReport) -> None:

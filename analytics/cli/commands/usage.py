@@ -11,7 +11,11 @@ import typer
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Timezone, Until, example
 
-app = typer.Typer(help="Tokens and money by day, session or model.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Tokens and money by day, session or model.",
+    rich_markup_mode=None,
+    **example("annals usage daily --json"),
+)
 
 Breakdown = Annotated[
     bool, typer.Option("--breakdown", "-b", help="A row for each model below its day or session.")

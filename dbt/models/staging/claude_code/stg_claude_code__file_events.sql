@@ -1,8 +1,13 @@
 {{ config(materialized='view', tags='static') }}
 
+-- the lake may hold an event twice: a buffer that took the place of a lost one notes it again
 with records as (
-    select * from {{ source('lake', 'records') }}
+    select *
+    from {{ source('lake', 'records') }}
     where record_kind = 'file'
+    qualify row_number() over (
+        partition by entry_id order by ingested_at, host, file_path, agent_id, seq
+    ) = 1
 ),
 
 parsed as (
