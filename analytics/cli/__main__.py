@@ -12,14 +12,17 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 def main() -> None:
     """Run the command line and leave the process with the command's exit code.
 
-    Both settings are about start-up: importing makes many objects and no garbage, and looking for
-    plugins of pydantic means reading the metadata of every installed package.
+    The rest is about start and end, which are most of a light command: importing makes many
+    objects and no garbage, looking for plugins of pydantic means reading the metadata of every
+    installed package, and at the end the collector would look at everything once more.
     """
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from analytics.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()
+    sys.exit(code)
 
 
 if __name__ == "__main__":
