@@ -23,7 +23,7 @@ whether a retry makes sense; a class without either is not retried.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Transient:
@@ -48,6 +48,10 @@ class AnalyticsError(Exception):
         self.message = message
         self.hint = hint
         self.context = context
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to make this error again in another process."""
+        return _again, (type(self), self.message, self.hint, self.context)
 
     def as_dict(self) -> dict[str, object]:
         """Return the JSON error envelope: ``error``, ``message``, ``hint``, ``context``."""
@@ -138,3 +142,9 @@ class LakeError(AnalyticsError):
 
 class WarehouseError(AnalyticsError):
     """DuckDB or dbt refused."""
+
+
+def _again(
+    kind: type[AnalyticsError], message: str, hint: str, context: dict[str, object]
+) -> AnalyticsError:
+    return kind(message, hint=hint, **context)

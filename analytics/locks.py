@@ -11,12 +11,17 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from analytics.errors import LockedError
+
+_DYING_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,18 @@ class Holder:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, *, role: str, what: str) -> Iterator[None]:
-    """Hold the lock file at ``path`` while the body runs.
+def exclusive(path: Path, *, role: str, what: str) -> Iterator[int]:
+    """Hold the lock file at ``path`` while the body runs, and yield its descriptor.
 
-    ``role`` describes this process to others, ``what`` names the thing that is locked. Raises
-    LockedError (exit 7) at once where another process holds it; the message names that process.
+    ``role`` describes this process to others, ``what`` names the thing that is locked. A child that
+    inherits the descriptor holds the lock too. Raises LockedError (exit 7) where another process
+    holds it, and at once, but for a holder that is dead and whose child is about to follow it; the
+    message names that process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, path)
         except BlockingIOError as error:
             holder = read_holder(path)
             raise LockedError(
@@ -60,7 +67,34 @@ def exclusive(path: Path, *, role: str, what: str) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps(asdict(Holder.this_process(role))))
         file.flush()
-        yield
+        yield file.fileno()
+
+
+def _lock(file: TextIO, path: Path) -> None:
+    """Take the lock; raise BlockingIOError where somebody alive has it."""
+    until = time.monotonic() + _DYING_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until or not _is_dead(read_holder(path)):
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _is_dead(holder: Holder | None) -> bool:
+    """Return whether the holder was a process of this machine that is no more."""
+    if holder is None or holder.host != socket.gethostname():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def read_holder(path: Path) -> Holder | None:

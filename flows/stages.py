@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
+from flows.ahead import Ahead, Announced
 
 if TYPE_CHECKING:
     from extractors.extract import ExtractReport
@@ -109,32 +110,50 @@ def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishR
         return _publish(settings, progress)
 
 
-def pipeline(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PipelineReport:
+def pipeline(
+    settings: Settings, *, in_two: bool = False, progress: Progress = NO_PROGRESS
+) -> PipelineReport:
     """Take the transcripts all the way to a published build, holding the lock throughout.
 
-    Raises what the stages raise; everything a stage committed before that is kept, and the next
-    run goes on from there. Raises LockedError (exit 7) where another process runs it.
+    ``in_two`` lets a second process get ready for the second half as soon as there is something
+    new (:mod:`flows.ahead`): for a process that has not loaded dbt yet. Raises what the stages
+    raise; everything a stage committed before that is kept, and the next run goes on from there.
+    Raises LockedError (exit 7) where another process runs it.
     """
-    with exclusive(settings.pipeline_lock, role="pipeline", what=_LOCKED):
-        synced = _sync(settings, progress, role="pipeline")
-        extracted = _extract(settings, progress)
-        return _onwards(settings, synced, extracted, progress)
+    with (
+        exclusive(settings.pipeline_lock, role="pipeline", what=_LOCKED) as lock,
+        Ahead(settings, lock) as ahead,
+    ):
+        heard = Announced(progress, ahead) if in_two else progress
+        synced = _sync(settings, heard, role="pipeline")
+        extracted = _extract(settings, heard)
+        if ahead.has_begun and extracted.snapshots_committed:
+            loaded = _load(settings, progress)
+            transformed, published = ahead.finish(progress)
+        else:
+            loaded, transformed, published = _onwards(settings, progress)
+        return PipelineReport(synced, extracted, loaded, transformed, published)
 
 
 def _onwards(
-    settings: Settings, synced: SyncReport, extracted: ExtractReport, progress: Progress
-) -> PipelineReport:
+    settings: Settings, progress: Progress
+) -> tuple[LoadReport, TransformReport, PublishReport]:
     """Take what is in the lake to a published build, opening the warehouse once for all stages."""
     from loaders.warehouse import connect
 
     with connect(settings):
-        return PipelineReport(
-            sync=synced,
-            extract=extracted,
-            load=_load(settings, progress),
-            transform=_transform(settings, progress),
-            publish=_publish(settings, progress),
-        )
+        loaded = _load(settings, progress)
+        return loaded, *transform_and_publish(settings, progress)
+
+
+def transform_and_publish(
+    settings: Settings, progress: Progress
+) -> tuple[TransformReport, PublishReport]:
+    """Run both under a lock that the caller holds, opening the warehouse once."""
+    from loaders.warehouse import connect
+
+    with connect(settings):
+        return _transform(settings, progress), _publish(settings, progress)
 
 
 def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:

@@ -111,6 +111,8 @@ def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally) -> list[
     warnings = []
     for known in todo.vanished:
         intake.vanish(known)
+    if todo.tasks:
+        tally.progressed(0)
     for task in todo.tasks:
         try:
             intake.read(task)
