@@ -77,9 +77,10 @@ def test_a_file_read_in_part_is_never_taken_for_unchanged(
     monkeypatch.setattr("sync_agent.buffer.BATCH_ROWS", 500)
 
     class Ending:
-        def report(self, *_told: object, unit: str) -> None:
+        def report(self, stage: str, done: float, total: float | None, *, unit: str) -> None:
             """End the sync after its first commit."""
-            raise KeyboardInterrupt(unit)
+            if done:
+                raise KeyboardInterrupt(stage, total, unit)
 
     with pytest.raises(KeyboardInterrupt):
         place.sync(progress=Ending())

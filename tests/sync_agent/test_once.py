@@ -222,10 +222,11 @@ def test_a_file_that_shrinks_while_it_is_read_is_read_again(
     size = path.stat().st_size
 
     class Cutting:
-        def report(self, *_told: object, unit: str) -> None:
-            """Cut the file at the first sign of progress."""
-            assert unit == "bytes"
-            os.truncate(path, 10_250)
+        def report(self, stage: str, done: float, total: float | None, *, unit: str) -> None:
+            """Cut the file when some of it has been read."""
+            assert (stage, total, unit) == ("sync", size, "bytes")
+            if done:
+                os.truncate(path, 10_250)
 
     monkeypatch.setattr("sync_agent.buffer.BATCH_ROWS", 500)
     first = place.sync(progress=Cutting())
