@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +18,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
 ROOT = Path(__file__).resolve().parents[1]
 """The repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A child that has ended well. ``seconds`` are wall time, ``peak_bytes`` its resident peak."""
+    """A child that has ended well. ``seconds`` are wall time.
+
+    ``peak_bytes`` is the resident peak of the child with all its own children together; pages that
+    these share are counted for each.
+    """
 
     seconds: float
     cpu_seconds: float
@@ -59,8 +66,12 @@ def run(command: Sequence[str | Path], *, environment: dict[str, str], folder: P
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
+            start_new_session=True,
         )
+        family = _Family(process.pid)
+        family.start()
         _, status, usage = os.wait4(process.pid, 0)
+        peak = max(family.peak(), usage.ru_maxrss * 1024)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -70,7 +81,36 @@ def run(command: Sequence[str | Path], *, environment: dict[str, str], folder: P
             )
         output.seek(0)
         cpu = usage.ru_utime + usage.ru_stime
-        return Finished(seconds, cpu, usage.ru_maxrss * 1024, output.read())
+        return Finished(seconds, cpu, peak, output.read())
+
+
+class _Family(threading.Thread):
+    """Watches what all processes of a session hold in memory together, 20 times a second."""
+
+    def __init__(self, session: int) -> None:
+        super().__init__(daemon=True)
+        self._session = session
+        self._ended = threading.Event()
+        self._peak = 0
+
+    def run(self) -> None:
+        """Look until :meth:`peak` is asked for."""
+        while not self._ended.wait(0.05):
+            self._peak = max(self._peak, sum(map(self._resident, Path("/proc").glob("[0-9]*"))))
+
+    def peak(self) -> int:
+        """Return the most that was seen, in bytes; 0 for a process that was too short for it."""
+        self._ended.set()
+        self.join()
+        return self._peak
+
+    def _resident(self, place: Path) -> int:
+        """Return the bytes that a process of the session holds; 0 for others."""
+        try:
+            words = (place / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has ended meanwhile
+            return 0
+        return int(words[21]) * _PAGE if int(words[3]) == self._session else 0
 
 
 def python(

@@ -109,6 +109,7 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
         )
         try:
             connection.execute("pragma synchronous = full")
+            connection.execute("pragma wal_autocheckpoint = 0")  # the agent alone checkpoints
             _refuse_unknown_version(connection, path)
         except BaseException:
             connection.close()

@@ -1,48 +1,55 @@
-"""A second process that gets dbt ready while the first one still reads and extracts.
+"""Processes that work ahead of the command line's own: one lands records, one gets dbt ready.
 
-Importing dbt and parsing the project take longer than a small batch takes in all. So the command
-line starts this process as soon as there is something new; it prepares, waits, and then does
-transform and publish in the first one's place. It holds the pipeline's lock with it, answers to
-nobody else and ends when the first one ends, however that happens.
+Reading transcripts takes one core. Meanwhile one process extracts what the buffer already holds and
+loads it, and another imports dbt and parses the project, which takes longer than a small batch
+takes in all. Each is started when there is something new, holds the pipeline's lock with the first
+process, answers to nobody else, and ends when the first one ends, however that happens
+(docs/adr/0012-processes-ahead.md).
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from analytics.errors import DependencyError
+from analytics.errors import AnalyticsError, DependencyError
 from analytics.settings import Settings
 from analytics.telemetry import Progress
 
 if TYPE_CHECKING:
+    from extractors.extract import ExtractReport
+    from extractors.local import LocalSource
+    from loaders.load import LoadReport
     from loaders.publish import PublishReport
     from loaders.transform import TransformReport
 
 _PATIENCE_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
+ROUND_RECORDS = 25_000
+"""Records that are worth a snapshot of their own while more are being read."""
 
 
 class Ahead:
-    """The second process, started by :meth:`begin` and ended with the context.
+    """The processes, started by :meth:`begin` and ended with the context.
 
     ``lock`` is the descriptor of the pipeline's lock.
     """
 
     def __init__(self, settings: Settings, lock: int) -> None:
-        self._settings = settings
-        self._lock = lock
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._landing = _Worker("land", settings, lock)
+        self._building = _Worker("build", settings, lock)
 
     def __enter__(self) -> Self:
         """Return this; nothing is started yet."""
@@ -54,7 +61,60 @@ class Ahead:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the process; where it was not asked to finish, it has touched nothing."""
+        """End the processes; the second of them has touched nothing unless it was asked to."""
+        self._landing.end()
+        self._building.end()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the processes were started."""
+        return self._building.is_started
+
+    def begin(self) -> None:
+        """Start the processes, once; later calls do nothing."""
+        self._landing.start()
+        self._building.start()
+
+    def land(self, progress: Progress) -> tuple[ExtractReport, LoadReport]:
+        """Bring extraction to its end, now that no more is read, and load; raises as they do."""
+        reports: tuple[ExtractReport, LoadReport] = self._landing.finish(progress)
+        return reports
+
+    def build(self, progress: Progress) -> tuple[TransformReport, PublishReport]:
+        """Run transform and publish; raises what they raise."""
+        reports: tuple[TransformReport, PublishReport] = self._building.finish(progress)
+        return reports
+
+
+class _Worker:
+    """One process, and the pipe to it."""
+
+    def __init__(self, task: str, settings: Settings, lock: int) -> None:
+        self._task = task
+        self._settings = settings
+        self._lock = lock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def is_started(self) -> bool:
+        return self._process is not None
+
+    def start(self) -> None:
+        if self._process is not None:
+            return
+        ours, theirs = Pipe()
+        with theirs:
+            self._connection = ours
+            self._process = subprocess.Popen(  # noqa: S603 - this very program
+                [sys.executable, "-m", "flows.ahead", self._task, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(), self._lock),
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr.fileno(),
+            )
+        ours.send(self._settings)
+
+    def end(self) -> None:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
@@ -64,32 +124,12 @@ class Ahead:
                 self._process.kill()
                 self._process.wait()
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether the process was started."""
-        return self._process is not None
-
-    def begin(self) -> None:
-        """Start the process, once; later calls do nothing."""
-        if self._process is not None:
-            return
-        ours, theirs = Pipe()
-        with theirs:
-            self._connection = ours
-            self._process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, "-m", "flows.ahead", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(), self._lock),
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(),
-            )
-        ours.send(self._settings)
-
-    def finish(self, progress: Progress) -> tuple[TransformReport, PublishReport]:
-        """Let the process do transform and publish; raises what they raise there.
+    def finish(self, progress: Progress) -> Any:
+        """Say that it is time, pass its progress on, and return or raise what came of it.
 
         Raises DependencyError (exit 4) where the process died: what it had committed is kept.
         """
-        assert self._connection is not None  # noqa: S101 - begin() comes first
+        assert self._connection is not None  # noqa: S101 - start() comes first
         with self._explained():
             self._connection.send("go")
             while True:
@@ -100,8 +140,7 @@ class Ahead:
                 elif kind == "failed":
                     raise answer
                 else:
-                    reports: tuple[TransformReport, PublishReport] = answer
-                    return reports
+                    return answer
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -109,8 +148,9 @@ class Ahead:
             yield
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             code = self._process.wait() if self._process else None
+            what = "runs dbt" if self._task == "build" else "extracts and loads"
             raise DependencyError(
-                f"the process that runs dbt died (exit status {code})",
+                f"the process that {what} died (exit status {code})",
                 hint="Run the command again, it goes on where this one stopped; -9 often means that"
                 " memory ran out: lower DUCKDB_MEMORY_LIMIT.",
                 exit_status=code,
@@ -118,7 +158,7 @@ class Ahead:
 
 
 class Announced:
-    """A progress that begins the second process when the first work is reported."""
+    """A progress that begins the other processes when the first work is reported."""
 
     def __init__(self, progress: Progress, ahead: Ahead) -> None:
         self._progress = progress
@@ -131,32 +171,33 @@ class Announced:
 
 
 class _Piped:
-    """A progress that is shown by the first process."""
+    """A progress that is shown by the first process, once that has said that it is time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, wanted: threading.Event) -> None:
         self._connection = connection
+        self._wanted = wanted
 
     def report(self, stage: str, done: float, total: float | None, *, unit: str) -> None:
         """Send the report."""
-        self._connection.send(("progress", (stage, done, total, unit)))
+        if self._wanted.is_set():
+            self._connection.send(("progress", (stage, done, total, unit)))
 
 
-def serve(connection: Connection) -> None:
-    """Prepare, wait for the word, run transform and publish, and send what came of it."""
+def serve(task: str, connection: Connection) -> None:
+    """Do ``task`` for the process at the other end, and send what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides, and closes the pipe
     settings = connection.recv()
     wanted = threading.Event()
     threading.Thread(target=_listen, args=(connection, wanted), daemon=True).start()
-    from loaders import dbt_project
-
-    dbt_project.prepare(settings)
-    wanted.wait()
     answer: tuple[str, Any]
     try:
-        answer = ("done", _run(settings, _Piped(connection)))
+        answer = ("done", _TASKS[task](settings, wanted, _Piped(connection, wanted)))
     except BaseException as error:  # noqa: BLE001 - the edge of this process: the other one raises it
         answer = ("failed", _portable(error))
+    wanted.wait()
     connection.send(answer)
+    logging.shutdown()
+    os._exit(0)  # without taking apart, for half a second, what was imported
 
 
 def _listen(connection: Connection, wanted: threading.Event) -> None:
@@ -169,10 +210,58 @@ def _listen(connection: Connection, wanted: threading.Event) -> None:
         wanted.set()
 
 
-def _run(settings: Settings, progress: Progress) -> tuple[TransformReport, PublishReport]:
-    from flows.stages import transform_and_publish
+def land(
+    settings: Settings, wanted: threading.Event, progress: Progress
+) -> tuple[ExtractReport, LoadReport]:
+    """Extract while the buffer fills, in few large rounds, and the rest when it is full; load."""
+    from extractors.extract import extract
+    from extractors.local import LocalSource
+    from flows.stages import extract_and_load
 
+    source = LocalSource(settings.sqlite_path)
+    rounds = []
+    seen = _held(source)
+    while not wanted.wait(_LOOK_SECONDS):
+        held = _held(source)
+        if held - seen >= ROUND_RECORDS:
+            seen = held
+            rounds.append(extract(settings))
+    last, loaded = extract_and_load(settings, progress)
+    for earlier in rounds:
+        last = replace(
+            last,
+            records_read=last.records_read + earlier.records_read,
+            entries_new=last.entries_new + earlier.entries_new,
+            snapshots_committed=last.snapshots_committed + earlier.snapshots_committed,
+            bytes_written=last.bytes_written + earlier.bytes_written,
+        )
+    return last, loaded
+
+
+def _held(source: LocalSource) -> int:
+    """Return how many records the buffer ever held; 0 while there is none yet."""
+    try:
+        return sum(source.committed().values())
+    except AnalyticsError:
+        return 0
+
+
+def _build(
+    settings: Settings, wanted: threading.Event, progress: Progress
+) -> tuple[TransformReport, PublishReport]:
+    """Prepare dbt, wait, and run transform and publish."""
+    from flows.stages import transform_and_publish
+    from loaders import dbt_project
+
+    dbt_project.prepare(settings)
+    wanted.wait()
     return transform_and_publish(settings, progress)
+
+
+_TASKS: dict[str, Callable[[Settings, threading.Event, Progress], Any]] = {
+    "land": land,
+    "build": _build,
+}
 
 
 def _portable(error: BaseException) -> BaseException:
@@ -184,4 +273,4 @@ def _portable(error: BaseException) -> BaseException:
 
 
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[1])))
+    serve(sys.argv[1], Connection(int(sys.argv[2])))

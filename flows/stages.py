@@ -111,28 +111,25 @@ def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishR
 
 
 def pipeline(
-    settings: Settings, *, in_two: bool = False, progress: Progress = NO_PROGRESS
+    settings: Settings, *, work_ahead: bool = False, progress: Progress = NO_PROGRESS
 ) -> PipelineReport:
     """Take the transcripts all the way to a published build, holding the lock throughout.
 
-    ``in_two`` lets a second process get ready for the second half as soon as there is something
-    new (:mod:`flows.ahead`): for a process that has not loaded dbt yet. Raises what the stages
-    raise; everything a stage committed before that is kept, and the next run goes on from there.
-    Raises LockedError (exit 7) where another process runs it.
+    With ``work_ahead`` other processes land records and get dbt ready as soon as there is something
+    new (:mod:`flows.ahead`): for a process that does not stay. Raises what the stages raise;
+    everything a stage committed before that is kept, and the next run goes on from there. Raises
+    LockedError (exit 7) where another process runs it.
     """
     with (
         exclusive(settings.pipeline_lock, role="pipeline", what=_LOCKED) as lock,
         Ahead(settings, lock) as ahead,
     ):
-        heard = Announced(progress, ahead) if in_two else progress
+        heard = Announced(progress, ahead) if work_ahead else progress
         synced = _sync(settings, heard, role="pipeline")
-        extracted = _extract(settings, heard)
-        if ahead.has_begun and extracted.snapshots_committed:
-            loaded = _load(settings, progress)
-            transformed, published = ahead.finish(progress)
-        else:
-            loaded, transformed, published = _onwards(settings, progress)
-        return PipelineReport(synced, extracted, loaded, transformed, published)
+        if ahead.has_begun:
+            return PipelineReport(synced, *ahead.land(progress), *ahead.build(progress))
+        extracted = _extract(settings, progress)
+        return PipelineReport(synced, extracted, *_onwards(settings, progress))
 
 
 def _onwards(
@@ -144,6 +141,11 @@ def _onwards(
     with connect(settings):
         loaded = _load(settings, progress)
         return loaded, *transform_and_publish(settings, progress)
+
+
+def extract_and_load(settings: Settings, progress: Progress) -> tuple[ExtractReport, LoadReport]:
+    """Run both under a lock that the caller holds."""
+    return _extract(settings, progress), _load(settings, progress)
 
 
 def transform_and_publish(

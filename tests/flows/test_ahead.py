@@ -1,4 +1,4 @@
-"""The second process of a pipeline: the same results, the same errors, and no orphan."""
+"""Processes that work ahead of a pipeline: the same results, the same errors, and no orphan."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from analytics import errors
+from analytics.errors import LakeError
 from analytics.locks import exclusive, held_by
 from analytics.settings import Settings, load_settings
-from examples.generator import write_sample
+from analytics.telemetry import NO_PROGRESS
+from examples.generator import write_bench, write_sample
+from extractors.lake import open_lake
 from flows import stages
+from flows.ahead import land
 from loaders.gold import gold_hashes
 from loaders.warehouse import connect
 from tests.conftest import Run, clean_environment
@@ -67,8 +73,8 @@ def _start(settings: Settings, home: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _child_of(parent: subprocess.Popen[bytes]) -> int:
-    """Return the pid of the second process, once it runs the module."""
+def _child_of(parent: subprocess.Popen[bytes], task: bytes) -> int:
+    """Return the pid of the process that does ``task``, once it runs the module."""
     while parent.poll() is None:
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -78,7 +84,7 @@ def _child_of(parent: subprocess.Popen[bytes]) -> int:
                 status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if b"flows.ahead" in words and int(status[1]) == parent.pid:
+            if {b"flows.ahead", task} <= set(words) and int(status[1]) == parent.pid:
                 return int(entry.name)
         time.sleep(0.01)
     raise AssertionError(parent.communicate())
@@ -92,19 +98,19 @@ def _is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def test_in_two_processes_or_in_one_gold_is_the_same(home: Path) -> None:
+def test_ahead_processes_or_in_one_gold_is_the_same(home: Path) -> None:
     """What the second process builds and publishes is what one process alone would."""
     write_sample(home / "transcripts")
-    alone, in_two = _settings(home, "alone"), _settings(home, "in-two")
+    alone, ahead = _settings(home, "alone"), _settings(home, "ahead")
     one = stages.pipeline(alone)
-    two = stages.pipeline(in_two, in_two=True)
+    two = stages.pipeline(ahead, work_ahead=True)
     assert one.counters() == two.counters()
     assert two.publish.published
-    assert _hashes(alone) == _hashes(in_two)
-    assert stages.pipeline(in_two, in_two=True).nothing_new
+    assert _hashes(alone) == _hashes(ahead)
+    assert stages.pipeline(ahead, work_ahead=True).nothing_new
 
 
-def test_an_error_of_the_second_process_is_raised_in_the_first(annals: Run, home: Path) -> None:
+def test_an_error_of_another_process_is_raised_in_the_first(annals: Run, home: Path) -> None:
     """Message, hint and exit code of what goes wrong in transform are as in one process."""
     write_sample(home / "transcripts")
     prices = home / "prices.csv"
@@ -121,12 +127,12 @@ def test_an_error_of_the_second_process_is_raised_in_the_first(annals: Run, home
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_the_second_process_ends_with_the_first(home: Path, signal_number: int) -> None:
-    """However the first ends, the second follows, and the next run goes on from there."""
+def test_the_processes_end_with_the_first(home: Path, signal_number: int) -> None:
+    """However the first ends, the others follow, and the next run goes on from there."""
     write_sample(home / "transcripts")
     settings = _settings(home, "state")
     with _start(settings, home) as parent:
-        child = _child_of(parent)
+        children = [_child_of(parent, task) for task in (b"land", b"build")]
         parent.send_signal(signal_number)
         parent.communicate()
     assert parent.returncode not in (0, None)
@@ -138,21 +144,24 @@ def test_the_second_process_ends_with_the_first(home: Path, signal_number: int) 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert not _is_running(child)
+    assert not any(map(_is_running, children))
     alone = _settings(home, "alone")
     stages.pipeline(alone)
     assert _hashes(alone) == _hashes(settings)
 
 
-def test_the_death_of_the_second_process_is_told_and_repaired(annals: Run, home: Path) -> None:
+@pytest.mark.parametrize(("task", "does"), [("land", "extracts and loads"), ("build", "runs dbt")])
+def test_the_death_of_a_process_is_told_and_repaired(
+    annals: Run, home: Path, task: str, does: str
+) -> None:
     """Killed alone, it is named with the remedy (exit 4), and the next run finishes."""
     write_sample(home / "transcripts")
     settings = _settings(home, "state")
     with _start(settings, home) as parent:
-        os.kill(_child_of(parent), signal.SIGKILL)
+        os.kill(_child_of(parent, task.encode()), signal.SIGKILL)
         _, told = parent.communicate()
     assert parent.returncode == 4, told
-    assert b"the process that runs dbt died (exit status -9)" in told
+    assert f"the process that {does} died (exit status -9)" in told.decode()
     done = annals(
         "pipeline",
         CLAUDE_DIR=str(settings.claude_dir),
@@ -163,6 +172,37 @@ def test_the_death_of_the_second_process_is_told_and_repaired(annals: Run, home:
     alone = _settings(home, "alone")
     stages.pipeline(alone)
     assert _hashes(alone) == _hashes(settings)
+
+
+def test_extraction_follows_the_reading_in_rounds(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While much is read it is extracted in several snapshots; nothing twice, nothing left out."""
+    monkeypatch.setattr("flows.ahead.ROUND_RECORDS", 50)
+    settings = _settings(home, "state")
+    time_to_end = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        landing = threads.submit(land, settings, time_to_end, NO_PROGRESS)
+        entries = 0
+        for seed in (1, 2, 3):
+            write_bench(home / "transcripts" / str(seed), lines=400, seed=seed)
+            entries += stages.sync(settings).entries_new
+            while _extracted(settings) < entries:
+                time.sleep(0.05)
+        time_to_end.set()
+        extracted, loaded = landing.result()
+    assert extracted.snapshots_committed == 3
+    assert extracted.entries_new == entries
+    assert extracted.records_read == loaded.rows_scanned
+
+
+def _extracted(settings: Settings) -> int:
+    """Return how many records the lake's cursor covers; 0 while there is no lake."""
+    try:
+        with open_lake(settings) as lake:
+            return sum(lake.cursor().positions.values())
+    except LakeError:
+        return 0
 
 
 def test_a_dead_holder_whose_child_lives_on_is_waited_for(tmp_path: Path) -> None:

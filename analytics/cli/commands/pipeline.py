@@ -53,7 +53,7 @@ def _run(found: InForce) -> PipelineReport:
     from flows.history import noted
 
     with noted(found.settings, "pipeline") as run, terminal_progress() as progress:
-        report = stages.pipeline(found.settings, in_two=True, progress=progress)
+        report = stages.pipeline(found.settings, work_ahead=True, progress=progress)
         run.counters = report.counters()
     return report
 
