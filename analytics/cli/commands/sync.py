@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from analytics.cli.commands import sync_again, sync_install, sync_status
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.errors import PartialError
@@ -48,6 +49,11 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
         )
         show_custody(kept)
     leave_if_partial(report)
+
+
+sync_status.register(app)
+sync_again.register(app)
+sync_install.register(app)
 
 
 def leave_if_partial(report: SyncReport) -> None:
