@@ -21,6 +21,7 @@ from analytics.errors import LocalBufferError
 from sync_agent.faults import damaged, translated
 from sync_agent.fingerprints import Fingerprint
 from sync_agent.schema import (
+    ADDITIONS,
     FILE_COLUMNS,
     LOCATION_COLUMNS,
     PAGE_BYTES,
@@ -259,9 +260,9 @@ class Buffer:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the body in one immediate transaction: all of it happens, or nothing."""
-    connection.execute("begin immediate")
+def transaction(connection: sqlite3.Connection, begin: str = "begin immediate") -> Iterator[None]:
+    """Run the body in one transaction, immediate by itself: all of it happens, or nothing."""
+    connection.execute(begin)
     try:
         yield
         connection.execute("commit")
@@ -360,6 +361,13 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             hint="Use the version of Annals that wrote it, or set SQLITE_PATH to another file.",
             path=path,
         )
+    add_tables(connection)
+
+
+def add_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables that a buffer of an older program lacks."""
+    for statement in filter(str.strip, ADDITIONS.split(";")):
+        connection.execute(statement)
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -368,7 +376,7 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute("pragma auto_vacuum = incremental")
     connection.execute("pragma journal_mode = wal")
     with transaction(connection):
-        for statement in filter(str.strip, TABLES.split(";")):
+        for statement in filter(str.strip, (TABLES + ADDITIONS).split(";")):
             connection.execute(statement)
         connection.executemany(
             "insert into meta (key, value) values (?, ?)",

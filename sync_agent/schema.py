@@ -35,6 +35,22 @@ create table consumers (
 create table tokens (token text primary key, noted_at integer not null) without rowid;
 """
 
+ADDITIONS = """
+create table if not exists incarnations (
+    number integer primary key autoincrement, incarnation text not null
+);
+create table if not exists dead_letters (
+    entry_id blob primary key, record_kind text not null,
+    location_id integer not null references locations, file_generation integer not null,
+    byte_offset integer not null, byte_length integer not null, session_id text, type text,
+    uuid text, parent_uuid text, timestamp text, request_id text, version text, cwd text,
+    git_branch text, is_sidechain integer, reason text, ingested_at integer not null,
+    raw blob not null, seq integer not null, server_reason text not null,
+    refused_at integer not null
+);
+"""
+"""Tables that came later: a buffer of an older program gets them when it is opened."""
+
 LOCATION_COLUMNS = "location_id, host, root, project_id, file_path, file_key, key_bytes, path_bytes"
 FILE_COLUMNS = (
     "file_id, location_id, device, inode, generation, size, mtime_ns, offset, head_hash,"
