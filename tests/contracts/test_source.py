@@ -40,7 +40,7 @@ class Backend(Protocol):
 class LocalBackend:
     """The local buffer."""
 
-    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
+    def __init__(self, folder: Path, _request: pytest.FixtureRequest) -> None:
         self.buffer = Buffer(folder / "buffer.db")
         self.source: Source = LocalSource(self.buffer.path)
         self.agent_id = self.buffer.agent_id
@@ -76,7 +76,7 @@ class MongoBackend:
         return ids
 
     def prune(self) -> bool:
-        """A server forgets nothing."""
+        """Forget nothing, as a server does."""
         return False
 
 
