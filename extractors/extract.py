@@ -6,18 +6,19 @@ a cursor never goes back (docs/specs/positions.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
-from analytics.errors import ConflictError, SettingsError
+from analytics.errors import ConflictError
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from analytics.transcripts import Record
 from extractors.backfill import KnownIds, everything_held
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.lake import Lake, open_lake
-from extractors.local import Claim, LocalSource, claim_identity
-from extractors.source import Source
+from extractors.source import Agreement, Source
+from extractors.sources import agreed_source, require_source
 from extractors.writing import ChunkWriter, chunks
 
 COMMIT_BYTES = 1024 * 1024 * 1024
@@ -62,13 +63,13 @@ def extract(
     Raises SettingsError, SourceError, SourceGapError, IntegrityError, DiskFullError, and
     ConflictError where other extractors were first several times in a row.
     """
-    refuse_missing_source(settings)
+    require_source(settings)
     tally = Tally()
     for attempt in range(1, ATTEMPTS + 1):
         with open_lake(settings, create=True) as lake:
             try:
-                extraction = prepare(settings, lake, full_backfill=full_backfill)
-                extraction.run(tally, progress)
+                with closing(prepare(settings, lake, full_backfill=full_backfill)) as extraction:
+                    extraction.run(tally, progress)
             except ConflictError:
                 if attempt == ATTEMPTS:
                     raise
@@ -83,31 +84,21 @@ def extract(
     raise AssertionError("the last attempt returns or raises")
 
 
-def refuse_missing_source(settings: Settings) -> None:
-    """Raise where there is nothing to read from, before a lake is made for it."""
-    if settings.mongo_uri:
-        raise SettingsError(
-            "MONGO_URI is set, but this version reads the local buffer only",
-            hint="Unset MONGO_URI; the records then come from the buffer at SQLITE_PATH.",
-        )
-    LocalSource(settings.sqlite_path).committed()
-
-
 def prepare(settings: Settings, lake: Lake, *, full_backfill: bool = False) -> Extraction:
     """Read the lake's cursor and agree with the source on who it is: the plan of one attempt."""
     cursor = lake.cursor()
-    claim = claim_identity(
-        settings.sqlite_path,
+    source, agreement, close = agreed_source(
+        settings,
         cursor,
         consumer=lake.table_uuid,
         live_tokens=lake.live_tokens(),
-        always=full_backfill,
-        allow_gap=full_backfill,
+        full_backfill=full_backfill,
     )
     return Extraction(
         lake=lake,
-        source=LocalSource(settings.sqlite_path, claim),
-        claim=claim,
+        source=source,
+        agreement=agreement,
+        close=close,
         cursor=cursor,
         rollback_reach=settings.rollback_snapshots,
         full_backfill=full_backfill,
@@ -120,7 +111,8 @@ class Extraction:
 
     lake: Lake
     source: Source
-    claim: Claim
+    agreement: Agreement
+    close: Callable[[], None]
     cursor: Cursor
     rollback_reach: int
     full_backfill: bool = False
@@ -138,7 +130,7 @@ class Extraction:
                     self._commit(writer, reached, tally)
             self._commit(writer, committed, tally)
         reachable = self.lake.oldest_reachable(self.rollback_reach)
-        self.source.acknowledge(self.lake.table_uuid, self.claim.own_positions(reachable))
+        self.source.acknowledge(self.lake.table_uuid, self.agreement.own_positions(reachable))
 
     def _chunks(
         self, committed: Mapping[str, int], tally: Tally, progress: Progress
@@ -164,7 +156,7 @@ class Extraction:
         written = writer.take()
         if not written.files:
             return
-        self.cursor = self.cursor.raised(positions, self.claim.tokens)
+        self.cursor = self.cursor.raised(positions, self.agreement.tokens)
         kind = SnapshotKind.BACKFILL if self.full_backfill else SnapshotKind.EXTRACT
         self.lake.commit(written.files, self.cursor, kind=kind)
         tally.snapshots_committed += 1

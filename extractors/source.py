@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from analytics.transcripts import Record
+from extractors.cursor import Cursor
 
 BATCH_RECORDS = 5_000
 """A batch never holds more records than this."""
@@ -37,3 +38,14 @@ class Source(Protocol):
 
         What is noted never goes down. Agents that this source does not know are passed over.
         """
+
+
+class Agreement(Protocol):
+    """What a source and a lake agreed on before an extraction."""
+
+    @property
+    def tokens(self) -> Mapping[str, str]:
+        """The token of each agent for the next snapshot; empty where there is nothing new."""
+
+    def own_positions(self, cursor: Cursor) -> dict[str, int]:
+        """Return the part of a cursor that may be acknowledged to this source."""

@@ -213,7 +213,10 @@ def _listen(connection: Connection, wanted: threading.Event) -> None:
 def land(
     settings: Settings, wanted: threading.Event, progress: Progress
 ) -> tuple[ExtractReport, LoadReport]:
-    """Extract while the buffer fills, in few large rounds, and the rest when it is full; load."""
+    """Extract while the buffer fills, in few large rounds, and the rest when it is full; load.
+
+    Where records take the way over a server, there is nothing to extract before they are shipped.
+    """
     from extractors.extract import extract
     from extractors.local import LocalSource
     from flows.stages import extract_and_load
@@ -222,7 +225,7 @@ def land(
     rounds = []
     seen = _held(source)
     while not wanted.wait(_LOOK_SECONDS):
-        held = _held(source)
+        held = seen if settings.mongo_uri else _held(source)
         if held - seen >= ROUND_RECORDS:
             seen = held
             rounds.append(extract(settings))

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from loaders.publish import PublishReport
     from loaders.transform import TransformReport
     from sync_agent.once import SyncReport
+    from sync_agent.shipping import ShipReport
 
 _LOCKED = "the pipeline"
 
 Report = TypeVar(
     "Report",
     "SyncReport",
+    "ShipReport",
     "ExtractReport",
     "LoadReport",
     "TransformReport",
@@ -34,9 +36,13 @@ Report = TypeVar(
 
 @dataclass(frozen=True, slots=True)
 class PipelineReport:
-    """What each stage did; ``nothing_new`` says that none of them had anything to do."""
+    """What each stage did; ``nothing_new`` says that none of them had anything to do.
+
+    ``ship`` is None where the buffer is the source, because MONGO_URI is not set.
+    """
 
     sync: SyncReport
+    ship: ShipReport | None
     extract: ExtractReport
     load: LoadReport
     transform: TransformReport
@@ -48,6 +54,7 @@ class PipelineReport:
         return not (
             self.sync.entries_new
             or self.sync.quarantined_new
+            or (self.ship and self.ship.batches)
             or self.extract.snapshots_committed
             or self.load.files_new
             or self.transform.models_built
@@ -61,6 +68,8 @@ class PipelineReport:
             "files_read": self.sync.files_read,
             "entries_new": self.sync.entries_new,
             "quarantined_new": self.sync.quarantined_new,
+            "records_shipped": self.ship.records_shipped if self.ship else 0,
+            "dead_letters_new": self.ship.dead_letters_new if self.ship else 0,
             "records_extracted": self.extract.records_read,
             "snapshots_committed": self.extract.snapshots_committed,
             "data_files_new": self.load.files_new,
@@ -75,10 +84,19 @@ def sync(settings: Settings, *, progress: Progress = NO_PROGRESS) -> SyncReport:
     return _sync(settings, progress, role="sync once")
 
 
+def ship(settings: Settings, *, progress: Progress = NO_PROGRESS) -> ShipReport | None:
+    """Ship what the buffer has to MongoDB; None, and nothing done, where MONGO_URI is not set.
+
+    Raises SettingsError (exit 3) where it is wrong and DependencyError (exit 4) where the server
+    does not answer.
+    """
+    return _ship(settings, progress, role="ship once")
+
+
 def extract(
     settings: Settings, *, full_backfill: bool = False, progress: Progress = NO_PROGRESS
 ) -> ExtractReport:
-    """Append what is new in the buffer to the lake.
+    """Append what is new in the source (MongoDB, or else the buffer) to the lake.
 
     Raises LockedError (exit 7) where another process runs the pipeline or a stage of it.
     """
@@ -126,10 +144,11 @@ def pipeline(
     ):
         heard = Announced(progress, ahead) if work_ahead else progress
         synced = _sync(settings, heard, role="pipeline")
+        shipped = _ship(settings, heard, role="pipeline")
         if ahead.has_begun:
-            return PipelineReport(synced, *ahead.land(progress), *ahead.build(progress))
+            return PipelineReport(synced, shipped, *ahead.land(progress), *ahead.build(progress))
         extracted = _extract(settings, progress)
-        return PipelineReport(synced, extracted, *_onwards(settings, progress))
+        return PipelineReport(synced, shipped, extracted, *_onwards(settings, progress))
 
 
 def _onwards(
@@ -163,6 +182,15 @@ def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:
 
     report = sync_once(settings, role=role, progress=progress)
     return _told(settings, "sync", report)
+
+
+def _ship(settings: Settings, progress: Progress, *, role: str) -> ShipReport | None:
+    if settings.mongo_uri is None:
+        return None
+    from sync_agent.shipping import ship_once
+
+    report = ship_once(settings, role=role, progress=progress)
+    return _told(settings, "ship", report)
 
 
 def _extract(

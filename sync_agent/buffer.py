@@ -263,9 +263,9 @@ class Buffer:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the body in one immediate transaction: all of it happens, or nothing."""
-    connection.execute("begin immediate")
+def transaction(connection: sqlite3.Connection, begin: str = "begin immediate") -> Iterator[None]:
+    """Run the body in one transaction, immediate by itself: all of it happens, or nothing."""
+    connection.execute(begin)
     try:
         yield
         connection.execute("commit")
@@ -346,7 +346,6 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     tables = {name for (name,) in connection.execute("select name from sqlite_master")}
     if not tables:
         create(connection)
-        _add(connection)
         return
     version = None
     if {"meta", "locations", "files", "records"} <= tables:
@@ -366,11 +365,11 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             hint="Use the version of Annals that wrote it, or set SQLITE_PATH to another file.",
             path=path,
         )
-    _add(connection)
+    add_tables(connection)
 
 
-def _add(connection: sqlite3.Connection) -> None:
-    """Make the tables and views that came after the first version, where they are missing."""
+def add_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables that a buffer of an older program lacks."""
     for statement in filter(str.strip, ADDITIONS.split(";")):
         connection.execute(statement)
 
@@ -381,7 +380,7 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute("pragma auto_vacuum = incremental")
     connection.execute("pragma journal_mode = wal")
     with transaction(connection):
-        for statement in filter(str.strip, TABLES.split(";")):
+        for statement in filter(str.strip, (TABLES + ADDITIONS).split(";")):
             connection.execute(statement)
         connection.executemany(
             "insert into meta (key, value) values (?, ?)",

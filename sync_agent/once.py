@@ -98,7 +98,11 @@ def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncRepor
         unread = _read_all(buffer, intake, todo, tally)
         buffer.commit()
         taken_over = take_over(buffer, settings)
-        prune(buffer, retention_days=settings.buffer_retention_days)
+        prune(
+            buffer,
+            retention_days=settings.buffer_retention_days,
+            ships=settings.mongo_uri is not None,
+        )
     return SyncReport(
         files_seen=len(listing.files),
         files_read=tally.files_read,

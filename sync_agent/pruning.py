@@ -10,6 +10,9 @@ from itertools import takewhile
 from sync_agent.buffer import Buffer, transaction
 from sync_agent.journal import note
 
+SHIPPER = "mongodb"
+"""The name of the shipper among the consumers; the others are lakes, by their table's UUID."""
+
 _STEP_ROWS = 2_000
 _STEP_PAGES = 4_000
 _STEPS = 25
@@ -24,16 +27,21 @@ class Pruned:
     pruned_through: int
 
 
-def prune(buffer: Buffer, *, retention_days: float, steps: int = _STEPS) -> Pruned:
+def prune(
+    buffer: Buffer, *, retention_days: float, ships: bool = False, steps: int = _STEPS
+) -> Pruned:
     """Delete the oldest records that every consumer acknowledged and that are old enough.
 
-    Without a consumer nothing is deleted. Works in at most ``steps`` short transactions; what is
-    left is for the next call. ``meta.pruned_through`` rises in the same transaction.
+    Without a consumer nothing is deleted. Where the agent ``ships``, the shipper is the one
+    consumer, and where it does not, all others are: whoever is left behind by a change of
+    MONGO_URI holds nothing back, and meets a gap that it reports. Works in at most ``steps``
+    short transactions; what is left is for the next call. ``meta.pruned_through`` rises in the
+    same transaction.
     """
     newest = time.time_ns() // 1000 - int(retention_days * _MICROSECONDS_A_DAY)
     deleted = 0
     for _ in range(steps):
-        count = _prune_step(buffer, newest)
+        count = _prune_step(buffer, newest, ships=ships)
         deleted += count
         if count < _STEP_ROWS:
             break
@@ -43,13 +51,13 @@ def prune(buffer: Buffer, *, retention_days: float, steps: int = _STEPS) -> Prun
     return Pruned(deleted, int(buffer.meta("pruned_through")))
 
 
-def _prune_step(buffer: Buffer, newest: int) -> int:
+def _prune_step(buffer: Buffer, newest: int, *, ships: bool) -> int:
     connection = buffer.connection
-    if not _due(connection, newest):
+    if not _due(connection, newest, ships=ships):
         return 0
     with transaction(connection):
         # Asked again: a consumer may have gone back since, as a buffer that took a new name does.
-        seqs = _due(connection, newest)
+        seqs = _due(connection, newest, ships=ships)
         if seqs:
             connection.execute("delete from records where seq <= ?", (seqs[-1],))
             connection.execute(
@@ -59,11 +67,11 @@ def _prune_step(buffer: Buffer, newest: int) -> int:
     return len(seqs)
 
 
-def _due(connection: sqlite3.Connection, newest: int) -> list[int]:
+def _due(connection: sqlite3.Connection, newest: int, *, ships: bool) -> list[int]:
     """Return the numbers of the oldest records that may go now, a step of them at most."""
     rows = connection.execute(
         "select seq, ingested_at from records where seq <= (select min(acknowledged) from"
-        " consumers) order by seq limit ?",
-        (_STEP_ROWS,),
+        " consumers where (name = ?) = ?) order by seq limit ?",
+        (SHIPPER, ships, _STEP_ROWS),
     )
     return [seq for seq, ingested_at in takewhile(lambda row: row[1] <= newest, rows)]

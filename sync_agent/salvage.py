@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +28,8 @@ _INSERT_LOCATION = insertion("locations", LOCATION_COLUMNS)
 _INSERT_RECORD = insertion("records", RECORD_COLUMNS)
 _SELECT_LOCATIONS = f"select {LOCATION_COLUMNS} from locations"  # noqa: S608 -- constants
 _SELECT_RECORDS = f"select seq, {RECORD_COLUMNS} from records where seq >= ? order by seq"  # noqa: S608
+
+_SELECT_DEAD_LETTERS = f"select seq, {RECORD_COLUMNS} from dead_letters"  # noqa: S608 -- constants
 
 
 def replace_damaged(path: Path, error: DamagedBufferError) -> str:
@@ -86,7 +89,7 @@ def _salvage(path: Path, target: sqlite3.Connection) -> int:
         with transaction(target):
             target.executemany(_INSERT_LOCATION, locations.values())
         batch: list[tuple[Any, ...]] = []
-        for row in _readable_records(source):
+        for row in chain(_readable_records(source), _readable_dead_letters(source)):
             if row[_LOCATION_PLACE] not in locations:
                 continue
             batch.append(row[1:])
@@ -127,6 +130,12 @@ def _readable_records(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
             following, stride = following + stride, stride * 2
         else:
             return
+
+
+def _readable_dead_letters(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
+    """Yield what a server refused, to become records again: it may take them by now."""
+    with contextlib.suppress(sqlite3.DatabaseError):  # a buffer of an older program has none
+        yield from source.execute(_SELECT_DEAD_LETTERS)
 
 
 def _last_seq(source: sqlite3.Connection) -> int:

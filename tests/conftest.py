@@ -15,6 +15,8 @@ import pytest
 
 from analytics.settings import Settings
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL_TRANSCRIPTS = ROOT.parent / "shared" / "transcripts"
 LEFT_OUT = ("XDG_CACHE_HOME", "COVERAGE_PROCESS_START")

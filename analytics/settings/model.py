@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         default_factory=socket.gethostname, description="Name of this machine in records."
     )
     batch_size: int = Field(1000, ge=1, description="Records a batch holds at most when shipped.")
+    sync_interval_ms: int = Field(
+        5000,
+        ge=1,
+        description="Milliseconds after which waiting records are shipped at the latest.",
+    )
     max_line_bytes: int = Field(
         64 * MIB, ge=1024, description="Longer lines are quarantined in chunks instead of parsed."
     )

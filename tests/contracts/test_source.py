@@ -12,9 +12,12 @@ from typing import Protocol
 import pytest
 
 from analytics.errors import SourceGapError
+from analytics.settings import load_settings
 from analytics.transcripts import Record
 from extractors.local import LocalSource
+from extractors.mongo import MongoSource
 from extractors.source import BATCH_BYTES, BATCH_RECORDS, Source
+from sync_agent.shipping import ship_once
 from tests.extractors.buffers import Buffer
 
 MIB = 1024 * 1024
@@ -37,7 +40,7 @@ class Backend(Protocol):
 class LocalBackend:
     """The local buffer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, _request: pytest.FixtureRequest) -> None:
         self.buffer = Buffer(folder / "buffer.db")
         self.source: Source = LocalSource(self.buffer.path)
         self.agent_id = self.buffer.agent_id
@@ -52,13 +55,38 @@ class LocalBackend:
         return True
 
 
-BACKENDS = {"local": LocalBackend}
+class MongoBackend:
+    """A server, filled by the agent's own shipper."""
+
+    def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
+        mongo = request.getfixturevalue("mongo")
+        self.buffer = Buffer(folder / "buffer.db")
+        self.settings = load_settings(
+            sqlite_path=self.buffer.path, mongo_uri=mongo.uri, mongo_db=mongo.name
+        )
+        source = MongoSource(self.settings)
+        request.addfinalizer(source.close)
+        self.source: Source = source
+        self.agent_id = self.buffer.agent_id
+
+    def put(self, raws: Sequence[bytes], **fields: object) -> list[str]:
+        """Append to the buffer and ship it."""
+        ids = self.buffer.append(raws, **fields)
+        ship_once(self.settings)
+        return ids
+
+    def prune(self) -> bool:
+        """Forget nothing, as a server does."""
+        return False
+
+
+BACKENDS = {"local": LocalBackend, "mongo": MongoBackend}
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     """Return each backend in turn, empty."""
-    return BACKENDS[request.param](tmp_path)
+    return BACKENDS[request.param](tmp_path, request)
 
 
 def read(backend: Backend, after: int, through: int) -> list[Record]:

@@ -56,6 +56,10 @@ def test_the_contracts_hold() -> None:
         ("Only the lake modules speak Iceberg", {"extractors.lake", "loaders.lake"}),
         ("Only the warehouse module speaks DuckDB", {"loaders.warehouse"}),
         ("Only the dbt project's own module runs dbt", {"loaders.dbt_project"}),
+        (
+            "Only the agent's and the extractor's mongo modules speak to MongoDB",
+            {"sync_agent.mongo", "extractors.mongo"},
+        ),
     ],
 )
 def test_a_contract_names_every_module(contract: str, allowed: set[str]) -> None:
@@ -91,6 +95,20 @@ def test_the_sync_agent_stays_small(home: Path) -> None:
     loaded = _loaded("import sync_agent.once, sync_agent.ledger, sync_agent.holdings", home)
     assert _packages(loaded).isdisjoint(HEAVY)
     assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})
+
+
+def test_the_shipper_loads_the_driver_and_nothing_else_heavy(home: Path) -> None:
+    """Shipping adds the driver to the agent, and none of lake, warehouse or orchestration."""
+    loaded = _loaded("import sync_agent.shipper, sync_agent.shipping", home)
+    assert "pymongo" in loaded
+    assert _packages(loaded).isdisjoint(HEAVY - {"pymongo"})
+    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})
+
+
+def test_without_a_server_the_driver_is_not_loaded(home: Path) -> None:
+    """Where MONGO_URI is not set, neither agent nor pipeline load the driver."""
+    loaded = _loaded("import sync_agent.once, flows.stages, extractors.extract", home)
+    assert _packages(loaded).isdisjoint({"pymongo", "bson", "gridfs"})
 
 
 @pytest.mark.parametrize(

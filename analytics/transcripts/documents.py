@@ -1,0 +1,156 @@
+"""The document: a record as MongoDB keeps it, and the claim that puts it under one more position.
+
+Plain values only, so that either side of the server can use it without the driver. ``raw`` is text
+where the bytes are strict UTF-8; otherwise, and above 1 MiB, it is binary and ``rawEncoding`` says
+how to read it; what is still above 15 MiB compressed lies in GridFS under the name in ``raw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from analytics.transcripts.records import Record
+
+COMPRESSED_BYTES = 1024 * 1024
+"""Raw values above this are kept compressed."""
+
+STORED_APART_BYTES = 15 * 1024 * 1024
+"""Raw values above this, compressed, go to GridFS: a document may have 16 MiB, its fields too."""
+
+DOCUMENT_BYTES = 16 * 1024 * 1024 - 16 * 1024
+"""A document above this is not sent: one that is too large fails its whole batch."""
+
+CONVERSATIONS = "conversations"
+AGENTS = "agents"
+CLAIMS = "claims"
+BUCKET = "raw"
+"""The names of the collections, and of the GridFS bucket."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN = {
+    "record_kind": "recordKind",
+    "project_id": "projectId",
+    "session_id": "sessionId",
+    "file_path": "filePath",
+    "file_key": "fileKey",
+    "file_generation": "fileGeneration",
+    "byte_offset": "byteOffset",
+    "byte_length": "byteLength",
+    "type": "type",
+    "uuid": "uuid",
+    "parent_uuid": "parentUuid",
+    "timestamp": "timestamp",
+    "request_id": "requestId",
+    "version": "version",
+    "cwd": "cwd",
+    "git_branch": "gitBranch",
+    "is_sidechain": "isSidechain",
+    "host": "host",
+    "reason": "reason",
+}
+"""Fields that are the same on both sides, by their names in a record."""
+
+_PLACES = tuple((Record._fields.index(field), name) for field, name in _PLAIN.items())
+
+
+class Encoding(StrEnum):
+    """How ``raw`` is to be read where it is no text."""
+
+    BINARY = "binary"
+    ZSTD = "zstd"
+    GRIDFS = "gridfs"
+
+
+class Encoded(NamedTuple):
+    """A raw value as it is stored; ``apart`` are the bytes that go to GridFS first."""
+
+    value: str | bytes | None
+    encoding: Encoding | None
+    apart: bytes | None = None
+
+
+def encode_raw(raw: bytes) -> Encoded:
+    """Return the raw bytes of a record as they are stored."""
+    if len(raw) > COMPRESSED_BYTES:
+        import zstandard  # noqa: PLC0415 -- most records never need it
+
+        packed = zstandard.ZstdCompressor().compress(raw)
+        if len(packed) > STORED_APART_BYTES:
+            return Encoded(None, Encoding.GRIDFS, packed)
+        return Encoded(packed, Encoding.ZSTD)
+    try:
+        return Encoded(raw.decode("utf-8"), None)
+    except UnicodeDecodeError:
+        return Encoded(raw, Encoding.BINARY)
+
+
+def decode_raw(document: Mapping[str, Any], fetch: Callable[[str], bytes]) -> bytes:
+    """Return the exact bytes; ``fetch`` gives the content of a GridFS file by its id.
+
+    Raises ValueError where they cannot be restored.
+    """
+    value, encoding = document["raw"], document.get("rawEncoding")
+    if encoding is None:
+        return str(value).encode("utf-8")
+    if encoding == Encoding.BINARY:
+        return bytes(value)
+    import zstandard  # noqa: PLC0415 -- most records never need it
+
+    packed = fetch(value) if encoding == Encoding.GRIDFS else value
+    try:
+        return zstandard.ZstdDecompressor().decompress(packed)
+    except zstandard.ZstdError as error:
+        raise ValueError("its raw bytes cannot be decompressed") from error
+
+
+def to_document(record: Record, encoded: Encoded, *, agent_id: str) -> dict[str, Any]:
+    """Return the document of a record at its position ``(agent_id, record.seq)``."""
+    document: dict[str, Any] = {"_id": record.entry_id, "agentId": agent_id, "seq": record.seq}
+    for place, name in _PLACES:
+        document[name] = record[place]
+    document["ingestedAt"] = _EPOCH + timedelta(microseconds=record.ingested_at)
+    # A date has milliseconds here; the exact instant is kept beside it.
+    document["ingestedMicros"] = record.ingested_at
+    document["raw"] = encoded.value
+    if encoded.encoding is not None:
+        document["rawEncoding"] = encoded.encoding.value
+    return document
+
+
+def to_record(document: Mapping[str, Any], raw: bytes, *, seq: int) -> Record:
+    """Return the record of a document, read under the position ``seq``."""
+    fields = {field: document.get(name) for field, name in _PLAIN.items()}
+    return Record(
+        seq=seq,
+        entry_id=document["_id"],
+        ingested_at=document["ingestedMicros"],
+        raw=raw,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def claim_id(agent_id: str, seq: int, entry_id: str) -> str:
+    """Return the id of the claim of an entry by a position."""
+    return f"{agent_id}:{seq}:{entry_id}"
+
+
+def to_claim(agent_id: str, seq: int, entry_id: str) -> dict[str, Any]:
+    """Return the document that puts another position's entry under this one too."""
+    return {
+        "_id": claim_id(agent_id, seq, entry_id),
+        "agentId": agent_id,
+        "seq": seq,
+        "entryId": entry_id,
+    }
+
+
+def stored_bytes(document: Mapping[str, Any]) -> int:
+    """Return an upper bound of the document's size, quickly: four bytes a character of its text."""
+    return 4_096 + sum(
+        4 * len(value) if isinstance(value, str) else len(value)
+        for value in document.values()
+        if isinstance(value, str | bytes)
+    )

@@ -1,0 +1,75 @@
+"""Agreeing with a server on who this buffer is, at every start (docs/specs/shipping.md).
+
+The buffer notes a fresh incarnation, the server compares and sets it. Whoever finds a foreign one
+there is a copy of a buffer that is at work elsewhere, and takes a new agent id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analytics.errors import ConflictError
+from sync_agent.mongo import Agent, Remote
+from sync_agent.outbox import Identity, Outbox
+
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What was agreed on: ship under ``agent_id`` as ``incarnation``, after ``acknowledged``."""
+
+    agent_id: str
+    incarnation: str
+    acknowledged: int
+
+
+def enrol(outbox: Outbox, remote: Remote) -> Enrolment:
+    """Agree with the server on who this buffer is.
+
+    Raises DependencyError where the server does not answer: whether it knows the incarnation is
+    then unknown, which the next call finds out. Raises ConflictError where others do the same
+    again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        identity = outbox.identity()
+        known = remote.agent(identity.agent_id)
+        if known is not None and known.incarnation not in identity.noted:
+            outbox.rename(identity.agent_id, committed=known.committed)
+            continue
+        incarnation = _note(outbox, remote, identity, known)
+        if incarnation is None:
+            continue
+        enrolment = _settle(outbox, remote, identity.agent_id, incarnation)
+        if enrolment is not None:
+            return enrolment
+    raise ConflictError(
+        "other copies of this buffer enrol all the time",
+        hint="Let one agent run for one buffer; give the others a SQLITE_PATH of their own.",
+    )
+
+
+def _note(outbox: Outbox, remote: Remote, identity: Identity, known: Agent | None) -> str | None:
+    """Note a fresh incarnation here, then there; return None where somebody else was first."""
+    agent_id = identity.agent_id
+    fresh = outbox.note_incarnation(agent_id, remote=known.incarnation if known else None)
+    if known is not None:
+        is_set = remote.replace_incarnation(agent_id, old=known.incarnation, new=fresh)
+    else:
+        # A server that once knew this agent and does not now is another one: it has nothing of it.
+        committed = 0 if identity.enrolled else identity.acknowledged
+        is_set = remote.introduce(agent_id, fresh, committed=committed)
+    return fresh if is_set else None
+
+
+def _settle(outbox: Outbox, remote: Remote, agent_id: str, incarnation: str) -> Enrolment | None:
+    """Compare positions, now that nobody else can raise the server's; None where one could."""
+    known = remote.agent(agent_id)
+    if known is None or known.incarnation != incarnation:
+        return None
+    identity = outbox.enrol(agent_id, committed=known.committed)
+    if identity.pruned_through > max(known.committed, known.missing_through) and not (
+        remote.note_missing(agent_id, incarnation, through=identity.pruned_through)
+    ):
+        return None
+    return Enrolment(agent_id, incarnation, identity.acknowledged)

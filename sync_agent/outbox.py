@@ -1,0 +1,289 @@
+"""The buffer as the shipper sees it: what is to be shipped, and what became of it.
+
+The reading thread writes the buffer; from here it is read in short reads, and written in short
+``begin immediate`` transactions of the shipper's own: its acknowledgement, dead letters, and
+who this buffer is (docs/specs/shipping.md).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from analytics.errors import ConflictError, LocalBufferError
+from analytics.transcripts import Record
+from sync_agent.buffer import add_tables, connect, transaction
+from sync_agent.faults import translated
+from sync_agent.pruning import SHIPPER
+from sync_agent.schema import RECORD_COLUMNS
+
+_ENROLLED = "enrolled_agent"
+_RECORDS = """
+    select r.seq, lower(hex(r.entry_id)), r.record_kind, l.project_id, r.session_id, l.file_path,
+           l.file_key, r.file_generation, r.byte_offset, r.byte_length, r.type, r.uuid,
+           r.parent_uuid, r.timestamp, r.request_id, r.version, r.cwd, r.git_branch,
+           r.is_sidechain, l.host, r.ingested_at, r.reason, r.raw
+    from records r cross join locations l on l.location_id = r.location_id
+    where r.seq > ? order by r.seq limit ?
+"""
+_BURY = f"""
+    insert or replace into dead_letters ({RECORD_COLUMNS}, seq, server_reason, refused_at)
+    select {RECORD_COLUMNS}, seq, ?, ? from records where seq = ?
+"""  # noqa: S608 -- constants
+_REVIVE = f"insert into records ({RECORD_COLUMNS}) select {RECORD_COLUMNS} from dead_letters"  # noqa: S608
+
+
+_STANDING = """
+    with done as (select coalesce(max(acknowledged), 0) as seq from consumers where name = ?)
+    select (select max(seq) from sqlite_sequence where name = 'records')
+         - (select min(r.seq) from records r, done where r.seq > done.seq) + 1,
+           (select count(*) from dead_letters)
+"""
+"""From the first record that is not acknowledged to the last number: no row is counted."""
+
+
+class Refusal(NamedTuple):
+    """A record that the server does not take, and why, in the server's words."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this buffer says it is, and how far it is shipped.
+
+    ``noted`` are the incarnations noted last; ``enrolled`` says that a server once knew this agent.
+    """
+
+    agent_id: str
+    acknowledged: int
+    pruned_through: int
+    noted: frozenset[str]
+    enrolled: bool
+
+
+class Standing(NamedTuple):
+    """How many records wait to be shipped (an upper bound), and how many the server refused."""
+
+    pending: int
+    dead_letters: int
+
+
+class Outbox:
+    """The shipper's connection to the buffer at ``path``. Used by one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._file = _file_at(path)
+
+    def is_current(self) -> bool:
+        """Return whether the file at the path still is the one that was opened."""
+        return self._file == _file_at(self._path)
+
+    def identity(self) -> Identity:
+        """Return who this buffer is."""
+        with self._transaction("begin"):
+            return self._identity()
+
+    def _identity(self) -> Identity:
+        meta = dict(self._connection.execute("select key, value from meta"))
+        acknowledged = self._one("select acknowledged from consumers where name = ?", SHIPPER)
+        noted = self._connection.execute("select incarnation from incarnations")
+        return Identity(
+            agent_id=str(meta["agent_id"]),
+            acknowledged=acknowledged,
+            pruned_through=int(meta["pruned_through"]),
+            noted=frozenset(incarnation for (incarnation,) in noted),
+            enrolled=meta.get(_ENROLLED) == meta["agent_id"],
+        )
+
+    def note_incarnation(self, agent_id: str, *, remote: str | None) -> str:
+        """Note a fresh incarnation, and keep the one that the server has now; return the fresh."""
+        fresh = str(uuid.uuid4())
+        with self._as(agent_id):
+            self._connection.execute(
+                "delete from incarnations where incarnation is not ?", (remote,)
+            )
+            self._connection.execute("insert into incarnations (incarnation) values (?)", (fresh,))
+        return fresh
+
+    def enrol(self, agent_id: str, *, committed: int) -> Identity:
+        """Note that the server knows this agent, and has everything of it up to ``committed``.
+
+        Where it has more than was acknowledged here, this buffer is an older copy, or died before
+        it could acknowledge: what is not acknowledged and not above ``committed`` gets new numbers
+        above all. Where it has less, it is another server or went back: what it lacks and is still
+        here is shipped again.
+        """
+        with self._as(agent_id):
+            self._connection.execute(
+                "insert or replace into meta (key, value) values (?, ?)", (_ENROLLED, agent_id)
+            )
+            acknowledged = self._identity().acknowledged
+            if committed > acknowledged:
+                self._renumber(acknowledged, committed)
+            if committed != acknowledged:
+                self._set_acknowledged(committed)
+            return self._identity()
+
+    def _renumber(self, after: int, through: int) -> None:
+        """Give the records in ``(after, through]`` new numbers, above every number ever given."""
+        last = max(self._one("select seq from sqlite_sequence where name = 'records'"), through)
+        self._connection.execute(
+            "update records set seq = seq + ? where seq > ? and seq <= ?",
+            (last - after, after, through),
+        )
+        highest = max(self._one("select coalesce(max(seq), 0) from records"), last)
+        self._connection.execute("delete from sqlite_sequence where name = 'records'")
+        self._connection.execute("insert into sqlite_sequence values ('records', ?)", (highest,))
+
+    def rename(self, agent_id: str, *, committed: int) -> None:
+        """Go on under a new agent id: another copy of this buffer is at work under the old one.
+
+        The numbers stay; nobody gave them under the new id. ``committed`` is how far the server
+        has the old one: no acknowledgement counts beyond that.
+        """
+        with self._as(agent_id):
+            acknowledged = self._identity().acknowledged
+            self._connection.execute(
+                "update meta set value = ? where key = 'agent_id'", (str(uuid.uuid4()),)
+            )
+            self._connection.execute("delete from incarnations")
+            self._connection.execute("delete from tokens")
+            self._set_acknowledged(min(acknowledged, committed))
+
+    def batch(self, agent_id: str, *, after: int, rows: int, size: int) -> list[Record]:
+        """Return the records after ``after``: at most ``rows``, and of ``size`` raw bytes or one.
+
+        Raises ConflictError where the buffer is another agent by now.
+        """
+        batch: list[Record] = []
+        with self._transaction("begin"):
+            self._require(agent_id)
+            for row in self._connection.execute(_RECORDS, (after, rows)):
+                size -= len(row[-1])
+                if size < 0 and batch:
+                    break
+                record = Record._make(row)
+                flag = record.is_sidechain
+                batch.append(record if flag is None else record._replace(is_sidechain=bool(flag)))
+        return batch
+
+    def bury(self, agent_id: str, refusals: Sequence[Refusal]) -> None:
+        """Move records that the server refused to the dead letters, with its reasons."""
+        with self._as(agent_id):
+            for refusal in refusals:
+                now = time.time_ns() // 1000
+                self._connection.execute(_BURY, (refusal.reason, now, refusal.seq))
+                self._connection.execute("delete from records where seq = ?", (refusal.seq,))
+
+    def acknowledge(self, agent_id: str, incarnation: str, seq: int) -> None:
+        """Note that everything up to ``seq`` is shipped.
+
+        Raises ConflictError where the file is not the buffer any more that it was.
+        """
+        with self._as(agent_id):
+            identity = self._identity()
+            if incarnation not in identity.noted:
+                raise self._changed(agent_id)
+            self._set_acknowledged(max(seq, identity.acknowledged))
+
+    def _set_acknowledged(self, seq: int) -> None:
+        self._connection.execute(
+            "insert or replace into consumers (name, acknowledged, updated_at) values (?, ?, ?)",
+            (SHIPPER, seq, time.time_ns() // 1000),
+        )
+
+    def retry(self, entry_ids: Sequence[str] | None = None) -> int:
+        """Put dead letters back among the records under new numbers; return how many.
+
+        ``entry_ids`` are in hex; None means all.
+        """
+        with self._transaction("begin immediate"):
+            chosen = [bytes.fromhex(one) for one in entry_ids or ()]
+            where = f" where entry_id in ({', '.join('?' * len(chosen))})" if chosen else ""
+            if entry_ids is not None and not chosen:
+                return 0
+            self._connection.execute(_REVIVE + where, chosen)
+            deletion = "delete from dead_letters" + where  # noqa: S608 -- places only
+            return self._connection.execute(deletion, chosen).rowcount
+
+    def _one(self, sql: str, *values: object) -> int:
+        row = self._connection.execute(sql, values).fetchone()
+        return int(row[0]) if row else 0
+
+    def _require(self, agent_id: str) -> None:
+        row = self._connection.execute("select value from meta where key = 'agent_id'").fetchone()
+        if row != (agent_id,):
+            raise self._changed(agent_id)
+
+    def _changed(self, agent_id: str) -> ConflictError:
+        return ConflictError(
+            f"the buffer is not agent {agent_id} any more, which it was just now",
+            hint="Nothing is lost: shipping begins again with the buffer as it is now.",
+            agent_id=agent_id,
+        )
+
+    @contextmanager
+    def _as(self, agent_id: str) -> Iterator[None]:
+        """Run the body in a writing transaction, while the buffer still is that agent."""
+        with self._transaction("begin immediate"):
+            self._require(agent_id)
+            yield
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        with translated(self._path), transaction(self._connection, begin):
+            yield
+
+
+@contextmanager
+def open_outbox(path: Path) -> Iterator[Outbox]:
+    """Open the buffer at ``path`` for the shipper; raise LocalBufferError where there is none."""
+    if not path.exists():
+        raise _no_buffer(path)
+    with translated(path), closing(connect(path)) as connection:
+        made = connection.execute("select 1 from sqlite_master where name = 'tokens'").fetchone()
+        if not made:
+            raise _no_buffer(path)
+        add_tables(connection)
+        yield Outbox(connection, path)
+
+
+def standing(path: Path) -> Standing:
+    """Return what waits, on a connection of its own; nothing waits where there is no buffer."""
+    if not path.exists():
+        return Standing(0, 0)
+    with translated(path):
+        place = f"file:{quote(bytes(path))}?mode=ro"
+        with closing(sqlite3.connect(place, uri=True, timeout=30)) as connection:
+            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+            if not {"dead_letters", "consumers"} <= tables:
+                return Standing(0, 0)
+            (waiting, dead) = connection.execute(_STANDING, (SHIPPER,)).fetchone()
+    return Standing(int(waiting or 0), int(dead))
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _no_buffer(path: Path) -> LocalBufferError:
+    return LocalBufferError(
+        f"there is no buffer at {path} yet",
+        hint="Run `annals sync once` first, or set SQLITE_PATH to your sync agent's buffer.",
+        path=path,
+    )

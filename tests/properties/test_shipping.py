@@ -1,0 +1,307 @@
+"""The shipping protocol against random faults, through the real code (docs/specs/shipping.md).
+
+Two machines at most read the same entries and ship them; processes die at any step, answers get
+lost, inserts arrive late, the server refuses for a while; a buffer is put back from an older copy,
+copied to a second machine, or deleted. One reader takes every range the moment that committedSeq
+rises: the worst case. Two extractors fill a lake and overtake each other. Nothing that was ever
+acknowledged, or is still held, may be missing in the end.
+
+SHIPPING_EXAMPLES sets how many sequences are tried, SHIPPING_STEPS how long they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from analytics.errors import ConflictError, DependencyError
+from analytics.settings import Settings, load_settings
+from analytics.telemetry import NO_PROGRESS
+from extractors.extract import Extraction, Tally, extract, prepare
+from extractors.lake import Lake, open_lake
+from extractors.mongo import MongoSource
+from sync_agent.buffer import open_buffer
+from sync_agent.delivery import Delivery
+from sync_agent.identity import enrol
+from sync_agent.mongo import Remote
+from sync_agent.outbox import Outbox, open_outbox
+from sync_agent.pruning import prune
+from tests.extractors.buffers import Buffer
+from tests.extractors.lakes import ids as lake_ids
+from tests.properties.interrupted import LOCAL, REMOTE, Crash, Fault, Interrupted
+from tests.servers.running import Mongo, Server
+
+EXAMPLES = int(os.environ.get("SHIPPING_EXAMPLES", "15"))
+STEPS = int(os.environ.get("SHIPPING_STEPS", "25"))
+MACHINES = st.integers(0, 1)
+FAULTS = st.builds(
+    Fault,
+    st.sampled_from(["none", "none", "crash before", "crash after", "lost"]),
+    st.integers(0, 11),
+    st.integers(0, 3),
+    late=st.booleans(),
+)
+TAKEN = "taken"
+
+
+class Machine:
+    """A buffer, and the process that ships it while it lives."""
+
+    def __init__(self, buffer: Buffer, given: Settings) -> None:
+        self.buffer = buffer
+        self.settings = given.model_copy(update={"sqlite_path": buffer.path})
+        self.fault = Fault()
+        self._remote = Remote(self.settings)
+        self._opened = contextlib.ExitStack()
+        self._delivery: Delivery | None = None
+
+    def ship(self, fault: Fault) -> int:
+        """Make a step of the shipper; return how many records it shipped."""
+        self.fault = fault
+        try:
+            delivery = self._delivery or self._enter()
+            return delivery.ship(rows=2, size=1_000_000).records
+        except DependencyError:
+            return 1
+        except (ConflictError, Crash):
+            self.die()
+            return 1
+
+    def _enter(self) -> Delivery:
+        with contextlib.ExitStack() as opening:
+            outbox: Outbox = opening.enter_context(open_outbox(self.buffer.path))
+            local = Interrupted(outbox, LOCAL, lambda: self.fault)
+            server = Interrupted(self._remote, REMOTE, lambda: self.fault)
+            self._delivery = Delivery(local, server, enrol(local, server))  # type: ignore[arg-type]
+            self._opened = opening.pop_all()
+        return self._delivery
+
+    def die(self) -> None:
+        """End the process."""
+        self._delivery = None
+        self._opened.close()
+
+    def close(self) -> None:
+        """End the process and leave the server."""
+        self.die()
+        self._remote.close()
+
+    def held(self) -> set[str]:
+        """Return the ids of everything the buffer holds, dead letters included."""
+        rows = self.buffer.execute(
+            "select entry_id from records union select entry_id from dead_letters"
+        )
+        return {entry_id.hex() for (entry_id,) in rows}
+
+    def acknowledged(self) -> set[str]:
+        """Return the ids of the records that the buffer believes to be shipped."""
+        rows = self.buffer.execute(
+            "select entry_id from records where seq <= (select max(acknowledged) from consumers)"
+        )
+        return {entry_id.hex() for (entry_id,) in rows}
+
+
+class Shipping(RuleBasedStateMachine):
+    """Machines, a server and what an extractor had of it."""
+
+    server: ClassVar[Server]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="shipping-"))
+        self.mongo = Mongo(self.server)
+        self.given = load_settings(
+            annals_home=self.folder / "lake", mongo_uri=self.mongo.uri, mongo_db=self.mongo.name
+        )
+        self.source = MongoSource(self.given)
+        self.machines = [Machine(Buffer(self.folder / "buffer-0.db"), self.given)]
+        self.born = 1
+        self.cursor: dict[str, int] = {}
+        self.seen: set[str] = set()
+        self.promised: set[str] = set()
+        self.late: list[dict[str, object]] = []
+        self.saved: Buffer | None = None
+        self.plan: tuple[Lake, Extraction] | None = None
+
+    @initialize(second=st.booleans())
+    def begin(self, second: bool) -> None:
+        """Begin with a server that refuses some entries, and one machine or two."""
+        self.mongo.conversations.create_index("uuid", unique=True, sparse=True)
+        self.mongo.conversations.insert_one({"_id": "somebody's", "uuid": TAKEN})
+        if second:
+            self.new_buffer(1)
+
+    def machine(self, number: int) -> Machine:
+        """Return a machine; before there is a second one, the first."""
+        return self.machines[min(number, len(self.machines) - 1)]
+
+    def new_buffer(self, number: int) -> None:
+        """Give a machine an empty buffer."""
+        path = self.folder / f"buffer-{number}-{self.born}.db"
+        self.born += 1
+        self.machines[number:] = [Machine(Buffer(path), self.given), *self.machines[number + 1 :]]
+
+    @rule(number=MACHINES, count=st.integers(1, 3), own=st.booleans(), refused=st.booleans())
+    def read(self, number: int, count: int, own: bool, refused: bool) -> None:
+        """Read entries: such as the other machine reads too, or of this one alone."""
+        buffer = self.machine(number).buffer
+        raws = [b"%d" % (buffer.offset + place) for place in range(count)]
+        if own:
+            raws = [b"%d-" % number + raw for raw in raws]
+        for raw in raws:
+            taken = refused and raw is raws[0]
+            buffer.append([raw], uuid=TAKEN if taken else f"u-{raw!r}-{buffer.offset}")
+
+    @rule(number=MACHINES, fault=FAULTS)
+    def ship(self, number: int, fault: Fault) -> None:
+        """Ship a batch, or die over it, or do not hear the answer."""
+        machine = self.machine(number)
+        machine.ship(fault)
+        self.late += fault.late
+        self.take_all()
+        self.promised |= machine.acknowledged()
+
+    def take_all(self) -> None:
+        """Take what committed positions cover, at once."""
+        for agent_id, through in self.source.committed().items():
+            after = self.cursor.get(agent_id, 0)
+            if through > after:
+                batches = self.source.read(agent_id, after=after, through=through)
+                self.seen |= {record.entry_id for batch in batches for record in batch}
+                self.cursor[agent_id] = through
+
+    @rule(number=MACHINES)
+    def restart(self, number: int) -> None:
+        """Stop a process, to be started again."""
+        self.machine(number).die()
+
+    @rule(number=MACHINES)
+    def forget(self, number: int) -> None:
+        """Prune what is shipped."""
+        with open_buffer(self.machine(number).buffer.path) as buffer:
+            prune(buffer, retention_days=0, ships=True)
+
+    @precondition(lambda self: self.saved is None)
+    @rule()
+    def save(self) -> None:
+        """Copy the first machine's buffer."""
+        self.saved = self.machines[0].buffer.copy(self.folder / "saved.db")
+
+    @precondition(lambda self: self.saved is not None)
+    @rule()
+    def restore(self) -> None:
+        """Put the older copy of the first machine's buffer back."""
+        assert self.saved
+        self.machines[0].close()
+        path = self.folder / f"buffer-0-{self.born}.db"
+        self.born += 1
+        self.machines[0] = Machine(self.saved.copy(path), self.given)
+        self.saved.path.unlink()
+        self.saved = None
+
+    @precondition(lambda self: len(self.machines) == 1)
+    @rule()
+    def clone(self) -> None:
+        """Begin a second machine with a copy of the first one's buffer."""
+        path = self.folder / f"buffer-1-{self.born}.db"
+        self.machines.append(Machine(self.machines[0].buffer.copy(path), self.given))
+
+    @rule()
+    def delete(self) -> None:
+        """Lose the first machine's buffer; its files are read again from the start."""
+        self.machines[0].close()
+        self.new_buffer(0)
+
+    @rule()
+    def stop_refusing(self) -> None:
+        """Let the server take everything from now on."""
+        self.mongo.conversations.delete_one({"_id": "somebody's"})
+        for machine in self.machines:
+            machine.die()
+            with open_outbox(machine.buffer.path) as outbox:
+                outbox.retry()
+
+    @precondition(lambda self: bool(self.late))
+    @rule()
+    def land(self) -> None:
+        """Let an insert arrive that was under way when its sender gave up."""
+        with contextlib.suppress(Exception):
+            self.mongo.conversations.insert_one(self.late.pop())
+
+    @precondition(lambda self: self.plan is None)
+    @rule()
+    def plan_extraction(self) -> None:
+        """Let an extractor read cursor and positions, and then be slow."""
+        lake = open_lake(self.given, create=True)
+        self.plan = lake, prepare(self.given, lake)
+
+    @rule()
+    def extract(self) -> None:
+        """Let an extractor go all the way."""
+        extract(self.given)
+
+    @precondition(lambda self: self.plan is not None)
+    @rule()
+    def finish_extraction(self) -> None:
+        """Let the slow one go on: it commits, or meets a conflict."""
+        assert self.plan
+        (lake, extraction), self.plan = self.plan, None
+        with lake, contextlib.closing(extraction), contextlib.suppress(ConflictError):
+            extraction.run(Tally(), NO_PROGRESS)
+
+    @invariant()
+    def nothing_promised_is_missing(self) -> None:
+        """S-09 What a buffer believes to be shipped was in reach of every reader."""
+        assert self.promised <= self.seen
+
+    def teardown(self) -> None:
+        """In the end everything that is held or was promised can be read, and is in the lake."""
+        try:
+            self.stop_refusing()
+            for machine in self.machines:
+                while machine.ship(Fault()):
+                    pass
+            self.take_all()
+            held = set().union(*(machine.held() for machine in self.machines))
+            assert held | self.promised <= self.seen
+            if self.plan:
+                self.finish_extraction()
+            extract(self.given)
+            assert held | self.promised <= set(lake_ids(self.given))
+        finally:
+            for machine in self.machines:
+                machine.close()
+            self.source.close()
+            self.mongo.close()
+            shutil.rmtree(self.folder)
+
+
+@pytest.mark.slow
+def test_no_sequence_of_faults_loses_a_record(_ferretdb: Server) -> None:
+    """S-06, S-08, S-09, S-12 to S-15: random faults at every step lose nothing."""
+    Shipping.server = _ferretdb
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Shipping,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

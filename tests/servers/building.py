@@ -1,0 +1,56 @@
+"""Servers of the tests, built from their modules by Go, once for each version of their files."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+BUILT = HERE.parents[1] / ".servers"
+PACKAGES = {"ferretdb": ".", "toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}
+
+
+def built(name: str) -> Path:
+    """Return the server's program; skip where it cannot be built, fail where ``CI=true``."""
+    source = HERE / name
+    digest = hashlib.sha256()
+    for path in sorted(source.iterdir()):
+        digest.update(path.read_bytes())
+    program = BUILT / f"{name}-{digest.hexdigest()[:16]}"
+    if program.exists():
+        return program
+    if shutil.which("go") is None:
+        _leave(f"{name} is built with Go, which is not installed")
+    BUILT.mkdir(exist_ok=True)
+    with (BUILT / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            _build(name, source, program)
+    return program
+
+
+def _build(name: str, source: Path, program: Path) -> None:
+    half_made = program.with_suffix(".tmp")
+    done = subprocess.run(
+        ["go", "build", "-mod=mod", "-o", str(half_made), PACKAGES[name]],
+        cwd=source,
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        _leave(f"{name} cannot be built: {done.stderr.strip()[-400:]}")
+    half_made.replace(program)
+
+
+def _leave(why: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
