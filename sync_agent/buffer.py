@@ -163,13 +163,18 @@ class Buffer:
         """Whether the queue is long enough to be written; it must be, after a large record."""
         return self._bytes >= BATCH_BYTES or len(self._records) >= BATCH_ROWS or bool(self._large)
 
+    @property
+    def has_queued(self) -> bool:
+        """Whether a commit has anything to write."""
+        return bool(self._records or self._files or self._locations)
+
     def commit(self) -> None:
         """Write everything queued in one transaction.
 
         It is durable when this or, for a long queue, the next use of the buffer returns.
         """
         connection = self.connection
-        if not (self._records or self._files or self._locations):
+        if not self.has_queued:
             return
         in_background = self._bytes >= _BACKGROUND_BYTES
         connection.execute("begin immediate")

@@ -108,6 +108,23 @@ def discover(
     return listing
 
 
+def glance(listing: Listing, path: bytes) -> bool:
+    """Put the transcript at ``path`` into the listing; return False where a link is in the way.
+
+    What is ignored, or is no transcript, is left out. Raises OSError where nothing is there.
+    """
+    below = listing.below(path)
+    if listing.ignores.covers(below) or not path.endswith(b".jsonl"):
+        return True
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        folder = _Folder(path.rpartition(b"/")[0], below.count(b"/"), 0)
+        _add(listing, folder, path, status)
+    return True
+
+
 def _open_root(root: Path, ignores: Ignores) -> Listing:
     try:
         status = root.stat()

@@ -23,32 +23,40 @@ class Pruned:
     pruned_through: int
 
 
-def prune(buffer: Buffer, *, retention_days: float, steps: int = _STEPS) -> Pruned:
+def prune(
+    buffer: Buffer,
+    *,
+    retention_days: float,
+    steps: int = _STEPS,
+    rows: int = _STEP_ROWS,
+    pages: int = _STEP_PAGES,
+) -> Pruned:
     """Delete the oldest records that every consumer acknowledged and that are old enough.
 
-    Without a consumer nothing is deleted. Works in at most ``steps`` short transactions; what is
-    left is for the next call. ``meta.pruned_through`` rises in the same transaction.
+    Without a consumer nothing is deleted. Works in at most ``steps`` short transactions of ``rows``
+    each and gives ``pages`` back to the file system at the end; what is left is for the next call.
+    ``meta.pruned_through`` rises in the same transaction.
     """
     newest = time.time_ns() // 1000 - int(retention_days * _MICROSECONDS_A_DAY)
     deleted = 0
     for _ in range(steps):
-        count = _prune_step(buffer, newest)
+        count = _prune_step(buffer, newest, rows)
         deleted += count
-        if count < _STEP_ROWS:
+        if count < rows:
             break
     if deleted:
         # As a script: it yields rows without columns, of which execute() would take only one.
-        buffer.connection.executescript(f"pragma incremental_vacuum({_STEP_PAGES})")
+        buffer.connection.executescript(f"pragma incremental_vacuum({pages})")
     return Pruned(deleted, int(buffer.meta("pruned_through")))
 
 
-def _prune_step(buffer: Buffer, newest: int) -> int:
+def _prune_step(buffer: Buffer, newest: int, rows: int) -> int:
     connection = buffer.connection
-    if not _due(connection, newest):
+    if not _due(connection, newest, rows):
         return 0
     with transaction(connection):
         # Asked again: a consumer may have gone back since, as a buffer that took a new name does.
-        seqs = _due(connection, newest)
+        seqs = _due(connection, newest, rows)
         if seqs:
             connection.execute("delete from records where seq <= ?", (seqs[-1],))
             connection.execute(
@@ -57,11 +65,11 @@ def _prune_step(buffer: Buffer, newest: int) -> int:
     return len(seqs)
 
 
-def _due(connection: sqlite3.Connection, newest: int) -> list[int]:
+def _due(connection: sqlite3.Connection, newest: int, limit: int) -> list[int]:
     """Return the numbers of the oldest records that may go now, a step of them at most."""
     rows = connection.execute(
         "select seq, ingested_at from records where seq <= (select min(acknowledged) from"
         " consumers) order by seq limit ?",
-        (_STEP_ROWS,),
+        (limit,),
     )
     return [seq for seq, ingested_at in takewhile(lambda row: row[1] <= newest, rows)]

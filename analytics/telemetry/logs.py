@@ -25,6 +25,11 @@ def configure_logs(*, level: str, json_lines: bool) -> None:
     )
 
 
+def log_warning(event: str, **values: str | float) -> None:
+    """Log what went wrong, with ids and counts; :func:`configure_logs` comes first."""
+    structlog.get_logger().warning(event, **values)
+
+
 def log_event(event: str, **values: str | float) -> None:
     """Log what happened, with ids and counts; :func:`configure_logs` comes first."""
     structlog.get_logger().info(event, **values)

@@ -50,6 +50,20 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
     leave_if_partial(report)
 
 
+@app.command(**example("annals sync run --claude-dir ~/.claude/projects"))
+def run(context: typer.Context, claude_dir: ClaudeDir = None) -> None:
+    """Watch the transcripts and read what is new at once, until it is stopped.
+
+    SIGTERM or Ctrl-C reads and ships what is left within SHUTDOWN_TIMEOUT_S and ends; a second
+    one ends at once. With MONGO_URI records are shipped there. Ends with exit code 7 where another
+    process holds the buffer.
+    """
+    from sync_agent import supervisor
+
+    found = in_force(context, claude_dir=claude_dir)
+    supervisor.run(found.settings, say=lambda line: typer.echo(line, err=True))
+
+
 def leave_if_partial(report: SyncReport) -> None:
     """End with exit code 6 where something could not be read; the rest is done and kept."""
     if report.files_unreadable or report.places_unreadable:
