@@ -24,6 +24,7 @@ from sync_agent.rows import FileRow, Known, Location
 
 _NOTHING = digest(b"")
 _NO_ENVELOPE = (None,) * 9
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 Promoted = tuple[str | bool | None, ...]
 """The columns session_id to is_sidechain."""
@@ -78,7 +79,7 @@ class _Reading:
     quarantined_bytes: int = 0
     ids: int = 0
 
-    def settle(self) -> None:
+    def settle(self, size: int | None = None, mtime_ns: int | None = None) -> None:
         """Move the counts into the row; its size and time stay unknown until the end."""
         row, reached = self.row, self.reader.fingerprint()
         judged = self.entry_bytes + self.quarantined_bytes
@@ -88,8 +89,8 @@ class _Reading:
             head_hash=reached.head_hash,
             head_length=reached.head_length,
             tail_hash=reached.tail_hash,
-            size=None,
-            mtime_ns=None,
+            size=size,
+            mtime_ns=mtime_ns,
             entries=row.entries + self.entries,
             quarantined=row.quarantined + self.quarantined,
             entry_bytes=row.entry_bytes + self.entry_bytes,
@@ -135,7 +136,8 @@ class Intake:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundError(0, "it is no regular file any more")
-            read = self._take(descriptor, replace(task, found=Found.of(task.found.path, status)))
+            found = Found.of(task.found.path, status)
+            read = self._take(descriptor, Task(found, task.known, task.has_moved))
             self._tally.files_read += 1
             return read
         finally:
@@ -167,12 +169,15 @@ class Intake:
         reading = self._begin(descriptor, task)
         try:
             self._drain(reading)
-        finally:
+        except BaseException:
             self._tally.bytes_read += reading.reader.bytes_read
             self._settle(reading)
+            self._put(reading.row, reading.location)
+            raise
+        self._tally.bytes_read += reading.reader.bytes_read
+        is_whole = not reading.reader.was_cut
+        self._settle(reading, found if is_whole else None)
         row = reading.row
-        if not reading.reader.was_cut:
-            row = replace(row, size=found.size, mtime_ns=found.mtime_ns)
         if reading.event is not Event.GROWN or row.offset > reading.started_at:
             self._note(reading.event, row, reading.location)
         self._put(row, reading.location)
@@ -272,18 +277,21 @@ class Intake:
     def _checkpoint(self, reading: _Reading) -> None:
         """Commit what is queued, with the position that belongs to it."""
         self._settle(reading)
+        self._put(reading.row, reading.location)
         if reading.event is not Event.GROWN:
             self._note(reading.event, reading.row, reading.location)
             reading.event = Event.GROWN
         self._buffer.commit()
         self._tally.progressed(reading.reader.bytes_read)
 
-    def _settle(self, reading: _Reading) -> None:
-        """Move what was counted since the last time into the row."""
+    def _settle(self, reading: _Reading, whole: Found | None = None) -> None:
+        """Move what was counted since the last time into the row; ``whole`` is the file as read."""
         self._tally.entries += reading.entries
         self._tally.quarantined += reading.quarantined
-        reading.settle()
-        self._put(reading.row, reading.location)
+        if whole is None:
+            reading.settle()
+        else:
+            reading.settle(whole.size, whole.mtime_ns)
 
     def _still_holds(self, descriptor: int, row: FileRow, key: bytes) -> bool:
         """Return whether all that was read of a file is still in it, byte by byte."""
@@ -318,7 +326,7 @@ class Intake:
             "separator_bytes": row.separator_bytes,
             "head_hash": row.head_hash.hex(),
         }
-        raw = json.dumps(told, separators=(",", ":")).encode()
+        raw = _COMPACT.encode(told).encode()
         self._buffer.add_record(
             (
                 entry_id(location.key_bytes, size, raw),

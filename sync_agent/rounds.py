@@ -63,6 +63,7 @@ class Rounds:
         self._log = log
         self._committed = committed
         self._replacing = replacing
+        self._suspect = str(suspect_file(settings.sqlite_path))
         self._ignores = Ignores(settings.ignore_patterns)
         self._deadline: float | None = None
         self._tally = Tally(self, 0)
@@ -269,7 +270,7 @@ class Rounds:
 
     def _check_suspicion(self) -> None:
         """Give the buffer up where a reader found damage in it."""
-        if suspect_file(self._settings.sqlite_path).exists():
+        if os.path.exists(self._suspect):  # noqa: PTH110 -- at each turn, so it must be quick
             raise _SuspectedError
 
     def _wait_seconds(self) -> float:
