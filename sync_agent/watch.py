@@ -105,7 +105,6 @@ class Watch:
 
     def round(self) -> None:
         """Look at everything below the root, queue what changed, and set the time of the next."""
-        started = time.monotonic()
         try:
             fresh = self._survey()
         except TranscriptError as error:
@@ -113,7 +112,6 @@ class Watch:
             return
         self._ended = time.monotonic()
         self.state.rounds += 1
-        self.state.round_seconds = self._ended - started
         hints = self._watcher.hints() if self._watcher else Hints()
         missed = 0 if self._is_first else _missed(fresh, hints)
         self._around.activity.missed += missed
@@ -126,16 +124,22 @@ class Watch:
         self._open()
         self._folders = set()
         try:
-            fresh = self.root.survey(self._entered)
+            fresh = self._timed_survey()
         except WatchRefusedError as refusal:
             self._poll(refusal)
-            fresh = self.root.survey(self._entered)
+            fresh = self._timed_survey()
         if before not in (0, self.root.listing.inode):  # another folder stands there now
             self.close()
             self._open()
-            fresh += self.root.survey(self._entered)
+            fresh += self._timed_survey()
         if self._watcher is not None:
             self._watcher.keep(self._folders)
+        return fresh
+
+    def _timed_survey(self) -> list[bytes]:
+        started = time.monotonic()
+        fresh = self.root.survey(self._entered)
+        self.state.round_seconds = time.monotonic() - started
         return fresh
 
     def _entered(self, folder: bytes) -> None:
