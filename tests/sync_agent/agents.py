@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -58,7 +59,10 @@ class Agent:
 
         def asked() -> bool:
             count = "select count(*) from records where record_kind = 'entry'"
-            return bool(self.place.query(count)[0][0] >= lines)
+            try:
+                return bool(self.place.query(count)[0][0] >= lines)
+            except sqlite3.OperationalError:  # the tables are not made yet
+                return False
 
         return asked
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import configured, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.errors import PartialError
 
@@ -56,12 +56,12 @@ def run(context: typer.Context, claude_dir: ClaudeDir = None) -> None:
 
     SIGTERM or Ctrl-C reads and ships what is left within SHUTDOWN_TIMEOUT_S and ends; a second
     one ends at once. With MONGO_URI records are shipped there. Ends with exit code 7 where another
-    process holds the buffer.
+    process holds the buffer. A folder that is missing is waited for.
     """
     from sync_agent import supervisor
 
-    found = in_force(context, claude_dir=claude_dir)
-    supervisor.run(found.settings, say=lambda line: typer.echo(line, err=True))
+    settings = configured(context, claude_dir=claude_dir)
+    supervisor.run(settings, say=lambda line: typer.echo(line, err=True))
 
 
 def leave_if_partial(report: SyncReport) -> None:
