@@ -61,7 +61,7 @@ def validate(
     """Check every promise that can be checked; nothing is changed.
 
     Raises LockedError (exit 7) while the pipeline runs, and what reading raises: TranscriptError
-    for a missing folder, IntegrityError for a lake that cannot be read at all.
+    for missing folders, IntegrityError for a lake that cannot be read at all.
     """
     from sync_agent.holdings import where_read
 
@@ -250,14 +250,14 @@ def _bytes(settings: Settings, lake: Connection, progress: Progress) -> Check:
 def _files_by_key(settings: Settings) -> dict[str, list[tuple[File, bytes]]]:
     """Return the files on disk by the text of their key, each with its path in bytes."""
     from sync_agent.holdings import Noted, noted_files
-    from sync_agent.paths import discover
     from sync_agent.positions import key_of
+    from sync_agent.survey import survey
 
-    listing = discover(settings.claude_dir)
     noted = noted_files(settings)
     files: dict[str, list[tuple[File, bytes]]] = {}
-    for found in listing.files:
-        _, key_bytes = key_of(found.path, listing.root)
+    everywhere = ((one.root, found) for one in survey(settings).listings for found in one.files)
+    for root, found in everywhere:
+        _, key_bytes = key_of(found.path, root)
         key = readable(os.fsdecode(key_bytes))
         path = readable(os.fsdecode(found.path))
         known = noted.get(found.path, Noted(0, None, None))

@@ -13,15 +13,16 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from analytics.errors import LocalBufferError
 from sync_agent.faults import damaged, translated
-from sync_agent.fingerprints import Fingerprint
 from sync_agent.journal import note_batch
 from sync_agent.legacy_file import set_aside
+from sync_agent.rows import FileRow, Known, Location
 from sync_agent.schema import (
     ADDITIONS,
     FILE_COLUMNS,
@@ -40,6 +41,9 @@ BATCH_ROWS = 5_000
 LARGE_BYTES = 4 * 1024 * 1024
 """From this length on a value is written in steps, without copies in SQLite's memory."""
 
+CACHED_FILES = 2_000
+"""Of so many files, those put last, position and place are kept in memory."""
+
 _BACKGROUND_BYTES = 1024 * 1024
 _STEP_BYTES = 1024 * 1024
 _BUSY_SECONDS = 30.0
@@ -48,70 +52,14 @@ _INSERT_LOCATION = insertion("locations", LOCATION_COLUMNS)
 _INSERT_RECORD = insertion("records", RECORD_COLUMNS)
 _REPLACE_FILE = insertion("files", FILE_COLUMNS, replace=True)
 
+# Not astuple(): that copies every value, which at one line a commit is a tenth of all work.
+_LOCATION_VALUES = attrgetter(*(field.name for field in fields(Location)))
+_FILE_VALUES = attrgetter(*(field.name for field in fields(FileRow)))
+
+Cached = TypeVar("Cached")
+
 RecordRow = tuple[Any, ...]
 """The values of RECORD_COLUMNS, in that order; the last one is ``raw``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a file stands: names as text for every store, and the bytes they are made of."""
-
-    location_id: int
-    host: str
-    root: bytes
-    project_id: str
-    file_path: str
-    file_key: str
-    key_bytes: bytes
-    path_bytes: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """What is known of one file, and how far it is read.
-
-    ``size`` and ``mtime_ns`` are None while a file is only read in part; ``content_sum`` is the
-    sum of the ids of all its ranges (:func:`sync_agent.fingerprints.add_ids`).
-    """
-
-    file_id: int
-    location_id: int
-    device: int
-    inode: int
-    generation: int
-    size: int | None
-    mtime_ns: int | None
-    offset: int
-    head_hash: bytes
-    head_length: int
-    tail_hash: bytes
-    state: str
-    entries: int
-    quarantined: int
-    entry_bytes: int
-    quarantined_bytes: int
-    separator_bytes: int
-    content_sum: bytes
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """The fingerprint of what was read."""
-        return Fingerprint(self.head_hash, self.head_length, self.tail_hash)
-
-
-class Known(NamedTuple):
-    """As much of a file's row as tells whether the file must be looked at."""
-
-    path: bytes
-    size: int | None
-    mtime_ns: int | None
-    inode: int
-    device: int
-    state: str
-    file_id: int
-    location_id: int
-    host: str
-    key: bytes
 
 
 class Buffer:
@@ -126,6 +74,8 @@ class Buffer:
         self._large: list[int] = []
         self._bytes = 0
         self._files: dict[int, FileRow] = {}
+        self._rows: dict[int, FileRow] = {}
+        self._places: dict[int, Location] = {}
         self._next_location = self._following("location_id", "locations")
         self._next_file = self._following("file_id", "files")
 
@@ -158,20 +108,26 @@ class Buffer:
         """Return what is known of every file below ``root``."""
         rows = self.connection.execute(
             "select path_bytes, size, mtime_ns, inode, device, state, file_id, location_id, host,"
-            " key_bytes from files join locations using (location_id) where root = ?",
+            " key_bytes, offset from files join locations using (location_id) where root = ?",
             (root,),
         )
         return [Known._make(row) for row in rows]
 
     def file(self, file_id: int) -> FileRow:
-        """Return the row of a file."""
-        row = self.connection.execute(SELECT_FILE, (file_id,)).fetchone()
-        return FileRow(*row)
+        """Return the row of a file, as it was put last."""
+        row = self._files.get(file_id) or self._rows.get(file_id)
+        if row is None:
+            row = FileRow(*self.connection.execute(SELECT_FILE, (file_id,)).fetchone())
+        return row
 
     def location(self, location_id: int) -> Location:
         """Return where the location's file stands."""
-        row = self.connection.execute(SELECT_LOCATION, (location_id,)).fetchone()
-        return Location(*row)
+        known = self._places.get(location_id)
+        if known is None:
+            row = self.connection.execute(SELECT_LOCATION, (location_id,)).fetchone()
+            known = Location(*row)
+            _remember(self._places, location_id, known)
+        return known
 
     def location_ids(self, host: str, root: bytes) -> dict[bytes, int]:
         """Return the location of every path that ever held a file below ``root`` on ``host``."""
@@ -195,6 +151,7 @@ class Buffer:
     def add_location(self, location: Location) -> None:
         """Queue a new location."""
         self._locations.append(location)
+        _remember(self._places, location.location_id, location)
 
     def add_record(self, row: RecordRow) -> None:
         """Queue a record; its sequence number follows from the order of these calls."""
@@ -207,11 +164,17 @@ class Buffer:
     def put_file(self, row: FileRow) -> None:
         """Queue the new state of a file: that after the records queued so far."""
         self._files[row.file_id] = row
+        _remember(self._rows, row.file_id, row)
 
     @property
     def is_due(self) -> bool:
         """Whether the queue is long enough to be written; it must be, after a large record."""
         return self._bytes >= BATCH_BYTES or len(self._records) >= BATCH_ROWS or bool(self._large)
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether a commit has anything to write."""
+        return bool(self._records or self._files or self._locations)
 
     def commit(self) -> None:
         """Write everything queued in one transaction.
@@ -219,7 +182,7 @@ class Buffer:
         It is durable when this or, for a long queue, the next use of the buffer returns.
         """
         connection = self.connection
-        if not (self._records or self._files or self._locations):
+        if not self.has_queued:
             return
         in_background = self._bytes >= _BACKGROUND_BYTES
         connection.execute("begin immediate")
@@ -241,14 +204,14 @@ class Buffer:
 
     def _write(self, connection: sqlite3.Connection) -> None:
         write = connection.executemany
-        write(_INSERT_LOCATION, map(astuple, self._locations))
+        write(_INSERT_LOCATION, map(_LOCATION_VALUES, self._locations))
         done = 0
         for place in self._large:
             write(_INSERT_RECORD, self._records[done:place])
             insert_large(connection, self._records[place])
             done = place + 1
         write(_INSERT_RECORD, self._records[done:])
-        write(_REPLACE_FILE, map(astuple, self._files.values()))
+        write(_REPLACE_FILE, map(_FILE_VALUES, self._files.values()))
         note_batch(connection, self._records)
 
     def check(self) -> None:
@@ -260,6 +223,14 @@ class Buffer:
     def _following(self, column: str, table: str) -> int:
         query = f"select coalesce(max({column}), 0) + 1 from {table}"  # noqa: S608 -- constants
         return int(self.connection.execute(query).fetchone()[0])
+
+
+def _remember(cache: dict[int, Cached], key: int, value: Cached) -> None:
+    """Keep ``value`` for the files that are written to all the time; the oldest one goes."""
+    cache.pop(key, None)
+    cache[key] = value
+    if len(cache) > CACHED_FILES:
+        del cache[next(iter(cache))]
 
 
 @contextlib.contextmanager

@@ -76,32 +76,40 @@ class Noted(NamedTuple):
 
 
 def noted_files(settings: Settings) -> dict[bytes, Noted]:
-    """Return what is noted of each file below the root that has not vanished, by its path."""
+    """Return what is noted of each file below the roots that has not vanished, by its path."""
     with reading(settings.sqlite_path) as connection:
         if connection is None:
             return {}
-        rows = connection.execute(
-            "select path_bytes, offset, size, mtime_ns from files"
-            " join locations using (location_id) where root = ? and state <> ?",
-            (bytes(settings.claude_dir), State.VANISHED),
-        )
-        return {path: Noted(*noted) for path, *noted in rows}
+        return {
+            path: Noted(*noted)
+            for root in settings.claude_dirs
+            for path, *noted in connection.execute(
+                "select path_bytes, offset, size, mtime_ns from files"
+                " join locations using (location_id) where root = ? and state <> ?",
+                (bytes(root), State.VANISHED),
+            )
+        }
 
 
 def where_read(settings: Settings) -> Settings:
     """Return settings whose ``claude_dir`` is where the transcripts in custody were read from.
 
-    That is another folder only where nobody named one, the default one is missing, and all that
-    is in custody comes from one place.
+    Those are others only where nobody named one, and the default one is missing.
     """
-    if "claude_dir" in settings.model_fields_set or settings.claude_dir.exists():
+    if "claude_dir" in settings.model_fields_set or any(
+        root.exists() for root in settings.claude_dirs
+    ):
         return settings
     with reading(settings.sqlite_path) as connection:
-        roots = connection.execute("select distinct root from locations") if connection else ()
+        roots = (
+            connection.execute("select distinct root from locations order by root")
+            if connection
+            else ()
+        )
         places = [os.fsdecode(root) for (root,) in roots]
-    if len(places) != 1:
+    if not places:
         return settings
-    return settings.model_copy(update={"claude_dir": Path(places[0])})
+    return settings.model_copy(update={"claude_dir": Path(os.pathsep.join(places))})
 
 
 @contextlib.contextmanager

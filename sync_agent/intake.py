@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from analytics.telemetry import Progress
 from analytics.transcripts.identity import entry_id, owning_session, readable
 from analytics.transcripts.records import RecordKind
-from sync_agent.buffer import Buffer, FileRow, Known, Location
+from sync_agent.buffer import Buffer
 from sync_agent.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edges
 from sync_agent.paths import Found
 from sync_agent.positions import Course, Event, State, Task, course, key_of
 from sync_agent.reader import Reader
 from sync_agent.record_rows import NO_ENVELOPE, Promoted, file_record, promoted
+from sync_agent.rows import FileRow, Known, Location
 
 _NOTHING = digest(b"")
 
@@ -42,6 +45,19 @@ class Tally:
         self.progress.report("sync", self.bytes_read + further, self.total, unit="bytes")
 
 
+class Read(NamedTuple):
+    """What reading one file led to; ``pending`` are the bytes behind its position."""
+
+    event: Event
+    entries: int
+    quarantined: int
+    pending: int
+
+
+def _nobody(_known: Known) -> None:
+    """Be told of a file's position that nobody keeps in memory."""
+
+
 @dataclass(slots=True)
 class _Reading:
     """A file while it is read: ``row`` as last settled, and counts since then."""
@@ -57,7 +73,7 @@ class _Reading:
     quarantined_bytes: int = 0
     ids: int = 0
 
-    def settle(self) -> None:
+    def settle(self, size: int | None = None, mtime_ns: int | None = None) -> None:
         """Move the counts into the row; its size and time stay unknown until the end."""
         row, reached = self.row, self.reader.fingerprint()
         judged = self.entry_bytes + self.quarantined_bytes
@@ -67,8 +83,8 @@ class _Reading:
             head_hash=reached.head_hash,
             head_length=reached.head_length,
             tail_hash=reached.tail_hash,
-            size=None,
-            mtime_ns=None,
+            size=size,
+            mtime_ns=mtime_ns,
             entries=row.entries + self.entries,
             quarantined=row.quarantined + self.quarantined,
             entry_bytes=row.entry_bytes + self.entry_bytes,
@@ -80,11 +96,22 @@ class _Reading:
 
 
 class Intake:
-    """Reads files below ``root`` into ``buffer`` and counts in ``tally``."""
+    """Reads files below ``root`` into ``buffer`` and counts in ``tally``.
+
+    ``settled`` is told what is known of a file each time that its position is queued.
+    """
 
     def __init__(
-        self, buffer: Buffer, *, root: bytes, host: str, max_line_bytes: int, tally: Tally
+        self,
+        buffer: Buffer,
+        *,
+        root: bytes,
+        host: str,
+        max_line_bytes: int,
+        tally: Tally,
+        settled: Callable[[Known], None] = _nobody,
     ) -> None:
+        self._settled = settled
         self._buffer = buffer
         self._root = root
         self._host = host
@@ -92,7 +119,7 @@ class Intake:
         self._tally = tally
         self._location_ids: dict[bytes, int] | None = None
 
-    def read(self, task: Task) -> None:
+    def read(self, task: Task) -> Read:
         """Queue what is new in a file, and commit where the queue is long.
 
         Raises OSError where the file cannot be opened or read; what was read until then is queued
@@ -103,16 +130,19 @@ class Intake:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundError(0, "it is no regular file any more")
-            self._take(descriptor, replace(task, found=Found.of(task.found.path, status)))
+            found = Found.of(task.found.path, status)
+            read = self._take(descriptor, Task(found, task.known, task.has_moved))
             self._tally.files_read += 1
+            return read
         finally:
             os.close(descriptor)
 
     def vanish(self, known: Known) -> None:
         """Note that a file is gone from where it stood; nothing else is changed."""
         row = replace(self._buffer.file(known.file_id), state=State.VANISHED)
-        self._note(Event.VANISHED, row, self._buffer.location(row.location_id))
-        self._buffer.put_file(row)
+        location = self._buffer.location(row.location_id)
+        self._note(Event.VANISHED, row, location)
+        self._put(row, location)
         self._tally.files_vanished += 1
 
     def set_unreadable(self, task: Task) -> None:
@@ -120,22 +150,37 @@ class Intake:
         self._tally.files_unreadable += 1
         if task.known is not None and task.known.state == State.ACTIVE:
             row = self._buffer.file(task.known.file_id)
-            self._buffer.put_file(replace(row, state=State.UNREADABLE))
+            location = self._buffer.location(row.location_id)
+            self._put(replace(row, state=State.UNREADABLE), location)
 
-    def _take(self, descriptor: int, task: Task) -> None:
-        found = task.found
+    def _put(self, row: FileRow, location: Location) -> None:
+        self._buffer.put_file(row)
+        self._settled(Known.of(row, location))
+
+    def _take(self, descriptor: int, task: Task) -> Read:
+        found, before = task.found, self._tally.entries
+        quarantined = self._tally.quarantined
         reading = self._begin(descriptor, task)
         try:
             self._drain(reading)
-        finally:
+        except BaseException:
             self._tally.bytes_read += reading.reader.bytes_read
             self._settle(reading)
+            self._put(reading.row, reading.location)
+            raise
+        self._tally.bytes_read += reading.reader.bytes_read
+        is_whole = not reading.reader.was_cut
+        self._settle(reading, found if is_whole else None)
         row = reading.row
-        if not reading.reader.was_cut:
-            row = replace(row, size=found.size, mtime_ns=found.mtime_ns)
         if reading.event is not Event.GROWN or row.offset > reading.started_at:
             self._note(reading.event, row, reading.location)
-        self._buffer.put_file(row)
+        self._put(row, reading.location)
+        return Read(
+            reading.event,
+            self._tally.entries - before,
+            self._tally.quarantined - quarantined,
+            max(0, found.size - row.offset),
+        )
 
     def _begin(self, descriptor: int, task: Task) -> _Reading:
         """Return how to read on: from the position, or from the start of a generation."""
@@ -226,19 +271,21 @@ class Intake:
     def _checkpoint(self, reading: _Reading) -> None:
         """Commit what is queued, with the position that belongs to it."""
         self._settle(reading)
+        self._put(reading.row, reading.location)
         if reading.event is not Event.GROWN:
             self._note(reading.event, reading.row, reading.location)
             reading.event = Event.GROWN
-        self._buffer.put_file(reading.row)
         self._buffer.commit()
         self._tally.progressed(reading.reader.bytes_read)
 
-    def _settle(self, reading: _Reading) -> None:
-        """Move what was counted since the last time into the row."""
+    def _settle(self, reading: _Reading, whole: Found | None = None) -> None:
+        """Move what was counted since the last time into the row; ``whole`` is the file as read."""
         self._tally.entries += reading.entries
         self._tally.quarantined += reading.quarantined
-        reading.settle()
-        self._buffer.put_file(reading.row)
+        if whole is None:
+            reading.settle()
+        else:
+            reading.settle(whole.size, whole.mtime_ns)
 
     def _still_holds(self, descriptor: int, row: FileRow, key: bytes) -> bool:
         """Return whether all that was read of a file is still in it, byte by byte."""

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from analytics.settings import Settings
 from sync_agent.faults import translated
-from sync_agent.paths import discover
 from sync_agent.positions import State
+from sync_agent.survey import survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,20 @@ from files join locations using (location_id) where root = ?
 def custody(settings: Settings) -> Custody:
     """Compare what was read with what is on disk; bytes not read yet are pending.
 
-    Raises TranscriptError where the folder is missing, LocalBufferError where the buffer cannot be
+    Raises TranscriptError where all roots are missing, LocalBufferError where the buffer cannot be
     read. Changes nothing.
     """
-    listing = discover(settings.claude_dir)
-    accounts = _accounts(settings.sqlite_path, listing.root)
+    surveyed = survey(settings)
+    accounts = [
+        account
+        for listing in surveyed.listings
+        for account in _accounts(settings.sqlite_path, listing.root)
+    ]
     living = {item.path: item for item in accounts if item.state != State.VANISHED}
     vanished = [item for item in accounts if item.state == State.VANISHED]
     total = [0] * 7
     balanced = True
-    for found in listing.files:
+    for found in (found for listing in surveyed.listings for found in listing.files):
         account = living.get(found.path, _NOTHING_READ)
         if account.offset > found.size:
             account = _NOTHING_READ  # cut since: the next sync reads it again
@@ -80,7 +84,7 @@ def custody(settings: Settings) -> Custody:
         figures = (found.size, found.size - account.offset, *account[4:])
         total = [sum(pair) for pair in zip(total, figures, strict=True)]
     return Custody(
-        files=len(listing.files),
+        files=surveyed.files,
         files_vanished=len(vanished),
         bytes_on_disk=total[0],
         pending_bytes=total[1],
@@ -90,7 +94,7 @@ def custody(settings: Settings) -> Custody:
         quarantined_bytes=total[5],
         separator_bytes=total[6],
         lost_pending_bytes=sum(item.size - item.offset for item in vanished),
-        places_unreadable=len(listing.unlisted),
+        places_unreadable=surveyed.places_unreadable,
         balanced=balanced,
     )
 

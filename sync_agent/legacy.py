@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 
 from analytics.settings import Settings
 from analytics.transcripts.identity import readable
-from sync_agent.buffer import Buffer, Location, transaction
+from sync_agent.buffer import Buffer, transaction
 from sync_agent.journal import note
 from sync_agent.legacy_file import asides, open_aside
 from sync_agent.ranges import NOT_JSON, Range, read_entry
 from sync_agent.record_rows import range_record
+from sync_agent.rows import Location
 
 _TAKEN_KEY = "legacy_taken:"
 _UNNAMED = "unknown"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analytics.errors import LockedError
 from analytics.locks import Holder, exclusive
@@ -13,10 +13,11 @@ from sync_agent.faults import DamagedBufferError, suspect_file, translated
 from sync_agent.intake import Intake, Tally
 from sync_agent.journal import limit_rows, note
 from sync_agent.legacy import take_over
-from sync_agent.paths import Listing, discover, shown
+from sync_agent.paths import shown
 from sync_agent.positions import Plan, State, Task, plan
 from sync_agent.pruning import prune
 from sync_agent.salvage import finish_replacement, replace_damaged
+from sync_agent.survey import Survey, survey
 
 LIVE_ROLE = "sync run"
 """The role under which a live agent holds the buffer; reading is left to it."""
@@ -44,10 +45,10 @@ class SyncReport:
 def sync_once(
     settings: Settings, *, role: str = "sync once", progress: Progress = NO_PROGRESS
 ) -> SyncReport:
-    """Read what is new below ``settings.claude_dir`` into the buffer, and report it.
+    """Read what is new below ``settings.claude_dirs`` into the buffer, and report it.
 
-    Raises TranscriptError where the folder is missing, LockedError (exit 7) where another command
-    holds the buffer, LocalBufferError and DiskFullError (exit 10) where the buffer cannot be
+    Raises TranscriptError where all these folders are missing, LockedError (exit 7) where another
+    command holds the buffer, LocalBufferError and DiskFullError (exit 10) where it cannot be
     written. A corrupt buffer is set aside and replaced; ``warnings`` says so.
     """
     path = settings.sqlite_path
@@ -66,36 +67,44 @@ def sync_once(
 
 def _sync_healed(settings: Settings, progress: Progress) -> SyncReport:
     """Sync; where the buffer turns out to be corrupt, replace it and sync again."""
-    listing = discover(settings.claude_dir)
+    surveyed = survey(settings)
     finish_replacement(settings.sqlite_path)
     suspect = suspect_file(settings.sqlite_path)
     try:
         if suspect.exists():
             with open_buffer(settings.sqlite_path) as buffer:
                 buffer.check()
-        report = _sync(settings, listing, progress)
+        report = _sync(settings, surveyed, progress)
     except DamagedBufferError as error:
-        listing.warnings.append(replace_damaged(settings.sqlite_path, error))
+        warning = replace_damaged(settings.sqlite_path, error)
         with open_buffer(settings.sqlite_path) as buffer:
             note(buffer.connection, "salvaged", detail="the buffer was corrupt")
-        report = _sync(settings, listing, progress)
+        report = _sync(settings, surveyed, progress)
+        report = replace(report, warnings=(warning, *report.warnings))
     suspect.unlink(missing_ok=True)
     return report
 
 
-def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncReport:
+def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncReport:
+    warnings = list(surveyed.warnings)
     with open_buffer(settings.sqlite_path) as buffer:
         limit_rows(buffer.connection, settings.journal_rows)
-        todo = plan(listing, buffer.known_files(listing.root))
-        tally = Tally(progress, sum(task.found.size for task in todo.tasks))
-        intake = Intake(
-            buffer,
-            root=listing.root,
-            host=settings.host_name,
-            max_line_bytes=settings.max_line_bytes,
-            tally=tally,
-        )
-        unread = _read_all(buffer, intake, todo, tally)
+        plans = [
+            (listing, plan(listing, buffer.known_files(listing.root)))
+            for listing in surveyed.listings
+        ]
+        total = sum(task.found.size for _, todo in plans for task in todo.tasks)
+        tally = Tally(progress, total)
+        for listing, todo in plans:
+            intake = Intake(
+                buffer,
+                root=listing.root,
+                host=settings.host_name,
+                max_line_bytes=settings.max_line_bytes,
+                tally=tally,
+            )
+            unread = _read_all(buffer, intake, todo, tally)
+            warnings += (*listing.warnings, *todo.warnings, *unread)
         buffer.commit()
         taken_over = take_over(buffer, settings)
         prune(
@@ -104,15 +113,15 @@ def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncRepor
             ships=settings.mongo_uri is not None,
         )
     return SyncReport(
-        files_seen=len(listing.files),
+        files_seen=surveyed.files,
         files_read=tally.files_read,
         files_vanished=tally.files_vanished,
         files_unreadable=tally.files_unreadable,
-        places_unreadable=len(listing.unlisted),
+        places_unreadable=surveyed.places_unreadable,
         bytes_read=tally.bytes_read,
         entries_new=tally.entries,
         quarantined_new=tally.quarantined,
-        warnings=(*taken_over, *listing.warnings, *todo.warnings, *unread),
+        warnings=(*taken_over, *warnings),
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from analytics.errors import TranscriptError
+from sync_agent.ignores import Ignores
 
 _LINKS_DEEP = 4
 """Links may lead through links this many times; each loop is cut earlier, by its folder."""
@@ -44,13 +45,23 @@ class Listing:
 
     root: bytes
     device: int
+    inode: int = 0
+    ignores: Ignores = field(default_factory=Ignores)
     files: list[Found] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unlisted: list[bytes] = field(default_factory=list)
 
+    def below(self, path: bytes) -> bytes:
+        """Return ``path`` as it reads below the root."""
+        return path[len(self.root.rstrip(b"/")) + 1 :]
+
     def knows(self, path: bytes) -> bool:
         """Return whether the folder of ``path`` was listed, so that absence means absence."""
         return not any(path.startswith(folder + b"/") for folder in self.unlisted)
+
+
+def _nothing_to_do(_folder: bytes) -> None:
+    """Be told of a folder that nobody watches."""
 
 
 class _Folder(NamedTuple):
@@ -69,16 +80,26 @@ def shown(path: bytes) -> str:
     return os.fsdecode(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def discover(root: Path) -> Listing:
+def discover(
+    root: Path,
+    *,
+    ignores: Ignores | None = None,
+    within: bytes = b"",
+    entered: Callable[[bytes], None] = _nothing_to_do,
+) -> Listing:
     """Return every transcript below ``root``, with a warning for each thing that was skipped.
 
-    Raises TranscriptError where the root is missing, is no folder or cannot be listed.
+    With ``within``, a folder below the root, only what lies in that folder. ``entered`` is told of
+    each folder right before it is listed. Raises TranscriptError where the root is missing, is no
+    folder or cannot be listed.
     """
-    listing = _open_root(root)
-    pending = [_Folder(listing.root, 0, 0)]
+    listing = _open_root(root, ignores or Ignores())
+    start = within or listing.root
+    pending = [_Folder(start, listing.below(start).count(b"/") + bool(within), 0)]
     while pending:
         folder = pending.pop()
         try:
+            entered(folder.path)
             with os.scandir(folder.path) as entries:
                 pending.extend(_take(listing, folder, entries))
         except OSError as error:
@@ -87,7 +108,24 @@ def discover(root: Path) -> Listing:
     return listing
 
 
-def _open_root(root: Path) -> Listing:
+def glance(listing: Listing, path: bytes) -> bool:
+    """Put the transcript at ``path`` into the listing; return False where a link is in the way.
+
+    What is ignored, or is no transcript, is left out. Raises OSError where nothing is there.
+    """
+    below = listing.below(path)
+    if listing.ignores.covers(below) or not path.endswith(b".jsonl"):
+        return True
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        folder = _Folder(path.rpartition(b"/")[0], below.count(b"/"), 0)
+        _add(listing, folder, path, status)
+    return True
+
+
+def _open_root(root: Path, ignores: Ignores) -> Listing:
     try:
         status = root.stat()
     except OSError as error:
@@ -102,7 +140,7 @@ def _open_root(root: Path) -> Listing:
             hint="Set CLAUDE_DIR to the folder that holds the project folders.",
             path=root,
         )
-    return Listing(os.fsencode(root), signed(status.st_dev))
+    return Listing(os.fsencode(root), signed(status.st_dev), signed(status.st_ino), ignores)
 
 
 def _refuse_root(folder: _Folder, error: OSError) -> None:
@@ -128,13 +166,13 @@ def _take(
 ) -> Iterator[_Folder]:
     """Put the folder's transcripts into the listing and yield the folders to look into next."""
     for entry in entries:
-        name = entry.name
-        if name.startswith(b".") or name.endswith((b".tmp", b".swp")):
-            continue
         try:
-            if entry.is_symlink() or entry.is_dir(follow_symlinks=False):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if listing.ignores.covers(listing.below(entry.path), is_folder=is_folder):
+                continue
+            if is_folder or entry.is_symlink():
                 yield from _descend(listing, folder, entry)
-            elif name.endswith(b".jsonl"):
+            elif entry.name.endswith(b".jsonl"):
                 _add(listing, folder, entry.path, entry.stat(follow_symlinks=False))
         except OSError as error:
             if error.errno != errno.ENOENT:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sync_agent.buffer import FileRow, Known
 from sync_agent.fingerprints import Edges
 from sync_agent.paths import Found, Listing, shown
+from sync_agent.rows import FileRow, Known
 
 
 class State(StrEnum):
@@ -80,12 +80,7 @@ def plan(listing: Listing, known_files: Iterable[Known]) -> Plan:
         before = known.get(found.path)
         if before is not None:
             present += before.state != State.VANISHED
-            if (
-                before.size == found.size
-                and before.mtime_ns == found.mtime_ns
-                and before.inode == found.inode
-                and before.state == State.ACTIVE
-            ):
+            if is_unchanged(before, found):
                 continue
         changed.append(found)
     living = sum(item.state != State.VANISHED for item in known.values())
@@ -93,6 +88,16 @@ def plan(listing: Listing, known_files: Iterable[Known]) -> Plan:
     if gone and not listing.files and all(item.device != listing.device for item in gone):
         return Plan(warnings=[_not_mounted(listing.root)])
     return _matched(listing, changed, known, gone)
+
+
+def is_unchanged(known: Known, found: Found) -> bool:
+    """Return whether the file is as it was when it was read last, as far as ``stat`` tells."""
+    return (
+        known.size == found.size
+        and known.mtime_ns == found.mtime_ns
+        and known.inode == found.inode
+        and known.state == State.ACTIVE
+    )
 
 
 def _not_mounted(root: bytes) -> str:
@@ -114,18 +119,40 @@ def _gone(listing: Listing, known: dict[bytes, Known]) -> list[Known]:
 def _matched(
     listing: Listing, changed: list[Found], known: dict[bytes, Known], gone: list[Known]
 ) -> Plan:
-    """Pair files at new paths with those that are gone from their old ones."""
-    by_inode = {(item.device, item.inode, item.key): item for item in gone}
-    tasks = []
-    for found in sorted(changed, key=lambda found: (found.mtime_ns, found.path)):
+    """Pair files with those that are gone from their paths, or whose path holds another now.
+
+    A moved file may have left another in its place, and may have taken the place of another.
+    """
+    changed.sort(key=lambda found: (found.mtime_ns, found.path))
+    displaced = [
+        item
+        for found in changed
+        if (item := known.get(found.path)) is not None
+        and item.state != State.VANISHED
+        and not _is_same_file(item, found)
+    ]
+    by_inode = {(item.device, item.inode, item.key): item for item in (*gone, *displaced)}
+    sources: dict[bytes, Known] = {}
+    for found in changed:
         item = known.get(found.path)
-        source = None
-        if item is None:
+        if item is None or not _is_same_file(item, found):
             _, key = key_of(found.path, listing.root)
             source = by_inode.pop((found.device, found.inode, key), None)
-        tasks.append(Task(found, item or source, source is not None))
-    moved = {task.known.file_id for task in tasks if task.known and task.has_moved}
-    return Plan(tasks, [item for item in gone if item.file_id not in moved])
+            if source is not None:
+                sources[found.path] = source
+    moved = {source.file_id for source in sources.values()}
+    tasks = []
+    for found in changed:
+        source, item = sources.get(found.path), known.get(found.path)
+        if source is None and item is not None and item.file_id in moved:
+            item = None  # what is there now is another file
+        tasks.append(Task(found, source or item, source is not None))
+    lost = [*gone, *(item for item in displaced if item.path in sources)]
+    return Plan(tasks, [item for item in lost if item.file_id not in moved])
+
+
+def _is_same_file(known: Known, found: Found) -> bool:
+    return (known.device, known.inode) == (found.device, found.inode)
 
 
 def course(row: FileRow, *, size: int, mtime_ns: int, edges: Edges) -> Course:

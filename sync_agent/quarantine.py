@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from analytics.errors import UsageError
 from analytics.settings import Settings
-from sync_agent.buffer import LARGE_BYTES, Buffer, FileRow, Location, insert_large, transaction
+from sync_agent.buffer import LARGE_BYTES, Buffer, insert_large, transaction
 from sync_agent.fingerprints import add_ids
 from sync_agent.holdings import reading
 from sync_agent.journal import note
@@ -24,6 +24,7 @@ from sync_agent.positions import Event
 from sync_agent.ranges import Range
 from sync_agent.reader import Reader
 from sync_agent.record_rows import file_record, range_record
+from sync_agent.rows import FileRow, Location
 from sync_agent.schema import FILE_COLUMNS, RECORD_COLUMNS, insertion
 
 PREVIEW_BYTES = 400

@@ -9,9 +9,12 @@ from typing import Any
 from analytics.transcripts.envelope import Envelope
 from analytics.transcripts.identity import entry_id, owning_session
 from analytics.transcripts.records import RecordKind
-from sync_agent.buffer import FileRow, Location, RecordRow
+from sync_agent.buffer import RecordRow
 from sync_agent.positions import Event
 from sync_agent.ranges import Range
+from sync_agent.rows import FileRow, Location
+
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 NO_ENVELOPE: tuple[Any, ...] = (None,) * 9
 
@@ -70,7 +73,7 @@ def file_record(event: Event, row: FileRow, location: Location) -> RecordRow:
         "separator_bytes": row.separator_bytes,
         "head_hash": row.head_hash.hex(),
     }
-    raw = json.dumps(told, separators=(",", ":")).encode()
+    raw = _COMPACT.encode(told).encode()
     return (
         entry_id(location.key_bytes, size, raw),
         RecordKind.FILE.value,

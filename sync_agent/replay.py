@@ -16,13 +16,14 @@ from functools import partial
 
 from analytics.settings import Settings
 from analytics.transcripts.identity import entry_id, owning_session
-from sync_agent.buffer import Buffer, FileRow, Location, transaction
+from sync_agent.buffer import Buffer, transaction
 from sync_agent.fingerprints import read_edges
 from sync_agent.journal import note
 from sync_agent.positions import State
 from sync_agent.ranges import Range
 from sync_agent.reader import Reader
 from sync_agent.record_rows import range_record
+from sync_agent.rows import FileRow, Location
 from sync_agent.schema import RECORD_COLUMNS
 
 _STEP_ROWS = 500

@@ -33,11 +33,10 @@ def in_force(context: typer.Context, **flags: Any) -> InForce:
     Where they mean the sample (docs/reference/commands.md), standard error says so.
     Raises SettingsError (exit 3), UsageError for a ``--set`` of no such setting.
     """
-    from analytics.settings import load_settings
     from analytics.settings.sample import sample_settings, wants_sample
 
     given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
-    settings = load_settings(**given)
+    settings = configured(context, **flags)
     if not wants_sample(settings):
         return InForce(settings, settings, sample=False, flags=given)
     sys.stderr.write(
@@ -45,6 +44,17 @@ def in_force(context: typer.Context, **flags: Any) -> InForce:
         " (set CLAUDE_DIR to the folder of your transcripts)\n"
     )
     return InForce(sample_settings(settings), settings, sample=True, flags=given)
+
+
+def configured(context: typer.Context, **flags: Any) -> Settings:
+    """Return what the sources say, for a command that never means the sample.
+
+    Raises SettingsError (exit 3), UsageError for a ``--set`` of no such setting.
+    """
+    from analytics.settings import load_settings
+
+    given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
+    return load_settings(**given)
 
 
 def _assignments(context: typer.Context) -> dict[str, str]:

@@ -63,8 +63,10 @@ Project = Annotated[
 ]
 Ordered = Annotated[Order, typer.Option("--order", help="Order of the rows.")]
 ClaudeDir = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Folder of the transcripts; default CLAUDE_DIR."),
+    list[Path] | None,
+    typer.Option(
+        metavar="FOLDER", help="Folder of the transcripts; default CLAUDE_DIR. Repeat it."
+    ),
 ]
 
 

@@ -22,15 +22,29 @@ def _expanded(value: Any) -> Any:
     return Path(value).expanduser().absolute() if isinstance(value, str | Path) else value
 
 
-def _resolved(value: Any) -> Any:
-    return Path(os.path.realpath(_expanded(value))) if isinstance(value, str | Path) else value
+def _roots(value: Any) -> Any:
+    """Return folders, given one by one or joined as in ``PATH``, as one text of real paths."""
+    if isinstance(value, str | Path):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    parts = [part for one in value for part in str(one).split(os.pathsep) if part]
+    roots = dict.fromkeys(Path(os.path.realpath(_expanded(part))) for part in parts)
+    for root in roots:
+        for other in roots:
+            if other is not root and other.is_relative_to(root):
+                raise ValueError(f"{other} lies below {root}; name only one of the two")
+    return Path(os.pathsep.join(map(str, roots))) if roots else value
 
 
 UserPath = Annotated[Path, BeforeValidator(_expanded)]
 """A path in which ``~`` is the home folder; always absolute."""
 
-RealPath = Annotated[Path, BeforeValidator(_resolved)]
-"""The same without symlinks and ``..``: one folder is one folder, however it is spelled."""
+RootPaths = Annotated[Path, BeforeValidator(_roots)]
+"""One folder or, joined by ``os.pathsep``, several; without symlinks and ``..``.
+
+One folder is one folder, however it is spelled; :attr:`Settings.claude_dirs` takes them apart.
+"""
 
 
 class Settings(BaseSettings):
@@ -45,8 +59,9 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    claude_dir: RealPath = Field(
-        Path("~/.claude/projects"), description="Folder below which transcripts are read."
+    claude_dir: RootPaths = Field(
+        Path("~/.claude/projects"),
+        description="Folder below which transcripts are read; several are joined as in PATH.",
     )
     sqlite_path: UserPath = Field(
         Path("~/.claude-sync/buffer.db"), description="The sync agent's durable buffer (SQLite)."
@@ -108,6 +123,33 @@ class Settings(BaseSettings):
     prices_csv: UserPath | None = Field(
         None, description="Your own prices, laid over the price book; default none."
     )
+    ignore_patterns: str = Field(
+        ".* *.tmp *.swp",
+        min_length=1,
+        description="What is left out below CLAUDE_DIR: patterns as in .gitignore, with spaces"
+        " between them.",
+    )
+    watch_mode: Literal["auto", "events", "poll"] = Field(
+        "auto",
+        description="How changes are noticed: events of the system, polling, or what works best.",
+    )
+    watch_poll_ms: int = Field(
+        500, ge=10, description="Milliseconds between two looks at all files where they are polled."
+    )
+    watch_latency_ms: float = Field(
+        2,
+        ge=0,
+        le=5_000,
+        description="Milliseconds that a change waits for others: less is quicker, more is less"
+        " work.",
+    )
+    health_port: int = Field(
+        9090, ge=0, le=65_535, description="Port of /health, /ready and /metrics; 0 for none."
+    )
+    health_host: str = Field("127.0.0.1", description="Address on which HEALTH_PORT is opened.")
+    shutdown_timeout_s: float = Field(
+        10, ge=0, description="Seconds the agent may take to read and ship the rest when it ends."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="Least level of log events on standard error."
     )
@@ -128,6 +170,11 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Berlin") from error
         return value
+
+    @property
+    def claude_dirs(self) -> tuple[Path, ...]:
+        """The folders below which transcripts are read, each by itself."""
+        return tuple(map(Path, str(self.claude_dir).split(os.pathsep)))
 
     @property
     def warehouse_file(self) -> Path:

@@ -16,7 +16,9 @@ def wants_sample(settings: Settings) -> bool:
     They do where nobody named a ``CLAUDE_DIR``, the default folder does not exist, and nothing
     was ever kept on this machine: a folder that is only unmounted never turns into the sample.
     """
-    if "claude_dir" in settings.model_fields_set or settings.claude_dir.exists():
+    if "claude_dir" in settings.model_fields_set or any(
+        root.exists() for root in settings.claude_dirs
+    ):
         return False
     kept = (settings.sqlite_path, settings.lake_folder, settings.builds_folder)
     return not any(path.exists() for path in kept)

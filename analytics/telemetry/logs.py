@@ -64,14 +64,14 @@ def configure_logs_from(settings: Settings) -> None:
     configure_logs(level=settings.log_level, json_lines=settings.log_format == "json", file=file)
 
 
-def log_event(event: str, **values: str | float) -> None:
-    """Log what happened, with ids and counts; :func:`configure_logs` comes first."""
-    structlog.get_logger().info(event, **values)
-
-
 def log_warning(event: str, **values: str | float) -> None:
     """Log what went wrong, with ids and counts; :func:`configure_logs` comes first."""
     structlog.get_logger().warning(event, **values)
+
+
+def log_event(event: str, **values: str | float) -> None:
+    """Log what happened, with ids and counts; :func:`configure_logs` comes first."""
+    structlog.get_logger().info(event, **values)
 
 
 def log_watcher_event(change: str, path: str | bytes, *, milliseconds: float) -> None:

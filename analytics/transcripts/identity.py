@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from hashlib import blake2b
-from pathlib import PurePosixPath
 
 _PLAIN = frozenset(range(0x20, 0x7F)) - {ord("\\")}
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
@@ -39,7 +38,7 @@ def owning_session(key: str) -> str:
 
     ``<session>.jsonl`` and ``<session>/subagents/agent-1.jsonl`` both name ``<session>``.
     """
-    first = PurePosixPath(key).parts[0]
+    first, _, _ = key.partition("/")
     return first.removesuffix(".jsonl")
 
 

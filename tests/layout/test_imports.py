@@ -111,6 +111,21 @@ def test_without_a_server_the_driver_is_not_loaded(home: Path) -> None:
     assert _packages(loaded).isdisjoint({"pymongo", "bson", "gridfs"})
 
 
+def test_the_running_agent_stays_small(home: Path) -> None:
+    """W-45 ``sync run``, all its threads started, has loaded no stage and no library of theirs."""
+    (home / "projects" / "-a").mkdir(parents=True)
+    (home / "projects" / "-a" / "1.jsonl").write_text('{"type":"user"}\n')
+    ending = "import os, signal, threading\n"
+    ending += "threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+    command = _command("sync", "run", "--claude-dir", "projects")
+    loaded = _loaded(ending + command, home)
+    assert {"sync_agent.health", "sync_agent.root"} <= loaded
+    forbidden = {"prefect", "duckdb", "pyiceberg", "pyarrow", "dbt", "pandas", "numpy", "pymongo"}
+    assert _packages(loaded).isdisjoint(
+        forbidden | {"extractors", "loaders", "flows", "watchfiles"}
+    )
+
+
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [

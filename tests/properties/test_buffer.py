@@ -13,9 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sync_agent.buffer import Buffer, FileRow, Location, RecordRow, open_buffer
+from sync_agent.buffer import Buffer, RecordRow, open_buffer
 from sync_agent.fingerprints import EMPTY_SUM
 from sync_agent.pruning import prune
+from sync_agent.rows import FileRow, Location
 from sync_agent.schema import FILE_COLUMNS, RECORD_COLUMNS
 
 LARGE = 5 * 1024 * 1024

@@ -146,16 +146,50 @@ def test_an_inode_used_again_is_no_move(place: Place) -> None:
     assert place.custody().files_vanished == 1
 
 
-def test_a_stub_at_the_old_path_is_a_new_generation(place: Place) -> None:
-    """R-35 Where the old path holds another file now, both are read and copies keep their ids."""
-    path = place.write(CHAT, A + B)
+def test_a_moved_file_that_leaves_a_stub_is_not_read_again(place: Place) -> None:
+    """R-35 Where the old path holds another file now, the moved one keeps its position."""
+    path = place.write(CHAT, long_lines(40))
     place.sync()
     (place.root / COPY).parent.mkdir()
     path.rename(place.root / COPY)
     place.write(CHAT, C)
-    place.sync()
+    report = place.sync()
+    assert (report.entries_new, report.files_vanished) == (1, 0)
+    assert report.bytes_read == len(C) + 2 * 4096
+    assert place.events() == ["discovered", "moved", "discovered"]
     ids = [entry.entry_id for entry in place.kept("entry")]
-    assert (len(ids), len(set(ids))) == (5, 3)
+    assert len(ids) == len(set(ids)) == 41
+    assert_balanced(place.custody())
+
+
+def test_a_moved_file_may_overwrite_another(place: Place) -> None:
+    """R-35 A file moved over one of that name keeps its position; the other one has vanished."""
+    path = place.write(CHAT, long_lines(40))
+    place.write(COPY, C)
+    place.sync()
+    path.rename(place.root / COPY)
+    report = place.sync()
+    assert (report.entries_new, report.files_vanished) == (0, 1)
+    assert report.bytes_read == 2 * 4096
+    assert place.events()[2:] == ["vanished", "moved"]
+    place.append(COPY, A)
+    assert place.sync().entries_new == 1
+    assert_balanced(place.custody())
+
+
+def test_two_files_that_swap_their_places_are_not_read_again(place: Place) -> None:
+    """R-35 Each of two files at the other's path keeps its own position."""
+    first, second = place.write(CHAT, long_lines(40)), place.write(COPY, long_lines(50))
+    place.sync()
+    aside = first.with_name("aside")
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+    report = place.sync()
+    assert (report.entries_new, report.files_vanished) == (0, 0)
+    assert report.bytes_read == 4 * 4096
+    assert place.events()[2:] == ["moved", "moved"]
+    assert place.sync().bytes_read == 0
     assert_balanced(place.custody())
 
 

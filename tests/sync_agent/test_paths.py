@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import TranscriptError
+from analytics.errors import SettingsError, TranscriptError
+from sync_agent.ignores import USUAL, Ignores
 from sync_agent.paths import discover
 from tests.sync_agent.places import CHAT, Place
 
@@ -58,6 +59,41 @@ def test_other_files_are_ignored(place: Place) -> None:
     listing = discover(place.root)
     assert listing.files == []
     assert listing.warnings == []
+
+
+def test_patterns_are_those_of_gitignore(place: Place) -> None:
+    """R-02 Folders, anchors, wildcards and exceptions mean what they mean in .gitignore."""
+    for name in ("-a/1.jsonl", "-b/1.jsonl", "-c/x/2.jsonl", "-c/y/2.jsonl", "-c/old-1.jsonl"):
+        place.write(name, LINE)
+    ignores = Ignores("/-b/ x/ old-* !-c/old-1.jsonl .*")
+    root = os.fsencode(place.root)
+    found = discover(place.root, ignores=ignores).files
+    left = sorted(os.fsdecode(item.path[len(root) + 1 :]) for item in found)
+    assert left == ["-a/1.jsonl", "-c/old-1.jsonl", "-c/y/2.jsonl"]
+
+
+def test_patterns_meet_only_the_path_below_the_root(place: Place) -> None:
+    """R-02 A pattern that fits a folder above the root ignores nothing."""
+    place.write("-a/1.jsonl", LINE)
+    for patterns in (".*", ".claude/ projects/ *.swp", "/projects"):
+        assert len(discover(place.root, ignores=Ignores(patterns)).files) == 1
+
+
+def test_a_pattern_without_meaning_is_told() -> None:
+    """R-02 A pattern that cannot be understood names the setting, with exit code 3."""
+    with pytest.raises(SettingsError, match="IGNORE_PATTERNS") as caught:
+        Ignores("!")
+    assert caught.value.exit_code == 3
+
+
+def test_the_usual_patterns_mean_the_same_as_in_the_library(place: Place) -> None:
+    """R-02 The default, which is told without the library, decides as the library does."""
+    library = Ignores(f"{USUAL} never-there")
+    names = (b"-a/.x", b"-a/x.tmp", b"-a/x.swp", b"-a/tmp", b"-a/x.jsonl", b".x", b"-.", b"a.tmpx")
+    for name in names:
+        for is_folder in (True, False):
+            usual = Ignores().covers(name, is_folder=is_folder)
+            assert usual == library.covers(name, is_folder=is_folder), name
 
 
 def test_a_file_outside_any_project_is_named(place: Place) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from analytics.cli.commands import sync_again, sync_install, sync_status
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import configured, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.errors import PartialError
 
@@ -49,6 +49,20 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
         )
         show_custody(kept)
     leave_if_partial(report)
+
+
+@app.command(**example("annals sync run --claude-dir ~/.claude/projects"))
+def run(context: typer.Context, claude_dir: ClaudeDir = None) -> None:
+    """Watch the transcripts and read what is new at once, until it is stopped.
+
+    SIGTERM or Ctrl-C reads and ships what is left within SHUTDOWN_TIMEOUT_S and ends; a second
+    one ends at once. With MONGO_URI records are shipped there. Ends with exit code 7 where another
+    process holds the buffer. A folder that is missing is waited for.
+    """
+    from sync_agent import supervisor
+
+    settings = configured(context, claude_dir=claude_dir)
+    supervisor.run(settings, say=lambda line: typer.echo(line, err=True))
 
 
 sync_status.register(app)

@@ -1,0 +1,141 @@
+"""``/health``, ``/ready`` and ``/metrics`` on HEALTH_PORT, answered from a thread of their own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from analytics.settings import Settings
+from sync_agent.metrics import CONTENT_TYPE, exposition
+from sync_agent.observation import Observation, Observer
+
+_JSON = "application/json"
+
+Answer = tuple[HTTPStatus, str, str]
+"""Status, content type and body."""
+
+
+def health(seen: Observation) -> Answer:
+    """Answer how the agent is: 200 while it reads, 503 where the buffer cannot be written."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE if seen.status == "error" else HTTPStatus.OK
+    return status, _JSON, json.dumps(health_members(seen))
+
+
+def ready(seen: Observation) -> Answer:
+    """Answer whether everything that was there at the start is read: 200, else 503."""
+    status = HTTPStatus.OK if seen.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, _JSON, json.dumps({"ready": seen.is_ready, "status": seen.status})
+
+
+def metrics(seen: Observation) -> Answer:
+    """Answer with every metric."""
+    return HTTPStatus.OK, CONTENT_TYPE, exposition(seen)
+
+
+ENDPOINTS: dict[str, Callable[[Observation], Answer]] = {
+    "/health": health,
+    "/ready": ready,
+    "/metrics": metrics,
+}
+
+
+def health_members(seen: Observation) -> dict[str, Any]:
+    """Return the members of ``/health``: the first six are those of the original service."""
+    last = seen.figures.last_sync_at
+    return {
+        "status": seen.status,
+        "pending": seen.figures.pending,
+        "synced": seen.figures.synced,
+        "lastSyncAt": last.isoformat().replace("+00:00", "Z") if last else None,
+        "mongoConnected": seen.mongo_connected,
+        "uptime": seen.uptime,
+        "message": seen.message,
+        "errors": dict(seen.errors),
+        "watchers": [
+            {
+                "mode": state.mode,
+                "state": "active" if state.is_active else "idle",
+                "filesWatched": state.files,
+                "queued": state.queued,
+                "note": state.note,
+            }
+            for state in seen.roots.values()
+        ],
+        "filesWatched": sum(state.files for state in seen.roots.values()),
+        "lastEvents": [
+            {"event": each.event, "file": each.file, "timestamp": each.at.isoformat()}
+            for each in seen.last_events
+        ],
+        "eventsPerMinute": seen.events_per_minute,
+        "avgProcessingTime": seen.average_ms,
+        "lag": dict(seen.lag),
+        "lagBytes": seen.lag_bytes,
+        "bufferBytes": seen.figures.bytes,
+        "deadLetters": seen.dead_letters,
+        "circuit": seen.circuit,
+        "watchMissedTotal": seen.missed,
+    }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "annals"
+    sys_version = ""
+    timeout = 10
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        endpoint = ENDPOINTS.get(self.path.partition("?")[0])
+        if endpoint is None:
+            names = ", ".join(ENDPOINTS)
+            self._send((HTTPStatus.NOT_FOUND, _JSON, json.dumps({"error": f"try {names}"})))
+        else:
+            self._send(endpoint(self.server.observer.look()))
+
+    do_HEAD = do_GET  # noqa: N815 -- the library's name
+
+    def _send(self, answer: Answer) -> None:
+        status, kind, text = answer
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's name
+        """Log no request."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    observer: Observer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that went away; the next one is answered as ever."""
+
+
+def serve(settings: Settings, observer: Observer) -> tuple[str, int] | None:
+    """Answer on HEALTH_PORT from now on; return address and port, None where it is 0.
+
+    Raises OSError where the port cannot be had.
+    """
+    if not settings.health_port:
+        return None
+    server = _Server((settings.health_host, settings.health_port), _Handler)
+    server.observer = observer
+    # A daemon: it holds nothing that would have to be put in order at the end.
+    threading.Thread(target=_answer, args=(server,), name="health", daemon=True).start()
+    return settings.health_host, server.server_port
+
+
+def _answer(server: _Server) -> None:
+    """Answer for ever, without waking up for nothing as ``serve_forever`` does."""
+    while True:
+        server.handle_request()

@@ -1,0 +1,48 @@
+"""The agent's log events; the library that writes them is loaded at the first one."""
+
+from __future__ import annotations
+
+import threading
+
+from analytics.settings import Settings
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Logbook:
+    """Writes events at or above LOG_LEVEL: names of files without folders, ids, counts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._is_open = False
+        self.is_chatty = self._takes("info")
+
+    def info(self, event: str, **values: str | float) -> None:
+        """Log what happened."""
+        if self.is_chatty:
+            self._open()
+            from analytics.telemetry.logs import log_event  # noqa: PLC0415 -- 6 MB, if wanted
+
+            log_event(event, **values)
+
+    def warning(self, event: str, **values: str | float) -> None:
+        """Log what went wrong and what would help."""
+        if self._takes("warning"):
+            self._open()
+            from analytics.telemetry.logs import log_warning  # noqa: PLC0415 -- as above
+
+            log_warning(event, **values)
+
+    def _takes(self, level: str) -> bool:
+        return _LEVELS.index(level) >= _LEVELS.index(self._settings.log_level)
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._is_open:
+                return
+            from analytics.telemetry.logs import configure_logs  # noqa: PLC0415 -- as above
+
+            is_json = self._settings.log_format == "json"
+            configure_logs(level=self._settings.log_level, json_lines=is_json)
+            self._is_open = True

@@ -1,0 +1,160 @@
+"""Everything that the health endpoints tell, looked up at one moment."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from analytics.errors import AnalyticsError
+from analytics.settings import Settings
+from sync_agent.activity import Activity, FileEvent, RootState
+from sync_agent.faults import translated
+from sync_agent.root import name_of
+
+if TYPE_CHECKING:
+    from sync_agent.shipper import Shipper
+
+_LAG_SHOWN = 20
+
+
+class Figures(NamedTuple):
+    """What the buffer says: records not acknowledged and acknowledged, when, and its bytes."""
+
+    pending: int = 0
+    synced: int = 0
+    last_sync_at: datetime | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The agent at one moment. ``status`` is ok, degraded (something waits) or error."""
+
+    status: str
+    message: str
+    is_ready: bool
+    uptime: float
+    figures: Figures
+    mongo_connected: bool
+    circuit: str
+    shipped: int
+    dead_letters: int
+    errors: Mapping[str, int]
+    roots: Mapping[str, RootState]
+    lag: Mapping[str, int]
+    lag_bytes: int
+    events: Mapping[str, int]
+    last_events: tuple[FileEvent, ...]
+    events_per_minute: int
+    average_ms: float
+    entries: int
+    quarantined: int
+    bytes_read: int
+    commits: int
+    missed: int
+
+
+class Observer:
+    """Looks the agent up; ``shipping`` gives what ships, or None where nothing does."""
+
+    def __init__(
+        self, settings: Settings, activity: Activity, shipping: Callable[[], Shipper | None]
+    ) -> None:
+        self._settings = settings
+        self._activity = activity
+        self._shipping = shipping
+
+    def look(self) -> Observation:
+        """Return the agent as it is now; reads the buffer with a connection of its own."""
+        activity, shipping = self._activity, self._shipping()
+        shipped = shipping.status() if shipping is not None else None
+        trouble = activity.trouble
+        try:
+            figures = buffer_figures(self._settings.sqlite_path)
+        except AnalyticsError as error:
+            figures, trouble = Figures(), trouble or error.message
+        if shipped is not None:
+            last = shipped.last_ship_at or figures.last_sync_at
+            figures = figures._replace(pending=shipped.pending, last_sync_at=last)
+        errors = dict(activity.errors)
+        for kind, count in (shipped.errors if shipped else {}).items():
+            errors[kind] = errors.get(kind, 0) + count
+        lag = _lag(activity)
+        waits = _what_waits(activity)
+        if shipped is not None and not shipped.connected:
+            waits.append(f"the server cannot be reached: {shipped.last_error or 'not yet asked'}")
+        if shipped is not None and shipped.dead_letters:
+            waits.append(f"{shipped.dead_letters} records were refused by the server")
+        return Observation(
+            status="error" if trouble else "degraded" if waits else "ok",
+            message=trouble or "; ".join(waits),
+            is_ready=activity.is_ready and trouble is None,
+            uptime=round(activity.uptime, 3),
+            figures=figures,
+            mongo_connected=bool(shipped and shipped.connected),
+            circuit=shipped.circuit if shipped else "none",
+            shipped=shipped.shipped if shipped else 0,
+            dead_letters=shipped.dead_letters if shipped else 0,
+            errors=errors,
+            roots=dict(activity.roots),
+            lag=dict(sorted(lag.items(), key=lambda item: -item[1])[:_LAG_SHOWN]),
+            lag_bytes=sum(lag.values()),
+            events=dict(activity.events),
+            last_events=tuple(activity.last_events),
+            events_per_minute=activity.events_per_minute,
+            average_ms=activity.average_ms,
+            entries=activity.entries,
+            quarantined=activity.quarantined,
+            bytes_read=activity.bytes_read,
+            commits=activity.commits,
+            missed=activity.missed,
+        )
+
+
+def buffer_figures(path: Path) -> Figures:
+    """Return what the buffer at ``path`` says of itself; raises LocalBufferError."""
+    size = sum(
+        file.stat().st_size for file in (path, path.with_name(path.name + "-wal")) if file.exists()
+    )
+    if not size:
+        return Figures()
+    with translated(path):
+        connection = sqlite3.connect(f"file:{quote(bytes(path))}?mode=ro", uri=True, timeout=5)
+        with contextlib.closing(connection):
+            known = connection.execute(
+                "select (select seq from sqlite_sequence where name = 'records'),"
+                " (select value from meta where key = 'pruned_through'),"
+                " (select min(acknowledged) from consumers),"
+                " (select max(updated_at) from consumers where acknowledged > 0)"
+            )
+            last, pruned, acknowledged, updated_at = known.fetchone()
+    synced = max(acknowledged or 0, pruned or 0)
+    at = datetime.fromtimestamp(updated_at / 1_000_000, UTC) if updated_at else None
+    return Figures(max(0, (last or 0) - synced), synced, at, size)
+
+
+def _lag(activity: Activity) -> dict[str, int]:
+    """Return the bytes on disk that are not read yet, by the file's name."""
+    found: dict[str, int] = {}
+    for state in tuple(activity.roots.values()):
+        for path, pending in state.lag.copy().items():
+            name = name_of(path)
+            found[name] = found.get(name, 0) + pending
+    return found
+
+
+def _what_waits(activity: Activity) -> list[str]:
+    waits = [
+        f"{Path(root).name}: {state.note}"
+        for root, state in tuple(activity.roots.items())
+        if state.mode == "missing"
+    ]
+    if activity.unreadable:
+        waits.append(f"{activity.unreadable} files cannot be read")
+    return waits

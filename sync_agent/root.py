@@ -1,0 +1,300 @@
+"""One root while it is watched: what is known of its files in memory, and what is to be read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from analytics.errors import AnalyticsError
+from analytics.settings import Settings
+from sync_agent.activity import Activity, RootState
+from sync_agent.buffer import Buffer
+from sync_agent.ignores import Ignores
+from sync_agent.intake import Intake, Read, Tally
+from sync_agent.logbook import Logbook
+from sync_agent.paths import Found, Listing, discover, glance, shown, signed
+from sync_agent.positions import Event, Plan, State, Task, plan
+from sync_agent.rows import Known
+
+_TAIL_BYTES_A_SECOND = 20_000_000
+"""An unfinished line is read again at this rate at most, however often a piece is appended."""
+
+_SHORT_TAIL_BYTES = 64 * 1024
+
+
+class OutOfTimeError(Exception):
+    """The agent ends and its time is over; what was read until here is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all roots of one agent share."""
+
+    settings: Settings
+    ignores: Ignores
+    buffer: Buffer
+    tally: Tally
+    activity: Activity
+    log: Logbook
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """A file that could not be read, as it was then; a permanent one is left until it changes."""
+
+    size: int
+    mtime_ns: int
+    is_permanent: bool
+
+
+class Root:
+    """The files below one root, each read from its position where something changed.
+
+    A full round (:meth:`survey`) and a hint (:meth:`look`) lead to the same plan and the same
+    reading. What is planned waits in ``queue``, oldest first; ``current`` is the file at work.
+    """
+
+    def __init__(self, path: Path, around: Surroundings, *, state: RootState) -> None:
+        self.path = path
+        self.state = state
+        self.queue: dict[bytes, Task] = {}
+        self.later: dict[bytes, float] = {}
+        self.current: bytes | None = None
+        self.listing = Listing(bytes(path), 0, ignores=around.ignores)
+        self._around = around
+        self._known: dict[bytes, Known] = {}
+        self._by_inode: dict[int, bytes] = {}
+        self._told: set[str] = set()
+        self._troubles: dict[bytes, _Trouble] = {}
+        self._not_before: dict[bytes, float] = {}
+        self._intake = Intake(
+            around.buffer,
+            root=bytes(path),
+            host=around.settings.host_name,
+            max_line_bytes=around.settings.max_line_bytes,
+            tally=around.tally,
+            settled=self._settled,
+        )
+        for known in around.buffer.known_files(bytes(path)):
+            if known.path not in self._known or known.state != State.VANISHED:
+                self._settled(known)
+
+    def survey(self, entered: Callable[[bytes], None]) -> list[bytes]:
+        """Look at every file below the root, queue what changed, and return the paths of that.
+
+        Raises TranscriptError where the root cannot be read.
+        """
+        listing = discover(self.path, ignores=self._around.ignores, entered=entered)
+        self.listing = self._empty_listing(listing.device, listing.inode)
+        todo = plan(listing, self._known.values())
+        self._warn(listing.warnings + todo.warnings)
+        return self._enqueue(todo)
+
+    def look(
+        self, files: Iterable[bytes], folders: Iterable[bytes], entered: Callable[[bytes], None]
+    ) -> tuple[list[bytes], bool]:
+        """Queue what changed at ``files`` and below ``folders``; return the paths of that.
+
+        The second value says whether that was all: what is gone, or a link, is left to a round.
+        """
+        listing = self._empty_listing(self.listing.device, self.listing.inode)
+        is_all, now = True, time.monotonic()
+        for path in files:
+            if path == self.current or self._not_before.get(path, 0) > now:
+                self.later[path] = max(self._not_before.get(path, 0), now)
+                continue
+            try:
+                is_all = glance(listing, path) and is_all
+            except OSError:
+                is_all = False
+        for folder in folders:
+            is_all = self._look_below(listing, folder, entered) and is_all
+        if not listing.files:
+            return [], is_all
+        related = self._related(listing)
+        return self._enqueue(plan(listing, related)), is_all
+
+    def _empty_listing(self, device: int, inode: int) -> Listing:
+        return Listing(bytes(self.path), device, inode, self._around.ignores)
+
+    def _look_below(
+        self, listing: Listing, folder: bytes, entered: Callable[[bytes], None]
+    ) -> bool:
+        if folder == listing.root:
+            return False
+        if listing.ignores.covers(listing.below(folder), is_folder=True):
+            return True
+        try:
+            if not stat.S_ISDIR(os.lstat(folder).st_mode):
+                return False
+        except OSError:
+            return False
+        found = discover(self.path, ignores=listing.ignores, within=folder, entered=entered)
+        listing.files.extend(found.files)
+        return not found.unlisted
+
+    def _related(self, listing: Listing) -> list[Known]:
+        """Return what is known of the listed files, and of the places that they came from.
+
+        Where another file stands there now, it comes into the listing as well.
+        """
+        related: dict[bytes, Known] = {}
+        listed = {found.path for found in listing.files}
+        for found in listing.files:  # grows while it is walked
+            known = self._known.get(found.path)
+            if known is not None:
+                related[found.path] = known
+                if known.inode == found.inode:
+                    continue
+            other = self._by_inode.get(found.inode)
+            if other is None or other in listed:
+                continue
+            try:
+                status = os.stat(other)  # noqa: PTH116 -- the path is bytes
+            except OSError:
+                related[other] = self._known[other]
+                continue
+            if signed(status.st_ino) != found.inode:  # else it is one file under two names
+                listed.add(other)
+                listing.files.append(Found.of(other, status))
+        return list(related.values())
+
+    def _enqueue(self, todo: Plan) -> list[bytes]:
+        for known in todo.vanished:
+            if self._known.get(known.path) is known:
+                self._intake.vanish(known)
+                self.state.lag.pop(known.path, None)
+                self._around.activity.happened(Event.VANISHED, name_of(known.path), seconds=0)
+        fresh = []
+        for task in todo.tasks:
+            path = task.found.path
+            trouble = self._troubles.get(path)
+            if path in self.queue or (trouble and trouble.is_permanent and _is_as(trouble, task)):
+                continue
+            self.queue[path] = task
+            self.state.lag[path] = max(
+                0, task.found.size - (task.known.offset if task.known else 0)
+            )
+            if trouble is None:
+                fresh.append(path)
+        self.state.queued = len(self.queue)
+        return fresh
+
+    def read_next(self, path: bytes | None = None) -> None:
+        """Read the file at ``path``, or the first one of the queue.
+
+        Raises what the buffer raises, and OutOfTimeError; whatever else is wrong with a file is
+        counted and logged, and the file is tried again by a later round.
+        """
+        path = next(iter(self.queue)) if path is None else path
+        task = self.queue.pop(path)
+        self.state.queued = len(self.queue)
+        started, before = time.perf_counter(), self.current
+        self.current = path
+        try:
+            read = self._intake.read(task)
+        except FileNotFoundError:
+            self.state.lag.pop(path, None)  # a round sees where it went
+        except OSError as error:
+            self._unreadable(task, error)
+        except (AnalyticsError, sqlite3.Error, OutOfTimeError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- one file never stops the agent
+            self._failed(task, error)
+        else:
+            self._done(task, read, time.perf_counter() - started)
+        finally:
+            self.current = before
+            self._leave_old_place(task)
+
+    def _done(self, task: Task, read: Read, seconds: float) -> None:
+        path, activity = task.found.path, self._around.activity
+        activity.entries += read.entries
+        activity.quarantined += read.quarantined
+        self._troubles.pop(path, None)
+        self._not_before.pop(path, None)
+        self.state.lag.pop(path, None)
+        if read.pending:
+            self.state.lag[path] = read.pending
+        if read.pending > _SHORT_TAIL_BYTES:
+            self._not_before[path] = time.monotonic() + read.pending / _TAIL_BYTES_A_SECOND
+        activity.happened(read.event, name_of(path), seconds=seconds)
+        if self._around.log.is_chatty:
+            self._around.log.info(
+                "watcher_event_processed",
+                event_kind=read.event.value,
+                file=name_of(path),
+                processingTime=round(seconds * 1000, 3),
+            )
+
+    def _unreadable(self, task: Task, error: OSError) -> None:
+        path, activity = task.found.path, self._around.activity
+        self._intake.set_unreadable(task)
+        if path not in self._troubles:
+            activity.errors["unreadable"] += 1
+            self._around.log.warning(
+                "file_unreadable",
+                file=name_of(path),
+                reason=error.strerror or "unknown",
+                hint="give this user the right to read it; it is tried again",
+            )
+        self._troubles[path] = _Trouble(task.found.size, task.found.mtime_ns, is_permanent=False)
+
+    def _failed(self, task: Task, error: Exception) -> None:
+        path = task.found.path
+        self._around.activity.errors["file"] += 1
+        self._troubles[path] = _Trouble(task.found.size, task.found.mtime_ns, is_permanent=True)
+        self._around.log.warning("file_failed", file=name_of(path), error=type(error).__name__)
+
+    @property
+    def unreadable(self) -> int:
+        """How many files could not be read when they were tried last."""
+        return len(self._troubles)
+
+    def _leave_old_place(self, task: Task) -> None:
+        """Forget where a moved file stood, once its position is noted at the new place."""
+        old = task.known
+        if old is None or not task.has_moved or self._known.get(old.path) is not old:
+            return
+        now = self._known.get(task.found.path)
+        if now is not None and now.file_id == old.file_id:
+            self.state.files -= _lives(old)
+            del self._known[old.path]
+
+    def _settled(self, known: Known) -> None:
+        self.state.files += _lives(known) - _lives(self._known.get(known.path))
+        self._known[known.path] = known
+        if known.state != State.VANISHED:
+            self._by_inode[known.inode] = known.path
+        elif self._by_inode.get(known.inode) == known.path:
+            del self._by_inode[known.inode]
+
+    def _warn(self, warnings: list[str]) -> None:
+        """Log each warning once, and again where it was away in between."""
+        for warning in warnings:
+            if warning not in self._told:
+                self._around.log.warning("skipped", reason=_without_root(warning, self.path))
+        self._told = set(warnings)
+
+
+def name_of(path: bytes) -> str:
+    """Return the file's name without its folder, for logs and people."""
+    return shown(path.rpartition(b"/")[2])
+
+
+def _lives(known: Known | None) -> bool:
+    return known is not None and known.state != State.VANISHED
+
+
+def _is_as(trouble: _Trouble, task: Task) -> bool:
+    return (trouble.size, trouble.mtime_ns) == (task.found.size, task.found.mtime_ns)
+
+
+def _without_root(text: str, root: Path) -> str:
+    """Return ``text`` with the root's path, which may name a person, left out."""
+    return text.replace(f"{root}/", "")

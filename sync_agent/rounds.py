@@ -1,0 +1,321 @@
+"""The reading thread: from hints and rounds over all roots into the buffer, until it is to end.
+
+Each time around: read what hints tell of, make the rounds that are due, take a slice of what waits
+to be read, and commit. Waiting costs nothing: there is one poll over all watchers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Callable
+
+from analytics.errors import AnalyticsError, DiskFullError
+from analytics.settings import Settings
+from sync_agent.activity import Activity, RootState
+from sync_agent.buffer import Buffer, open_buffer
+from sync_agent.faults import DamagedBufferError, suspect_file
+from sync_agent.ignores import Ignores
+from sync_agent.intake import Tally
+from sync_agent.logbook import Logbook
+from sync_agent.pruning import prune
+from sync_agent.root import OutOfTimeError, Surroundings
+from sync_agent.salvage import finish_replacement, replace_damaged
+from sync_agent.watch import Watch
+
+_SLICE_SECONDS = 0.05
+"""Of what waits, so much is read before hints are looked at again."""
+
+_LONGEST_WAIT_SECONDS = 60.0
+_PRUNE_ROWS, _PRUNE_PAGES = 500, 250
+_PRUNE_BUSY_SECONDS, _PRUNE_IDLE_SECONDS = 0.2, 60.0
+_RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+_ENDING_RETRY_SECONDS = 0.2
+_SUSPENDED_SECONDS = 2.0
+_GRACE_SECONDS = 60.0
+
+
+class _SuspectedError(Exception):
+    """A reader found damage in the buffer: it is opened anew, and checked as a whole."""
+
+
+class Rounds:
+    """Reads all roots into the buffer. :meth:`run` is the body of a thread.
+
+    ``committed`` is called after each commit; ``replacing`` is called around the replacement of a
+    corrupt buffer, when nobody else may have it open, with True before and False after.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        activity: Activity,
+        log: Logbook,
+        committed: Callable[[], None],
+        replacing: Callable[[bool], None],
+    ) -> None:
+        self.expected_by = time.monotonic() + _GRACE_SECONDS
+        self._settings = settings
+        self._activity = activity
+        self._log = log
+        self._committed = committed
+        self._replacing = replacing
+        self._suspect = str(suspect_file(settings.sqlite_path))
+        self._ignores = Ignores(settings.ignore_patterns)
+        self._deadline: float | None = None
+        self._tally = Tally(self, 0)
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        os.set_blocking(self._writing, False)
+        self._watches: list[Watch] = []
+        self._buffer: Buffer | None = None
+        self._next_prune = 0.0
+        self._asleep = _asleep_seconds()
+        self._is_nested = False
+
+    def stop(self, deadline: float) -> None:
+        """Ask for one last look at everything, and for the end by ``deadline`` (monotonic)."""
+        self._deadline = deadline
+        self.wake()
+
+    def wake(self) -> None:
+        """End the wait that the thread may be in."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writing, b"!")
+
+    def is_stuck(self) -> bool:
+        """Return whether the thread should have shown itself by now and did not."""
+        return time.monotonic() > self.expected_by
+
+    def run(self) -> None:
+        """Read until :meth:`stop`; whatever fails is told and tried again."""
+        failures = 0
+        while not self._is_read_to_the_end():
+            failures = failures + 1 if self._activity.trouble else 0
+            if self._wait_to_retry(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]):
+                return
+
+    def _is_read_to_the_end(self) -> bool:
+        """Read with a buffer that is opened anew; return whether that was ended in order."""
+        try:
+            self._heal()
+            with open_buffer(self._settings.sqlite_path) as buffer:
+                self._work(buffer)
+        except DamagedBufferError as error:
+            self._activity.errors["buffer_corrupt"] += 1
+            self._replace(error)
+        except AnalyticsError as error:
+            self._refused(error)
+        except _SuspectedError:
+            self._log.warning("buffer_suspected", hint="all of it is checked")
+        except Exception as error:  # noqa: BLE001 -- the outer edge of this thread
+            self._activity.errors["unexpected"] += 1
+            self._activity.trouble = f"unexpected {type(error).__name__}"
+            self._log.warning("reading_failed", error=type(error).__name__, detail=str(error))
+        else:
+            return True
+        finally:
+            self._let_go()
+        return False
+
+    def _heal(self) -> None:
+        """Finish what a crash left of a replacement, and check a buffer that is under suspicion."""
+        finish_replacement(self._settings.sqlite_path)
+        suspect = suspect_file(self._settings.sqlite_path)
+        if suspect.exists():
+            with open_buffer(self._settings.sqlite_path) as buffer:
+                buffer.check()
+            suspect.unlink(missing_ok=True)
+
+    def _replace(self, error: DamagedBufferError) -> None:
+        """Put a new buffer in the place of the corrupt one."""
+        self._replacing(True)  # noqa: FBT003 -- a callback has no keywords
+        try:
+            warning = replace_damaged(self._settings.sqlite_path, error)
+        except AnalyticsError as refused:
+            self._refused(refused)
+        else:
+            suspect_file(self._settings.sqlite_path).unlink(missing_ok=True)
+            self._log.warning("buffer_replaced", reason=warning)
+        finally:
+            self._replacing(False)  # noqa: FBT003 -- as above
+
+    def _refused(self, error: AnalyticsError) -> None:
+        kind = "disk_full" if isinstance(error, DiskFullError) else "buffer"
+        self._activity.errors[kind] += 1
+        if self._activity.trouble != error.message:
+            self._log.warning("buffer_refused", reason=error.message, hint=error.hint)
+        self._activity.trouble = error.message
+
+    def _let_go(self) -> None:
+        for watch in self._watches:
+            watch.close()
+        self._watches = []
+        self._buffer = None
+
+    def _wait_to_retry(self, seconds: float) -> bool:
+        """Wait; return whether the agent is to end."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._deadline is not None:
+                left = min(left, _ENDING_RETRY_SECONDS)
+                until = 0.0
+            self._sleep(left)
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _work(self, buffer: Buffer) -> None:
+        """Read until the end is asked for; raises what the buffer raises."""
+        around = Surroundings(
+            self._settings, self._ignores, buffer, self._tally, self._activity, self._log
+        )
+        self._buffer = buffer
+        for path in self._settings.claude_dirs:
+            state = self._activity.roots[str(path)] = RootState()
+            self._watches.append(Watch(path, around, state=state))
+        try:
+            while self._deadline is None:
+                self._turn()
+            for watch in self._watches:
+                watch.round()
+            while any(watch.root.queue for watch in self._watches):
+                self._slice()
+                self._commit()
+        except OutOfTimeError:
+            self._log.warning("stopped_early", hint="what is left is read at the next start")
+        self._commit()
+        buffer.settle()
+
+    def _turn(self) -> None:
+        """Do what there is to do, then wait for more."""
+        now = time.monotonic()
+        for watch in self._watches:
+            if watch.next_due() <= now and not watch.root.queue:
+                if watch.due <= now:
+                    watch.round()
+                watch.heed()
+        if not self._slice():
+            self._commit()
+            self._prune()
+            self._check_suspicion()
+        self._commit()
+        self._activity.trouble = None
+        self._activity.unreadable = sum(watch.root.unreadable for watch in self._watches)
+        self._sleep(self._wait_seconds())
+        if self._settings.watch_latency_ms and self._is_hinted(0):
+            time.sleep(self._settings.watch_latency_ms / 1000)
+        self._heed()
+        self._commit()
+
+    def _slice(self) -> bool:
+        """Read on in what waits, for a moment; return whether more is left."""
+        until = time.monotonic() + _SLICE_SECONDS
+        for watch in self._watches:
+            while watch.root.queue:
+                watch.root.read_next()
+                if self._buffer is not None and self._buffer.is_due:
+                    self._commit()
+                if time.monotonic() > until:
+                    self._check_time()
+                    return True
+        return False
+
+    def report(self, _stage: str, _done: float, _total: float | None, *, unit: str) -> None:  # noqa: ARG002 -- Progress
+        """Be told of a commit in the middle of a long file: read what is live before going on."""
+        self._committed()
+        self._check_time()
+        if not self._is_nested and self._is_hinted(0):
+            self._is_nested = True
+            try:
+                self._heed()
+                self._commit()
+            finally:
+                self._is_nested = False
+
+    def _check_time(self) -> None:
+        self.expected_by = time.monotonic() + _GRACE_SECONDS
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise OutOfTimeError
+
+    def _heed(self) -> None:
+        """Read what hints tell of, in every root that has some."""
+        now = time.monotonic()
+        for watch in self._watches:
+            number = watch.fileno()
+            is_hinted = number is not None and _is_readable([number], 0)
+            if is_hinted or any(due <= now for due in watch.root.later.values()):
+                watch.heed()
+
+    def _commit(self) -> None:
+        buffer = self._buffer
+        if buffer is not None and buffer.has_queued:
+            buffer.commit()
+            self._activity.commits += 1
+            self._activity.bytes_read += self._tally.bytes_read
+            self._tally.bytes_read = 0
+            self._committed()
+
+    def _prune(self) -> None:
+        now = time.monotonic()
+        if now < self._next_prune or self._buffer is None:
+            return
+        days = self._settings.buffer_retention_days
+        done = prune(
+            self._buffer,
+            retention_days=days,
+            ships=self._settings.mongo_uri is not None,
+            steps=1,
+            rows=_PRUNE_ROWS,
+            pages=_PRUNE_PAGES,
+        )
+        is_busy = done.records >= _PRUNE_ROWS
+        self._next_prune = now + (_PRUNE_BUSY_SECONDS if is_busy else _PRUNE_IDLE_SECONDS)
+
+    def _check_suspicion(self) -> None:
+        """Give the buffer up where a reader found damage in it."""
+        if os.path.exists(self._suspect):  # noqa: PTH110 -- at each turn, so it must be quick
+            raise _SuspectedError
+
+    def _wait_seconds(self) -> float:
+        if any(watch.root.queue for watch in self._watches):
+            return 0
+        due = min(watch.next_due() for watch in self._watches)
+        if self._next_prune:
+            due = min(due, self._next_prune)
+        return min(max(0.0, due - time.monotonic()), _LONGEST_WAIT_SECONDS)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait for hints, for :meth:`wake`, or until the time is over; notice a suspension."""
+        self.expected_by = time.monotonic() + seconds + _GRACE_SECONDS
+        self._is_hinted(seconds)
+        asleep = _asleep_seconds()
+        if asleep - self._asleep > _SUSPENDED_SECONDS:
+            self._log.info("resumed", seconds=round(asleep - self._asleep))
+            for watch in self._watches:
+                watch.due = 0.0
+            self._committed()
+        self._asleep = asleep
+
+    def _is_hinted(self, seconds: float) -> bool:
+        numbers = [self._reading]
+        numbers += [number for watch in self._watches if (number := watch.fileno()) is not None]
+        is_hinted = _is_readable(numbers, seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._reading, 4096)
+        return is_hinted
+
+
+def _is_readable(numbers: list[int], seconds: float) -> bool:
+    """Return whether one of the descriptors can be read within so many seconds."""
+    poll = select.poll()
+    for number in numbers:
+        poll.register(number, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _asleep_seconds() -> float:
+    """Return how long the machine was suspended since it started, where the system tells."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.clock_gettime(clock) - time.monotonic() if clock is not None else 0.0

@@ -1,0 +1,177 @@
+"""``sync run``: the threads of the agent, its lock, its signals, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from analytics.errors import DiskFullError
+from analytics.locks import exclusive
+from analytics.settings import Settings
+from sync_agent.activity import Activity
+from sync_agent.buffer import open_buffer
+from sync_agent.faults import DamagedBufferError, translated
+from sync_agent.ignores import Ignores
+from sync_agent.logbook import Logbook
+from sync_agent.observation import Observer
+from sync_agent.once import LIVE_ROLE
+from sync_agent.rounds import Rounds
+from sync_agent.salvage import finish_replacement
+from sync_agent.service import notify, watchdog_seconds
+
+if TYPE_CHECKING:
+    from sync_agent.shipper import Shipper
+
+_INTERRUPTED = 130
+_GRACE_SECONDS = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+Say = Callable[[str], None]
+"""Takes a line for the person who started the agent."""
+
+
+def run(settings: Settings, *, say: Say) -> None:
+    """Watch, read and ship until a signal asks for the end; a second one ends at once.
+
+    Raises LockedError (exit 7) where another process holds the buffer, LocalBufferError where it
+    is no buffer of ours or may not be written, SettingsError for a setting that makes no sense.
+    """
+    Ignores(settings.ignore_patterns)
+    path = settings.sqlite_path
+    with contextlib.ExitStack() as held:
+        with translated(path):
+            lock = exclusive(settings.buffer_lock, role=LIVE_ROLE, what=f"the buffer {path}")
+            held.enter_context(lock)
+        _require_usable(settings)
+        Supervisor(settings, say=say).run()
+
+
+def _require_usable(settings: Settings) -> None:
+    """Open the buffer once, so that what a person must correct is said at the start."""
+    try:
+        finish_replacement(settings.sqlite_path)
+        with open_buffer(settings.sqlite_path):
+            pass
+    except (DamagedBufferError, DiskFullError):
+        pass  # the reading thread says so and deals with it
+
+
+class Supervisor:
+    """The running agent. Without MONGO_URI nothing is shipped: the buffer is the source."""
+
+    def __init__(self, settings: Settings, *, say: Say) -> None:
+        self._settings = settings
+        self._say = say
+        self._log = Logbook(settings)
+        self._activity = Activity()
+        self._ending = threading.Event()
+        self._fresh = threading.Event()
+        self._ship: _ShippingThread | None = None
+        self._rounds = Rounds(
+            settings,
+            activity=self._activity,
+            log=self._log,
+            committed=self._fresh.set,
+            replacing=self._replacing,
+        )
+
+    def run(self) -> None:
+        """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
+        for number in _SIGNALS:
+            signal.signal(number, self._signalled)
+        reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
+        self._start_shipping()
+        reading.start()
+        self._serve()
+        notify("READY=1")
+        self._wait()
+        notify("STOPPING=1")
+        deadline = time.monotonic() + self._settings.shutdown_timeout_s
+        self._rounds.stop(deadline)
+        reading.join(timeout=max(0.0, deadline - time.monotonic()) + _GRACE_SECONDS)
+        is_done = self._end_shipping(deadline)
+        self._say("stopped" if is_done else "stopped; what is not shipped yet stays in the buffer")
+        if reading.is_alive():
+            os._exit(0)  # it is in the middle of one long file; what is committed is safe
+
+    def _wait(self) -> None:
+        """Wait for a signal; meanwhile tell the service manager that the reading goes on."""
+        every = watchdog_seconds()
+        while not self._ending.wait(every / 3 if every else None):
+            if not self._rounds.is_stuck():
+                notify("WATCHDOG=1")
+
+    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
+        if self._ending.is_set():
+            os._exit(_INTERRUPTED)  # at any point: whatever is not committed is read again
+        self._ending.set()
+
+    def _serve(self) -> None:
+        from sync_agent.health import serve  # noqa: PLC0415 -- after reading has begun
+
+        observer = Observer(
+            self._settings, self._activity, lambda: self._ship.shipping if self._ship else None
+        )
+        where = ", ".join(root.name for root in self._settings.claude_dirs)
+        try:
+            served = serve(self._settings, observer)
+        except OSError as error:
+            self._log.warning(
+                "health_unavailable",
+                port=self._settings.health_port,
+                reason=error.strerror or str(error),
+                hint="set HEALTH_PORT to a free port, or to 0 for none",
+            )
+            served = None
+        told = f"; health on http://{served[0]}:{served[1]}/health" if served else ""
+        self._say(f"watching {where}{told}; end with Ctrl-C")
+
+    def _start_shipping(self) -> None:
+        if self._settings.mongo_uri is None:
+            return
+        shipper = importlib.import_module("sync_agent.shipper")  # loads the server's client
+        self._ship = _ShippingThread(shipper.Shipper(self._settings), self._fresh)
+
+    def _end_shipping(self, deadline: float) -> bool:
+        return self._ship is None or self._ship.end(deadline)
+
+    def _replacing(self, begins: bool) -> None:
+        """Keep shipping away from the buffer while another one is put in its place."""
+        if begins:
+            if self._ship is not None:
+                self._ship.halt()
+        else:
+            self._start_shipping()
+
+
+class _ShippingThread:
+    """Shipping in a thread of its own."""
+
+    def __init__(self, shipping: Shipper, fresh: threading.Event) -> None:
+        self.shipping = shipping
+        self._fresh = fresh
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=shipping.run, args=(self._stop, fresh), name="shipping", daemon=True
+        )
+        self._thread.start()
+
+    def halt(self) -> None:
+        """Stop shipping, and wait until it has."""
+        self._stop.set()
+        self._fresh.set()
+        self._thread.join()
+
+    def end(self, deadline: float) -> bool:
+        """Stop shipping and ship what is left until ``deadline``; return whether nothing is."""
+        self._stop.set()
+        self._fresh.set()
+        self._thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive() and self.shipping.drain(deadline)
