@@ -41,8 +41,7 @@ class Logbook:
         with self._lock:
             if self._is_open:
                 return
-            from analytics.telemetry.logs import configure_logs  # noqa: PLC0415 -- as above
+            from analytics.telemetry.logs import configure_logs_from  # noqa: PLC0415 -- as above
 
-            is_json = self._settings.log_format == "json"
-            configure_logs(level=self._settings.log_level, json_lines=is_json)
+            configure_logs_from(self._settings)
             self._is_open = True

@@ -21,8 +21,11 @@ from analytics.errors import ConflictError, LocalBufferError
 from analytics.transcripts import Record
 from sync_agent.buffer import add_tables, connect, transaction
 from sync_agent.faults import translated
+from sync_agent.journal import note
 from sync_agent.pruning import SHIPPER
 from sync_agent.schema import RECORD_COLUMNS
+
+_REASON_LENGTH = 300
 
 _ENROLLED = "enrolled_agent"
 _RECORDS = """
@@ -185,6 +188,7 @@ class Outbox:
                 now = time.time_ns() // 1000
                 self._connection.execute(_BURY, (refusal.reason, now, refusal.seq))
                 self._connection.execute("delete from records where seq = ?", (refusal.seq,))
+                note(self._connection, "refused", count=1, detail=refusal.reason[:_REASON_LENGTH])
 
     def acknowledge(self, agent_id: str, incarnation: str, seq: int) -> None:
         """Note that everything up to ``seq`` is shipped.
@@ -195,7 +199,9 @@ class Outbox:
             identity = self._identity()
             if incarnation not in identity.noted:
                 raise self._changed(agent_id)
-            self._set_acknowledged(max(seq, identity.acknowledged))
+            if seq > identity.acknowledged:
+                self._set_acknowledged(seq)
+                note(self._connection, "shipped", count=seq - identity.acknowledged)
 
     def _set_acknowledged(self, seq: int) -> None:
         self._connection.execute(

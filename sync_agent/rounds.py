@@ -19,8 +19,11 @@ from sync_agent.buffer import Buffer, open_buffer
 from sync_agent.faults import DamagedBufferError, suspect_file
 from sync_agent.ignores import Ignores
 from sync_agent.intake import Tally
+from sync_agent.journal import limit_rows
+from sync_agent.legacy import take_over
 from sync_agent.logbook import Logbook
 from sync_agent.pruning import prune
+from sync_agent.requests import Desk
 from sync_agent.root import OutOfTimeError, Surroundings
 from sync_agent.salvage import finish_replacement, replace_damaged
 from sync_agent.watch import Watch
@@ -29,6 +32,7 @@ _SLICE_SECONDS = 0.05
 """Of what waits, so much is read before hints are looked at again."""
 
 _LONGEST_WAIT_SECONDS = 60.0
+_DESK_SECONDS = 5.0
 _PRUNE_ROWS, _PRUNE_PAGES = 500, 250
 _PRUNE_BUSY_SECONDS, _PRUNE_IDLE_SECONDS = 0.2, 60.0
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -44,8 +48,9 @@ class _SuspectedError(Exception):
 class Rounds:
     """Reads all roots into the buffer. :meth:`run` is the body of a thread.
 
-    ``committed`` is called after each commit; ``replacing`` is called around the replacement of a
-    corrupt buffer, when nobody else may have it open, with True before and False after.
+    ``committed`` is called after each commit; ``desk`` answers what commands ask for; ``replacing``
+    is called around the replacement of a corrupt buffer, when nobody else may have it open, with
+    True before and False after.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Rounds:
         activity: Activity,
         log: Logbook,
         committed: Callable[[], None],
+        desk: Desk,
         replacing: Callable[[bool], None],
     ) -> None:
         self.expected_by = time.monotonic() + _GRACE_SECONDS
@@ -62,6 +68,9 @@ class Rounds:
         self._activity = activity
         self._log = log
         self._committed = committed
+        self._desk = desk
+        self._is_asked = False
+        self._next_desk = 0.0
         self._replacing = replacing
         self._suspect = str(suspect_file(settings.sqlite_path))
         self._ignores = Ignores(settings.ignore_patterns)
@@ -73,12 +82,18 @@ class Rounds:
         self._watches: list[Watch] = []
         self._buffer: Buffer | None = None
         self._next_prune = 0.0
+        self._takes_over = False
         self._asleep = _asleep_seconds()
         self._is_nested = False
 
     def stop(self, deadline: float) -> None:
         """Ask for one last look at everything, and for the end by ``deadline`` (monotonic)."""
         self._deadline = deadline
+        self.wake()
+
+    def ask(self) -> None:
+        """Have requests answered now (:mod:`sync_agent.requests`)."""
+        self._is_asked = True
         self.wake()
 
     def wake(self) -> None:
@@ -172,6 +187,8 @@ class Rounds:
             self._settings, self._ignores, buffer, self._tally, self._activity, self._log
         )
         self._buffer = buffer
+        self._takes_over = True
+        limit_rows(buffer.connection, self._settings.journal_rows)
         for path in self._settings.claude_dirs:
             state = self._activity.roots[str(path)] = RootState()
             self._watches.append(Watch(path, around, state=state))
@@ -198,6 +215,8 @@ class Rounds:
                 watch.heed()
         if not self._slice():
             self._commit()
+            self._take_over()
+            self._answer()
             self._prune()
             self._check_suspicion()
         self._commit()
@@ -255,6 +274,24 @@ class Rounds:
             self._activity.commits += 1
             self._activity.bytes_read += self._tally.bytes_read
             self._tally.bytes_read = 0
+            self._committed()
+
+    def _take_over(self) -> None:
+        """Take what the original service never synced, once everything on disk is read."""
+        if self._takes_over and self._buffer is not None:
+            self._takes_over = False
+            for message in take_over(self._buffer, self._settings):
+                self._log.warning("legacy_taken_over", detail=message)
+                self._committed()
+
+    def _answer(self) -> None:
+        """Do what commands have asked for: when they knock, and every few seconds."""
+        now = time.monotonic()
+        if self._buffer is None or not (self._is_asked or now >= self._next_desk):
+            return
+        self._is_asked = False
+        self._next_desk = now + _DESK_SECONDS
+        if self._desk.serve(self._buffer):
             self._committed()
 
     def _prune(self) -> None:

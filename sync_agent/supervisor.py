@@ -19,15 +19,17 @@ from sync_agent.activity import Activity
 from sync_agent.buffer import open_buffer
 from sync_agent.faults import DamagedBufferError, translated
 from sync_agent.ignores import Ignores
+from sync_agent.knocking import KNOCK
 from sync_agent.logbook import Logbook
 from sync_agent.observation import Observer
 from sync_agent.once import LIVE_ROLE
+from sync_agent.requests import Desk
 from sync_agent.rounds import Rounds
 from sync_agent.salvage import finish_replacement
 from sync_agent.service import notify, watchdog_seconds
 
 if TYPE_CHECKING:
-    from sync_agent.shipper import Shipper
+    from sync_agent.shipper import Shipper, ShipperStatus
 
 _INTERRUPTED = 130
 _GRACE_SECONDS = 1.0
@@ -74,11 +76,14 @@ class Supervisor:
         self._ending = threading.Event()
         self._fresh = threading.Event()
         self._ship: _ShippingThread | None = None
+        is_shipping = settings.mongo_uri is not None
+        desk = Desk(settings, self._fresh.set, self._shipping_status if is_shipping else None)
         self._rounds = Rounds(
             settings,
             activity=self._activity,
             log=self._log,
             committed=self._fresh.set,
+            desk=desk,
             replacing=self._replacing,
         )
 
@@ -86,6 +91,7 @@ class Supervisor:
         """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
         for number in _SIGNALS:
             signal.signal(number, self._signalled)
+        signal.signal(KNOCK, lambda _number, _frame: self._rounds.ask())
         reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
         self._start_shipping()
         reading.start()
@@ -138,6 +144,10 @@ class Supervisor:
             return
         shipper = importlib.import_module("sync_agent.shipper")  # loads the server's client
         self._ship = _ShippingThread(shipper.Shipper(self._settings), self._fresh)
+
+    def _shipping_status(self) -> ShipperStatus:
+        assert self._ship is not None  # noqa: S101 -- shipping starts before reading does
+        return self._ship.shipping.status()
 
     def _end_shipping(self, deadline: float) -> bool:
         return self._ship is None or self._ship.end(deadline)
