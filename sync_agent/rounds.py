@@ -209,13 +209,20 @@ class Rounds:
             self._prune()
             self._check_suspicion()
         self._commit()
-        self._activity.trouble = None
-        self._activity.unreadable = sum(watch.root.unreadable for watch in self._watches)
+        self._tell()
         self._sleep(self._wait_seconds())
         if self._settings.watch_latency_ms and self._is_hinted(0):
             time.sleep(self._settings.watch_latency_ms / 1000)
         self._heed()
         self._commit()
+
+    def _tell(self) -> None:
+        """Note where things stand, when all that was read is durable."""
+        self._activity.trouble = None
+        self._activity.unreadable = sum(watch.root.unreadable for watch in self._watches)
+        for watch in self._watches:
+            if watch.state.rounds and not watch.root.queue:
+                watch.state.is_read = True
 
     def _slice(self) -> bool:
         """Read on in what waits, for a moment; return whether more is left."""

@@ -132,9 +132,9 @@ def appending(place: Place, counts: dict[str, int]) -> Iterator[Callable[[], Non
 
     def append() -> None:
         while not is_over.is_set():
-            for name in counts:
-                counts[name] += 1
-                add(place, name, line(counts[name]))
+            for name, count in counts.items():
+                counts[name] = count + 1
+                add(place, name, line(count + 1))
             time.sleep(0.05)
 
     def end() -> None:
@@ -171,7 +171,7 @@ def test_many_files_at_once_are_all_read(place: Place, tmp_path: Path) -> None:
             folder.mkdir(parents=True)
         with (folder / f"{number}.jsonl").open("wb") as file:
             file.write(line(number))
-    with running(place) as agent:
+    with running(place, LOG_LEVEL="warning") as agent:
         for folder in sorted(aside.iterdir()):
             folder.rename(place.root / folder.name)
         seconds = until(agent.has(30_000))
