@@ -28,6 +28,7 @@ from sync_agent.shipping import Shipping
 
 _INTERRUPTED = 130
 _GRACE_SECONDS = 1.0
+_SHIP_AGAIN_SECONDS = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Say = Callable[[str], None]
@@ -70,7 +71,7 @@ class Supervisor:
         self._activity = Activity()
         self._ending = threading.Event()
         self._fresh = threading.Event()
-        self._ship: _ShippingThread | None = None
+        self._ship: ShippingThread | None = None
         self._rounds = Rounds(
             settings,
             activity=self._activity,
@@ -82,7 +83,8 @@ class Supervisor:
     def run(self) -> None:
         """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
         for number in _SIGNALS:
-            signal.signal(number, self._signalled)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+                signal.signal(number, self._signalled)
         reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
         self._start_shipping()
         reading.start()
@@ -134,7 +136,12 @@ class Supervisor:
         if self._settings.mongo_uri is None:
             return
         shipper = importlib.import_module("sync_agent.shipper")  # loads the server's client
-        self._ship = _ShippingThread(shipper.Shipper(self._settings), self._fresh)
+        shipping: Shipping = shipper.Shipper(self._settings)
+        self._ship = ShippingThread(shipping, self._fresh, failed=self._shipping_failed)
+
+    def _shipping_failed(self, error: Exception) -> None:
+        self._activity.errors["shipping"] += 1
+        self._log.warning("shipping_failed", error=type(error).__name__)
 
     def _end_shipping(self, deadline: float) -> bool:
         return self._ship is None or self._ship.end(deadline)
@@ -148,17 +155,26 @@ class Supervisor:
             self._start_shipping()
 
 
-class _ShippingThread:
-    """Shipping in a thread of its own."""
+class ShippingThread:
+    """Shipping in a thread of its own; where it fails altogether it is started again."""
 
-    def __init__(self, shipping: Shipping, fresh: threading.Event) -> None:
+    def __init__(
+        self, shipping: Shipping, fresh: threading.Event, *, failed: Callable[[Exception], None]
+    ) -> None:
         self.shipping = shipping
         self._fresh = fresh
+        self._failed = failed
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=shipping.run, args=(self._stop, fresh), name="shipping", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.shipping.run(self._stop, self._fresh)
+            except Exception as error:  # noqa: BLE001 -- the outer edge of this thread
+                self._failed(error)
+                self._stop.wait(_SHIP_AGAIN_SECONDS)
 
     def halt(self) -> None:
         """Stop shipping, and wait until it has."""
@@ -171,4 +187,10 @@ class _ShippingThread:
         self._stop.set()
         self._fresh.set()
         self._thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive() and self.shipping.drain(deadline)
+        if self._thread.is_alive():
+            return False
+        try:
+            return self.shipping.drain(deadline)
+        except Exception as error:  # noqa: BLE001 -- the end comes all the same
+            self._failed(error)
+            return False
