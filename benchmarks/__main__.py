@@ -13,6 +13,7 @@ from collections.abc import Callable
 from benchmarks.cold import cold, peer, sizes
 from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
+from benchmarks.live import at_once, begin, live, rest
 from benchmarks.processes import ROOT
 from benchmarks.startup import startup
 from benchmarks.workspaces import DATA
@@ -25,6 +26,10 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "no-change": no_change,
     "append": append_one,
     "growth": growth,
+    "live": live,
+    "at-once": at_once,
+    "begin": begin,
+    "rest": rest,
     "peer": peer,
 }
 RESULTS = ROOT / "benchmarks" / "results"

@@ -23,7 +23,10 @@ class FileEvent:
 
 @dataclass(slots=True)
 class RootState:
-    """One watched root, as others may see it. ``mode`` is events, poll or missing."""
+    """One watched root, as others may see it. ``mode`` is events, poll or missing.
+
+    ``is_read`` says that everything that was there at the start is in the buffer.
+    """
 
     mode: str = "starting"
     files: int = 0
@@ -32,6 +35,7 @@ class RootState:
     note: str = ""
     queued: int = 0
     active_at: float = -_ACTIVE_SECONDS
+    is_read: bool = False
     lag: dict[bytes, int] = field(default_factory=dict)
 
     @property
@@ -94,6 +98,4 @@ class Activity:
     def is_ready(self) -> bool:
         """Whether every root that is there was read to the end once."""
         states = tuple(self.roots.values())
-        return bool(states) and all(
-            state.mode == "missing" or (state.rounds and not state.queued) for state in states
-        )
+        return bool(states) and all(state.mode == "missing" or state.is_read for state in states)

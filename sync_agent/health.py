@@ -43,8 +43,37 @@ ENDPOINTS: dict[str, Callable[[Observation], Answer]] = {
 }
 
 
+MEMBERS = {
+    "status": "`ok`; `degraded`: something waits or cannot be read; `error`: the buffer cannot be"
+    " written",
+    "pending": "records in the buffer that some consumer does not have yet",
+    "synced": "records that every consumer has, over the buffer's lifetime",
+    "lastSyncAt": "when a consumer took records last, ISO 8601, or null",
+    "mongoConnected": "whether the server answers; false without MONGO_URI",
+    "uptime": "seconds since the agent was started",
+    "message": "what is wrong or waits, in words",
+    "errors": "how often what went wrong, by kind",
+    "watchers": "for each folder of CLAUDE_DIR, in order: `mode` (`events`, `poll`, `missing`),"
+    " `state` (`active` within the last minute, or `idle`), `filesWatched`, `queued` (files that"
+    " wait to be read), `note`",
+    "filesWatched": "transcripts below all folders",
+    "lastEvents": "the last 5 events of files: `event`, `file` (its name without its folder),"
+    " `timestamp`",
+    "eventsPerMinute": "events of files within the last minute",
+    "avgProcessingTime": "milliseconds that working on an event took, on the average",
+    "lag": "bytes on disk that are not read yet by the file's name, the 20 with most",
+    "lagBytes": "the same over all files, unfinished last lines included",
+    "bufferBytes": "bytes of the buffer's file and its log",
+    "deadLetters": "records that the server refused",
+    "circuit": "`closed`, `open` (the server is left alone for a while), `half-open`, or `none`"
+    " without MONGO_URI",
+    "watchMissedTotal": "changes that no event told of, found by a full round",
+}
+"""What each member of ``/health`` means; the first six are those of the original service."""
+
+
 def health_members(seen: Observation) -> dict[str, Any]:
-    """Return the members of ``/health``: the first six are those of the original service."""
+    """Return the members of ``/health``, those of :data:`MEMBERS`."""
     last = seen.figures.last_sync_at
     return {
         "status": seen.status,

@@ -11,7 +11,7 @@ from analytics.errors import SettingsError
 USUAL = ".* *.tmp *.swp"
 """The default of IGNORE_PATTERNS; it is told from a name alone, without the library."""
 
-_REMEMBERED = 200_000
+_REMEMBERED = 100_000
 
 
 class Ignores:

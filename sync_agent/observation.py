@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
 from sync_agent.activity import Activity, FileEvent, RootState
+from sync_agent.carrier import Shipping, ShippingStatus
 from sync_agent.faults import translated
 from sync_agent.root import name_of
-
-if TYPE_CHECKING:
-    from sync_agent.shipper import Shipper
 
 _LAG_SHOWN = 20
 
@@ -64,7 +63,7 @@ class Observer:
     """Looks the agent up; ``shipping`` gives what ships, or None where nothing does."""
 
     def __init__(
-        self, settings: Settings, activity: Activity, shipping: Callable[[], Shipper | None]
+        self, settings: Settings, activity: Activity, shipping: Callable[[], Shipping | None]
     ) -> None:
         self._settings = settings
         self._activity = activity
@@ -78,19 +77,12 @@ class Observer:
         try:
             figures = buffer_figures(self._settings.sqlite_path)
         except AnalyticsError as error:
-            figures, trouble = Figures(), trouble or error.message
+            figures, trouble = Figures(), trouble or type(error).__name__
         if shipped is not None:
             last = shipped.last_ship_at or figures.last_sync_at
             figures = figures._replace(pending=shipped.pending, last_sync_at=last)
-        errors = dict(activity.errors)
-        for kind, count in (shipped.errors if shipped else {}).items():
-            errors[kind] = errors.get(kind, 0) + count
         lag = _lag(activity)
-        waits = _what_waits(activity)
-        if shipped is not None and not shipped.connected:
-            waits.append(f"the server cannot be reached: {shipped.last_error or 'not yet asked'}")
-        if shipped is not None and shipped.dead_letters:
-            waits.append(f"{shipped.dead_letters} records were refused by the server")
+        waits = _what_waits(activity, shipped)
         return Observation(
             status="error" if trouble else "degraded" if waits else "ok",
             message=trouble or "; ".join(waits),
@@ -101,7 +93,7 @@ class Observer:
             circuit=shipped.circuit if shipped else "none",
             shipped=shipped.shipped if shipped else 0,
             dead_letters=shipped.dead_letters if shipped else 0,
-            errors=errors,
+            errors=activity.errors + Counter(shipped.errors if shipped else {}),
             roots=dict(activity.roots),
             lag=dict(sorted(lag.items(), key=lambda item: -item[1])[:_LAG_SHOWN]),
             lag_bytes=sum(lag.values()),
@@ -149,7 +141,7 @@ def _lag(activity: Activity) -> dict[str, int]:
     return found
 
 
-def _what_waits(activity: Activity) -> list[str]:
+def _what_waits(activity: Activity, shipped: ShippingStatus | None) -> list[str]:
     waits = [
         f"{Path(root).name}: {state.note}"
         for root, state in tuple(activity.roots.items())
@@ -157,4 +149,8 @@ def _what_waits(activity: Activity) -> list[str]:
     ]
     if activity.unreadable:
         waits.append(f"{activity.unreadable} files cannot be read")
+    if shipped is not None and not shipped.connected:
+        waits.append(f"the server cannot be reached: {shipped.last_error or 'not yet asked'}")
+    if shipped is not None and shipped.dead_letters:
+        waits.append(f"{shipped.dead_letters} records were refused by the server")
     return waits

@@ -129,7 +129,7 @@ class Rounds:
         except Exception as error:  # noqa: BLE001 -- the outer edge of this thread
             self._activity.errors["unexpected"] += 1
             self._activity.trouble = f"unexpected {type(error).__name__}"
-            self._log.warning("reading_failed", error=type(error).__name__, detail=str(error))
+            self._log.warning("reading_failed", error=type(error).__name__, where=_place(error))
         else:
             return True
         finally:
@@ -154,16 +154,24 @@ class Rounds:
             self._refused(refused)
         else:
             suspect_file(self._settings.sqlite_path).unlink(missing_ok=True)
-            self._log.warning("buffer_replaced", reason=warning)
+            self._log.warning("buffer_replaced", reason=self._without_folder(warning))
         finally:
             self._replacing(False)  # noqa: FBT003 -- as above
 
     def _refused(self, error: AnalyticsError) -> None:
         kind = "disk_full" if isinstance(error, DiskFullError) else "buffer"
         self._activity.errors[kind] += 1
-        if self._activity.trouble != error.message:
-            self._log.warning("buffer_refused", reason=error.message, hint=error.hint)
-        self._activity.trouble = error.message
+        reason = self._without_folder(error.message)
+        if self._activity.trouble != reason:
+            self._log.warning(
+                "buffer_refused", reason=reason, hint=self._without_folder(error.hint)
+            )
+        self._activity.trouble = reason
+
+    def _without_folder(self, text: str) -> str:
+        """Return ``text`` without the buffer's folder, which may name a person."""
+        folder = self._settings.sqlite_path.parent
+        return text.replace(f"{folder}/", "").replace(str(folder), "the buffer's folder")
 
     def _let_go(self) -> None:
         for watch in self._watches:
@@ -220,13 +228,20 @@ class Rounds:
             self._prune()
             self._check_suspicion()
         self._commit()
-        self._activity.trouble = None
-        self._activity.unreadable = sum(watch.root.unreadable for watch in self._watches)
+        self._tell()
         self._sleep(self._wait_seconds())
         if self._settings.watch_latency_ms and self._is_hinted(0):
             time.sleep(self._settings.watch_latency_ms / 1000)
         self._heed()
         self._commit()
+
+    def _tell(self) -> None:
+        """Note where things stand, when all that was read is durable."""
+        self._activity.trouble = None
+        self._activity.unreadable = sum(watch.root.unreadable for watch in self._watches)
+        for watch in self._watches:
+            if watch.state.rounds and not watch.root.queue:
+                watch.state.is_read = True
 
     def _slice(self) -> bool:
         """Read on in what waits, for a moment; return whether more is left."""
@@ -342,6 +357,16 @@ class Rounds:
         with contextlib.suppress(BlockingIOError):
             os.read(self._reading, 4096)
         return is_hinted
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line that an error comes from; its text might be anything."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
 
 
 def _is_readable(numbers: list[int], seconds: float) -> bool:

@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from analytics.errors import DiskFullError
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from sync_agent.activity import Activity
 from sync_agent.buffer import open_buffer
+from sync_agent.carrier import Shipping, ShippingStatus
 from sync_agent.faults import DamagedBufferError, translated
 from sync_agent.ignores import Ignores
 from sync_agent.knocking import KNOCK
@@ -28,11 +28,9 @@ from sync_agent.rounds import Rounds
 from sync_agent.salvage import finish_replacement
 from sync_agent.service import notify, watchdog_seconds
 
-if TYPE_CHECKING:
-    from sync_agent.shipper import Shipper, ShipperStatus
-
 _INTERRUPTED = 130
 _GRACE_SECONDS = 1.0
+_SHIP_AGAIN_SECONDS = 5.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Say = Callable[[str], None]
@@ -75,7 +73,7 @@ class Supervisor:
         self._activity = Activity()
         self._ending = threading.Event()
         self._fresh = threading.Event()
-        self._ship: _ShippingThread | None = None
+        self._ship: ShippingThread | None = None
         is_shipping = settings.mongo_uri is not None
         desk = Desk(settings, self._fresh.set, self._shipping_status if is_shipping else None)
         self._rounds = Rounds(
@@ -90,7 +88,8 @@ class Supervisor:
     def run(self) -> None:
         """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
         for number in _SIGNALS:
-            signal.signal(number, self._signalled)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+                signal.signal(number, self._signalled)
         signal.signal(KNOCK, lambda _number, _frame: self._rounds.ask())
         reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
         self._start_shipping()
@@ -143,9 +142,14 @@ class Supervisor:
         if self._settings.mongo_uri is None:
             return
         shipper = importlib.import_module("sync_agent.shipper")  # loads the server's client
-        self._ship = _ShippingThread(shipper.Shipper(self._settings), self._fresh)
+        shipping: Shipping = shipper.Shipper(self._settings)
+        self._ship = ShippingThread(shipping, self._fresh, failed=self._shipping_failed)
 
-    def _shipping_status(self) -> ShipperStatus:
+    def _shipping_failed(self, error: Exception) -> None:
+        self._activity.errors["shipping"] += 1
+        self._log.warning("shipping_failed", error=type(error).__name__)
+
+    def _shipping_status(self) -> ShippingStatus:
         assert self._ship is not None  # noqa: S101 -- shipping starts before reading does
         return self._ship.shipping.status()
 
@@ -161,17 +165,26 @@ class Supervisor:
             self._start_shipping()
 
 
-class _ShippingThread:
-    """Shipping in a thread of its own."""
+class ShippingThread:
+    """Shipping in a thread of its own; where it fails altogether it is started again."""
 
-    def __init__(self, shipping: Shipper, fresh: threading.Event) -> None:
+    def __init__(
+        self, shipping: Shipping, fresh: threading.Event, *, failed: Callable[[Exception], None]
+    ) -> None:
         self.shipping = shipping
         self._fresh = fresh
+        self._failed = failed
         self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=shipping.run, args=(self._stop, fresh), name="shipping", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.shipping.run(self._stop, self._fresh)
+            except Exception as error:  # noqa: BLE001 -- the outer edge of this thread
+                self._failed(error)
+                self._stop.wait(_SHIP_AGAIN_SECONDS)
 
     def halt(self) -> None:
         """Stop shipping, and wait until it has."""
@@ -184,4 +197,10 @@ class _ShippingThread:
         self._stop.set()
         self._fresh.set()
         self._thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive() and self.shipping.drain(deadline)
+        if self._thread.is_alive():
+            return False
+        try:
+            return self.shipping.drain(deadline)
+        except Exception as error:  # noqa: BLE001 -- the end comes all the same
+            self._failed(error)
+            return False

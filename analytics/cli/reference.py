@@ -52,6 +52,17 @@ first; where there is neither, the message says.
 """
 
 
+_HEALTH_HEAD = """\
+# Health endpoints of the agent
+
+Written from the code; do not edit by hand (`make reference`).
+
+`annals sync run` answers on `HEALTH_HOST` (127.0.0.1) and `HEALTH_PORT` (9090; 0 for none). Where
+the port is taken it says so and reads all the same. Nothing here changes anything, and no answer
+holds a line of a transcript or the path of a folder.
+"""
+
+
 def files(root: Path) -> dict[Path, str]:
     """Return the text of every generated file by its path below ``root``."""
     reference = root / "docs" / "reference"
@@ -60,6 +71,7 @@ def files(root: Path) -> dict[Path, str]:
         reference / "settings.md": settings_reference(),
         reference / "commands.md": commands_reference(),
         reference / "exit-codes.md": exit_codes_reference(),
+        reference / "health.md": health_reference(),
     }
 
 
@@ -80,6 +92,21 @@ def exit_codes_reference() -> str:
     """Return docs/reference/exit-codes.md: a row for each class of the error tree."""
     rows = "".join(_row(kind) for kind in sorted(_classes(AnalyticsError), key=_by_code))
     return _EXIT_CODES_HEAD + rows + _EXIT_CODES_FOOT
+
+
+def health_reference() -> str:
+    """Return docs/reference/health.md: endpoints, members of ``/health``, metrics."""
+    from sync_agent.health import ENDPOINTS, MEMBERS
+    from sync_agent.metrics import METRICS
+
+    parts = [_HEALTH_HEAD, "| endpoint | |\n|---|---|"]
+    for name, answer in ENDPOINTS.items():
+        parts.append(f"| `{name}` | {(answer.__doc__ or '').removesuffix('.')} |")
+    parts.append("\n## Members of `/health`\n\n| member | meaning |\n|---|---|")
+    parts += [f"| `{name}` | {meaning} |" for name, meaning in MEMBERS.items()]
+    parts.append("\n## Metrics\n\n| metric | kind | meaning |\n|---|---|---|")
+    parts += [f"| `{one.name}` | {one.kind} | {one.meaning.removesuffix('.')} |" for one in METRICS]
+    return "\n".join(parts) + "\n"
 
 
 def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:

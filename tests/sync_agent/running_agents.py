@@ -98,6 +98,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def _own_settings(place: Place) -> dict[str, str]:
+    return {
+        "CLAUDE_DIR": str(place.settings.claude_dir),
+        "SQLITE_PATH": str(place.settings.sqlite_path),
+        "ANNALS_HOME": str(place.settings.annals_home),
+        "LOG_LEVEL": "info",
+        "LOG_FORMAT": "json",
+    }
+
+
 @contextlib.contextmanager
 def running(
     place: Place, *before: str, ready: bool = True, pass_fds: tuple[int, ...] = (), **settings: str
@@ -110,17 +120,7 @@ def running(
     home = place.settings.annals_home
     home.mkdir(parents=True, exist_ok=True)
     log = home / f"agent-{port}.txt"
-    environment = clean_environment(
-        home,
-        **{
-            "CLAUDE_DIR": str(place.settings.claude_dir),
-            "SQLITE_PATH": str(place.settings.sqlite_path),
-            "ANNALS_HOME": str(home),
-            "LOG_LEVEL": "info",
-            "LOG_FORMAT": "json",
-            **settings,
-        },
-    )
+    environment = clean_environment(home, **(_own_settings(place) | settings))
     with log.open("wb") as told:
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "analytics.cli", "sync", "run"],

@@ -1,0 +1,92 @@
+"""The reading thread in this process, where faults can be put into single files."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sync_agent import intake
+from sync_agent.activity import Activity
+from sync_agent.fingerprints import Edges, read_edges
+from sync_agent.logbook import Logbook
+from sync_agent.rounds import Rounds
+from tests.sync_agent.places import CHAT, Place
+from tests.sync_agent.running_agents import until
+
+OTHER = "-b/2.jsonl"
+LINE = b'{"type":"user","n":%d}\n'
+
+
+@contextlib.contextmanager
+def reading(place: Place) -> Iterator[Activity]:
+    """Run the reading thread on ``place`` while the body runs."""
+    activity = Activity()
+    rounds = Rounds(
+        place.settings,
+        activity=activity,
+        log=Logbook(place.settings),
+        committed=lambda: None,
+        replacing=lambda _begins: None,
+    )
+    thread = threading.Thread(target=rounds.run)
+    thread.start()
+    try:
+        until(lambda: activity.is_ready)
+        yield activity
+    finally:
+        rounds.stop(time.monotonic() + 30)
+        thread.join()
+
+
+def test_a_failure_in_one_file_does_not_stop_the_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W-29 An unforeseen failure is counted, the file is left until it changes, others are read."""
+    failing = [True]
+
+    def fail(descriptor: int, offset: int) -> Edges:
+        if failing[0] and offset == len(LINE % 1) * 2:
+            raise ValueError
+        return read_edges(descriptor, offset)
+
+    monkeypatch.setattr(intake, "read_edges", fail)
+    place.write(CHAT, LINE % 1 * 2)
+    place.write(OTHER, LINE % 2)
+    with reading(place) as activity:
+        place.append(CHAT, LINE % 3)
+        until(lambda: activity.errors["file"] == 1)
+        place.append(OTHER, LINE % 4)
+        until(lambda: len(place.lines()) == 4)
+        failing[0] = False
+        place.append(CHAT, LINE % 5)
+        until(lambda: len(place.lines()) == 6)
+        assert activity.errors == {"file": 1}
+    assert place.custody().balanced
+
+
+def test_a_failure_of_the_whole_is_told_and_tried_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W-29 A failure outside of any file is counted by its kind, and reading begins anew."""
+    place.write(CHAT, LINE % 1)
+    with reading(place) as activity:
+        with monkeypatch.context() as broken:
+            broken.setattr("sync_agent.root.plan", lambda *_given: 1 / 0)
+            place.append(CHAT, LINE % 2)
+            until(lambda: activity.errors["unexpected"] >= 1)
+            assert activity.trouble == "unexpected ZeroDivisionError"
+        until(lambda: len(place.lines()) == 2)
+        until(lambda: activity.trouble is None)
+
+
+def test_the_end_is_reached_without_anything_to_do(place: Place) -> None:
+    """W-30 Stopped at rest, the thread ends at once, and what is on disk is read."""
+    with reading(place):
+        pass
+    place.write(CHAT, LINE % 1)
+    with reading(place) as activity:
+        assert activity.entries == 1

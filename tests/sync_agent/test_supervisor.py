@@ -1,0 +1,67 @@
+"""How the supervisor treats whatever ships: started, woken, stopped, drained, started again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from sync_agent import supervisor
+from sync_agent.supervisor import ShippingThread
+from tests.sync_agent.running_agents import until
+
+
+@dataclass
+class Recorder:
+    """Ships nothing, and notes what it is asked."""
+
+    asked: list[str] = field(default_factory=list)
+    failures: int = 0
+
+    def run(self, stop: threading.Event, wake: threading.Event) -> None:
+        """Note each wake until the stop."""
+        self.asked.append("run")
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError
+        while not stop.is_set():
+            wake.wait()
+            wake.clear()
+            self.asked.append("woken")
+
+    def drain(self, deadline: float) -> bool:
+        """Note whether there was time left."""
+        self.asked.append("drain")
+        if self.failures < 0:
+            raise ConnectionError
+        return deadline > time.monotonic()
+
+    def status(self) -> supervisor.Shipping:
+        """Have none."""
+        raise NotImplementedError
+
+
+def test_shipping_is_woken_stopped_and_drained() -> None:
+    """W-30 What is fresh wakes it; at the end the rest is shipped until the deadline."""
+    shipping, fresh = Recorder(), threading.Event()
+    thread = ShippingThread(shipping, fresh, failed=lambda _error: None)  # type: ignore[arg-type]
+    fresh.set()
+    until(lambda: "woken" in shipping.asked)
+    assert thread.end(time.monotonic() + 10) is True
+    assert (shipping.asked[0], shipping.asked[-1]) == ("run", "drain")
+    assert ShippingThread(Recorder(), fresh, failed=lambda _error: None).end(0) is False  # type: ignore[arg-type]
+
+
+def test_shipping_that_fails_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W-29 A failure of shipping is told, shipping begins anew, and the end comes all the same."""
+    monkeypatch.setattr(supervisor, "_SHIP_AGAIN_SECONDS", 0.01)
+    failed: list[Exception] = []
+    shipping, fresh = Recorder(failures=2), threading.Event()
+    thread = ShippingThread(shipping, fresh, failed=failed.append)  # type: ignore[arg-type]
+    until(lambda: shipping.asked == ["run"] * 3)
+    assert len(failed) == 2
+    shipping.failures = -1
+    assert thread.end(time.monotonic() + 10) is False
+    assert len(failed) == 3
