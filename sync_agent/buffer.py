@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 from analytics.errors import LocalBufferError
 from sync_agent.faults import damaged, translated
 from sync_agent.fingerprints import Fingerprint
+from sync_agent.journal import note_batch
 from sync_agent.schema import (
+    ADDITIONS,
     FILE_COLUMNS,
     LOCATION_COLUMNS,
     PAGE_BYTES,
@@ -246,6 +248,7 @@ class Buffer:
             done = place + 1
         write(_INSERT_RECORD, self._records[done:])
         write(_REPLACE_FILE, map(astuple, self._files.values()))
+        note_batch(connection, self._records)
 
     def check(self) -> None:
         """Read the whole file; raise DamagedBufferError where it is not sound."""
@@ -341,6 +344,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     tables = {name for (name,) in connection.execute("select name from sqlite_master")}
     if not tables:
         create(connection)
+        _add(connection)
         return
     version = None
     if {"meta", "locations", "files", "records"} <= tables:
@@ -360,6 +364,13 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             hint="Use the version of Annals that wrote it, or set SQLITE_PATH to another file.",
             path=path,
         )
+    _add(connection)
+
+
+def _add(connection: sqlite3.Connection) -> None:
+    """Make the tables and views that came after the first version, where they are missing."""
+    for statement in filter(str.strip, ADDITIONS.split(";")):
+        connection.execute(statement)
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -38,7 +38,7 @@ def holdings(settings: Settings) -> Holdings | None:
 
     Raises LocalBufferError where it cannot be read.
     """
-    with _reading(settings.sqlite_path) as connection:
+    with reading(settings.sqlite_path) as connection:
         if connection is None:
             return None
         meta = dict(connection.execute("select key, value from meta"))
@@ -57,7 +57,7 @@ def holdings(settings: Settings) -> Holdings | None:
 
 def held_ids(settings: Settings, *, through: int) -> Iterator[list[str]]:
     """Yield the ids (hex) of the records up to seq ``through`` that are still here, in batches."""
-    with _reading(settings.sqlite_path) as connection:
+    with reading(settings.sqlite_path) as connection:
         if connection is None:
             return
         cursor = connection.execute(
@@ -77,7 +77,7 @@ class Noted(NamedTuple):
 
 def noted_files(settings: Settings) -> dict[bytes, Noted]:
     """Return what is noted of each file below the root that has not vanished, by its path."""
-    with _reading(settings.sqlite_path) as connection:
+    with reading(settings.sqlite_path) as connection:
         if connection is None:
             return {}
         rows = connection.execute(
@@ -96,7 +96,7 @@ def where_read(settings: Settings) -> Settings:
     """
     if "claude_dir" in settings.model_fields_set or settings.claude_dir.exists():
         return settings
-    with _reading(settings.sqlite_path) as connection:
+    with reading(settings.sqlite_path) as connection:
         roots = connection.execute("select distinct root from locations") if connection else ()
         places = [os.fsdecode(root) for (root,) in roots]
     if len(places) != 1:
@@ -105,7 +105,7 @@ def where_read(settings: Settings) -> Settings:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
+def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     """Open the buffer read-only; give None where there is none, or none of its tables yet."""
     if not path.exists():
         yield None

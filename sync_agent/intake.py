@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
@@ -10,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from analytics.telemetry import Progress
-from analytics.transcripts.envelope import Envelope
 from analytics.transcripts.identity import entry_id, owning_session, readable
 from analytics.transcripts.records import RecordKind
 from sync_agent.buffer import Buffer, FileRow, Known, Location
@@ -18,12 +16,9 @@ from sync_agent.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edge
 from sync_agent.paths import Found
 from sync_agent.positions import Course, Event, State, Task, course, key_of
 from sync_agent.reader import Reader
+from sync_agent.rows import NO_ENVELOPE, Promoted, file_record, promoted
 
 _NOTHING = digest(b"")
-_NO_ENVELOPE = (None,) * 9
-
-Promoted = tuple[str | bool | None, ...]
-"""The columns session_id to is_sidechain."""
 
 
 @dataclass(slots=True)
@@ -208,7 +203,7 @@ class Intake:
         location = reading.location
         key, session = location.key_bytes, owning_session(location.file_key)
         here = (location.location_id, reading.row.generation)
-        nothing: Promoted = (session, *_NO_ENVELOPE)
+        nothing: Promoted = (session, *NO_ENVELOPE)
         now = time.time_ns() // 1000
         add, buffer = self._buffer.add_record, self._buffer
         for offset, raw, envelope, reason in reading.reader:
@@ -222,7 +217,7 @@ class Intake:
             else:
                 reading.entries += 1
                 reading.entry_bytes += length
-                kind, fields = RecordKind.ENTRY.value, _promoted(envelope, session)
+                kind, fields = RecordKind.ENTRY.value, promoted(envelope, session)
             add((ident, kind, *here, offset, length, *fields, reason, now, raw))
             if buffer.is_due:
                 self._checkpoint(reading)
@@ -265,36 +260,7 @@ class Intake:
 
     def _note(self, event: Event, row: FileRow, location: Location) -> None:
         """Queue the file record that tells of ``event``."""
-        size = row.offset if row.size is None else row.size
-        told = {
-            "event": event,
-            "generation": row.generation,
-            "size": size,
-            "mtime_ns": row.mtime_ns,
-            "offset": row.offset,
-            "entries": row.entries,
-            "entry_bytes": row.entry_bytes,
-            "quarantined_bytes": row.quarantined_bytes,
-            "separator_bytes": row.separator_bytes,
-            "head_hash": row.head_hash.hex(),
-        }
-        raw = json.dumps(told, separators=(",", ":")).encode()
-        self._buffer.add_record(
-            (
-                entry_id(location.key_bytes, size, raw),
-                RecordKind.FILE.value,
-                location.location_id,
-                row.generation,
-                size,
-                len(raw),
-                owning_session(location.file_key),
-                event.value,
-                *_NO_ENVELOPE[1:],
-                None,
-                time.time_ns() // 1000,
-                raw,
-            )
-        )
+        self._buffer.add_record(file_record(event, row, location))
 
     def _location(self, path: bytes) -> Location:
         """Return the location of ``path``, queued where it is new."""
@@ -316,19 +282,3 @@ class Intake:
             self._buffer.add_location(location)
             self._location_ids[path] = location.location_id
         return location
-
-
-def _promoted(envelope: Envelope, session: str) -> Promoted:
-    """Return the columns session_id to is_sidechain of an entry."""
-    return (
-        envelope.session_id or session,
-        envelope.type,
-        envelope.uuid,
-        envelope.parent_uuid,
-        envelope.timestamp,
-        envelope.request_id,
-        envelope.version,
-        envelope.cwd,
-        envelope.git_branch,
-        envelope.is_sidechain,
-    )

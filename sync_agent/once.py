@@ -11,6 +11,7 @@ from analytics.telemetry import NO_PROGRESS, Progress
 from sync_agent.buffer import Buffer, open_buffer
 from sync_agent.faults import DamagedBufferError, suspect_file, translated
 from sync_agent.intake import Intake, Tally
+from sync_agent.journal import limit_rows, note
 from sync_agent.paths import Listing, discover, shown
 from sync_agent.positions import Plan, State, Task, plan
 from sync_agent.pruning import prune
@@ -74,6 +75,8 @@ def _sync_healed(settings: Settings, progress: Progress) -> SyncReport:
         report = _sync(settings, listing, progress)
     except DamagedBufferError as error:
         listing.warnings.append(replace_damaged(settings.sqlite_path, error))
+        with open_buffer(settings.sqlite_path) as buffer:
+            note(buffer.connection, "salvaged", detail="the buffer was corrupt")
         report = _sync(settings, listing, progress)
     suspect.unlink(missing_ok=True)
     return report
@@ -81,6 +84,7 @@ def _sync_healed(settings: Settings, progress: Progress) -> SyncReport:
 
 def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncReport:
     with open_buffer(settings.sqlite_path) as buffer:
+        limit_rows(buffer.connection, settings.journal_rows)
         todo = plan(listing, buffer.known_files(listing.root))
         tally = Tally(progress, sum(task.found.size for task in todo.tasks))
         intake = Intake(

@@ -32,6 +32,7 @@ class Event(StrEnum):
     REPLACED = "replaced"
     VANISHED = "vanished"
     RETURNED = "returned"
+    RETRIED = "retried"  # a quarantined range was judged again
 
 
 class Course(StrEnum):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from sync_agent.buffer import Buffer, transaction
+from sync_agent.journal import note
 
 _STEP_ROWS = 2_000
 _STEP_PAGES = 4_000
@@ -54,6 +55,7 @@ def _prune_step(buffer: Buffer, newest: int) -> int:
             connection.execute(
                 "update meta set value = max(value, ?) where key = 'pruned_through'", (seqs[-1],)
             )
+            note(connection, "pruned", count=len(seqs), detail=f"through record {seqs[-1]}")
     return len(seqs)
 
 

@@ -56,3 +56,40 @@ def insertion(table: str, columns: str, *, replace: bool = False) -> str:
     places = ", ".join("?" * (columns.count(",") + 1))
     verb = "replace" if replace else "insert"
     return f"{verb} into {table} ({columns}) values ({places})"
+
+
+ADDITIONS = """
+create table if not exists dead_letters (
+    letter_id integer primary key, seq integer not null, entry_id blob not null,
+    record_kind text not null, location_id integer not null references locations,
+    file_generation integer not null, byte_offset integer not null, byte_length integer not null,
+    session_id text, type text, uuid text, parent_uuid text, timestamp text, request_id text,
+    version text, cwd text, git_branch text, is_sidechain integer, reason text,
+    ingested_at integer not null, raw blob not null,
+    refused_code integer, refused_reason text not null, refused_at integer not null
+);
+create table if not exists journal (
+    journal_id integer primary key, at integer not null, event text not null, path text,
+    location_id integer, count integer not null, detail text
+);
+create table if not exists requests (
+    request_id integer primary key autoincrement, kind text not null, arguments text not null,
+    requested_at integer not null, taken_at integer, done_at integer, answer text
+);
+create table if not exists retried (
+    seq integer primary key, retried_at integer not null, entries integer not null
+);
+create index if not exists quarantined on records (seq) where record_kind = 'quarantine';
+create view if not exists pending_entries as
+    select r.seq as id, l.project_id, r.session_id,
+           strftime('%Y-%m-%dT%H:%M:%fZ', r.ingested_at / 1e6, 'unixepoch') as created_at,
+           r.seq <= coalesce((select min(acknowledged) from consumers), 0) as synced,
+           r.record_kind, r.type, r.uuid, r.timestamp, l.file_path, l.file_key, r.byte_offset,
+           r.byte_length, lower(hex(r.entry_id)) as entry_id, r.raw as entry
+    from records r join locations l using (location_id);
+create view if not exists file_positions as
+    select l.file_path, f.offset as position, f.offset as last_position, l.project_id, f.size,
+           f.mtime_ns, f.inode, f.generation, f.state, f.entries, f.quarantined
+    from files f join locations l using (location_id);
+"""
+"""What was added to version 1 since: made at every start where it is missing."""

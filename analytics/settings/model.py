@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     buffer_retention_days: float = Field(
         7, ge=0, description="Days a buffered record stays after every consumer has it."
     )
+    journal_rows: int = Field(
+        10_000, ge=100, description="Rows of the buffer's transaction log that are kept."
+    )
     rollback_snapshots: int = Field(
         10, ge=1, description="Newest lake snapshots that a rollback can reach."
     )
@@ -104,6 +107,13 @@ class Settings(BaseSettings):
         "warning", description="Least level of log events on standard error."
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of log events.")
+    log_file: UserPath | None = Field(
+        None, description="File for log events, rotated; unset means standard error."
+    )
+    log_file_max_bytes: int = Field(
+        10 * MIB, ge=1024, description="Size at which the log file is rotated."
+    )
+    log_file_count: int = Field(5, ge=0, description="Rotated log files kept beside the current.")
 
     @field_validator("timezone")
     @classmethod

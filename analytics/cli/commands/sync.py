@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from analytics.cli.commands import sync_status
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.errors import PartialError
@@ -48,6 +49,9 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
         )
         show_custody(kept)
     leave_if_partial(report)
+
+
+sync_status.register(app)
 
 
 def leave_if_partial(report: SyncReport) -> None:
