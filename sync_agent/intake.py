@@ -16,7 +16,7 @@ from sync_agent.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edge
 from sync_agent.paths import Found
 from sync_agent.positions import Course, Event, State, Task, course, key_of
 from sync_agent.reader import Reader
-from sync_agent.rows import NO_ENVELOPE, Promoted, file_record, promoted
+from sync_agent.record_rows import NO_ENVELOPE, Promoted, file_record, promoted
 
 _NOTHING = digest(b"")
 

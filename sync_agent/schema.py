@@ -77,8 +77,8 @@ create table if not exists requests (
     requested_at integer not null, taken_at integer, done_at integer, answer text
 );
 create table if not exists retried (
-    seq integer primary key, retried_at integer not null, entries integer not null
-);
+    entry_id blob primary key, retried_at integer not null, entries integer not null
+) without rowid;
 create index if not exists quarantined on records (seq) where record_kind = 'quarantine';
 create view if not exists pending_entries as
     select r.seq as id, l.project_id, r.session_id,

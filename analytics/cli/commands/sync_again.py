@@ -1,0 +1,194 @@
+"""``annals sync replay``, ``sync flush`` and ``sync quarantine``: ship now, or once more."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, Since, example
+from analytics.errors import UsageError
+
+if TYPE_CHECKING:
+    from sync_agent.quarantine import Held
+
+quarantine = typer.Typer(
+    help="What is held back: ranges that are no entry, and records that the server refused.",
+    rich_markup_mode=None,
+    **example("annals sync quarantine list"),
+)
+
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for it at most.")]
+SessionId = Annotated[
+    str | None, typer.Option("--session", metavar="ID", help="Only records of this session.")
+]
+File = Annotated[
+    str | None,
+    typer.Option("--file", metavar="FILE", help="Only of this file: path, end of it, or file key."),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `quarantine list`.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Names from `quarantine list`.")
+]
+All = Annotated[bool, typer.Option("--all", help="Everything that is held back.")]
+Raw = Annotated[bool, typer.Option("--raw", help="Write the exact bytes, and nothing else.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command(**example("annals sync replay --since 20260101"))(replay)
+    app.command(**example("annals sync flush --timeout 60"))(flush)
+    app.add_typer(quarantine, name="quarantine")
+
+
+def replay(
+    context: typer.Context,
+    as_json: AsJson = False,
+    since: Since = None,
+    session: SessionId = None,
+    file: File = None,
+    timeout: Timeout = 60,
+) -> None:
+    """Ship records again that were shipped before, all of them or the ones selected.
+
+    They get new numbers and keep their ids, so where they arrived before nothing is doubled. What
+    the buffer no longer has is read again from its file. Days are in UTC and those of the
+    entries. With a live agent, the agent does it.
+    """
+    from analytics.cli.output import print_json, say
+    from analytics.cli.tables import count
+    from sync_agent.requests import Kind, ask
+
+    found = in_force(context)
+    selection = {
+        "since": since.isoformat() if since else None,
+        "session_id": session,
+        "file": file,
+    }
+    done = ask(found.settings, Kind.REPLAY, selection, timeout=timeout)
+    if as_json:
+        print_json({"replay": done, "sample": found.sample})
+        return
+    say(
+        f"{count(done['requeued'] + done['reread'])} records travel again,"
+        f" {count(done['reread'])} of them read again from {count(done['files_reread'])} files;"
+        f" {count(done['waiting'])} were never shipped and wait already"
+    )
+    if done["files_missing"]:
+        say(f"{count(done['files_missing'])} files are gone or changed: see docs/sync.md, replay")
+
+
+def flush(context: typer.Context, as_json: AsJson = False, timeout: Timeout = 30) -> None:
+    """Ship now everything that is in the buffer; with a live agent, the agent does it."""
+    from analytics.cli.output import as_members, print_json, say
+    from sync_agent.flush import flush as run
+
+    found = in_force(context)
+    done = run(found.settings, timeout=timeout)
+    if as_json:
+        print_json({"flush": as_members(done), "sample": found.sample})
+    elif done.by == "nobody":
+        say("nothing to ship to: MONGO_URI is not set; `annals extract` takes records to the lake")
+    else:
+        say(f"the buffer is shipped, by this {done.by}")
+
+
+@quarantine.command("list", **example("annals sync quarantine list --json"))
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
+    """List what is held back in the buffer: ranges as q1, q2, dead letters as d1, d2."""
+    from analytics.cli.output import print_json, say
+    from analytics.cli.tables import Table, count
+    from analytics.cli.tables import show as show_table
+    from sync_agent.quarantine import held
+
+    found = in_force(context)
+    items = held(found.settings)
+    if as_json:
+        print_json({"held": [_members(item) for item in items], "sample": found.sample})
+        return
+    if not items:
+        say("nothing is held back")
+        return
+    rows = [
+        (item.name, item.kind, item.reason, item.file_path, count(item.byte_offset), _size(item))
+        for item in items
+    ]
+    columns = ("Name", "Kind", "Reason", "File", "Offset", "Size")
+    show_table(Table(columns, rows, text_columns=4))
+
+
+@quarantine.command(**example("annals sync quarantine show q17"))
+def show(context: typer.Context, name: Name, as_json: AsJson = False, raw: Raw = False) -> None:
+    """Show what is known of one thing that is held back, and how it begins."""
+    from analytics.cli.output import print_json, say
+    from sync_agent.quarantine import PREVIEW_BYTES, held, held_bytes, named
+
+    found = in_force(context)
+    (item,) = named(held(found.settings), [name])
+    data = held_bytes(found.settings, item)
+    if raw:
+        sys.stdout.buffer.write(data)
+        return
+    members = {**_members(item), "begins": data[:PREVIEW_BYTES].decode("utf-8", "backslashreplace")}
+    if as_json:
+        print_json({"held": members, "sample": found.sample})
+        return
+    for key, value in members.items():
+        if value is not None:
+            say(f"{key:<12}{_safe(str(value))}")
+
+
+@quarantine.command(**example("annals sync quarantine retry q17 d2"))
+def retry(
+    context: typer.Context,
+    names: Names = None,
+    everything: All = False,
+    as_json: AsJson = False,
+    timeout: Timeout = 60,
+) -> None:
+    """Try again what is held back: a dead letter is shipped again, a range judged again.
+
+    A range is judged by the rules and the MAX_LINE_BYTES of now; what is still no entry stays.
+    With a live agent, the agent does it.
+    """
+    from analytics.cli.output import print_json, say
+    from analytics.cli.tables import count
+    from sync_agent.requests import Kind, ask
+
+    if bool(names) is everything:
+        raise UsageError(
+            "name what is to be retried, or give --all",
+            hint="`annals sync quarantine list` has the names.",
+        )
+    found = in_force(context)
+    done = ask(found.settings, Kind.RETRY, {"names": names or []}, timeout=timeout)
+    if as_json:
+        print_json({**done, "sample": found.sample})
+        return
+    for one in done["retried"]:
+        say(f"{one['name']:<8}{count(one['entries'])} entries, {one['outcome']}")
+    if not done["retried"]:
+        say("nothing is held back")
+
+
+def _members(item: Held) -> dict[str, Any]:
+    from analytics.cli.commands.sync_status import moment
+    from analytics.cli.output import as_members
+
+    members = {**as_members(item), "at": moment(item.at)}
+    del members["number"]
+    return members
+
+
+def _size(item: Held) -> str:
+    from analytics.cli.tables import size
+
+    return size(item.byte_length)
+
+
+def _safe(text: str) -> str:
+    from analytics.cli.tables import printable
+
+    return printable(text)
