@@ -202,9 +202,9 @@ def _publish(settings: Settings, progress: Progress) -> PublishReport:
 def _told(settings: Settings, stage: str, report: Report) -> Report:
     """Log what the stage did, where LOG_LEVEL asks for it."""
     if settings.log_level in ("debug", "info"):
-        from analytics.telemetry.logs import configure_logs, log_event
+        from analytics.telemetry.logs import configure_logs_from, log_event
 
-        configure_logs(level=settings.log_level, json_lines=settings.log_format == "json")
+        configure_logs_from(settings)
         counters = {
             item.name: value
             for item in fields(report)

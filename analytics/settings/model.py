@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     log_file_max_bytes: int = Field(
         10 * MIB, ge=1024, description="Size at which the log file is rotated."
     )
-    log_file_count: int = Field(5, ge=0, description="Rotated log files kept beside the current.")
+    log_file_count: int = Field(5, ge=1, description="Rotated log files kept beside the current.")
 
     @field_validator("timezone")
     @classmethod
