@@ -30,20 +30,20 @@ PREVIEW_BYTES = 400
 _INSERT_RECORD = insertion("records", RECORD_COLUMNS)
 _REPLACE_FILE = insertion("files", FILE_COLUMNS, replace=True)
 _RANGES = """
-    select 'q' || max(seq), 'range', file_path, byte_offset, byte_length, reason, null, ingested_at,
+    select 'q' || max(seq), 'range', file_path, byte_offset, byte_length, reason, ingested_at,
            max(seq)
     from records indexed by quarantined join locations using (location_id)
     where record_kind = 'quarantine' and entry_id not in (select entry_id from retried)
     group by entry_id, location_id order by max(seq)
 """
 _LETTERS = """
-    select 'd' || letter_id, 'dead letter', file_path, byte_offset, byte_length, refused_reason,
-           refused_code, refused_at, letter_id
-    from dead_letters join locations using (location_id) order by letter_id
+    select 'd' || d.rowid, 'dead letter', file_path, byte_offset, byte_length, server_reason,
+           refused_at, d.rowid
+    from dead_letters d join locations using (location_id) order by d.rowid
 """
 _RAW = {
     "range": "select raw from records where seq = ?",
-    "dead letter": "select raw from dead_letters where letter_id = ?",
+    "dead letter": "select raw from dead_letters where rowid = ?",
 }
 _PIECES = """
     select max(seq), byte_offset, byte_length, entry_id from records indexed by quarantined
@@ -53,7 +53,7 @@ _PIECES = """
 """
 _REQUEUE_LETTER = (
     f"insert into records ({RECORD_COLUMNS})"  # noqa: S608 -- constants
-    f" select {RECORD_COLUMNS} from dead_letters where letter_id = ?"
+    f" select {RECORD_COLUMNS} from dead_letters where rowid = ?"
 )
 
 
@@ -67,7 +67,6 @@ class Held:
     byte_offset: int
     byte_length: int
     reason: str
-    code: int | None
     at: int
     number: int
 
@@ -155,7 +154,7 @@ def _held(connection: sqlite3.Connection) -> list[Held]:
 def _requeue(connection: sqlite3.Connection, item: Held) -> Retried:
     with transaction(connection):
         connection.execute(_REQUEUE_LETTER, (item.number,))
-        connection.execute("delete from dead_letters where letter_id = ?", (item.number,))
+        connection.execute("delete from dead_letters where rowid = ?", (item.number,))
         note(connection, "retried", path=item.file_path, count=1, detail=f"dead letter {item.name}")
     return Retried(item.name, 1, "on its way again")
 

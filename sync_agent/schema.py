@@ -60,13 +60,13 @@ def insertion(table: str, columns: str, *, replace: bool = False) -> str:
 
 ADDITIONS = """
 create table if not exists dead_letters (
-    letter_id integer primary key, seq integer not null, entry_id blob not null,
-    record_kind text not null, location_id integer not null references locations,
-    file_generation integer not null, byte_offset integer not null, byte_length integer not null,
-    session_id text, type text, uuid text, parent_uuid text, timestamp text, request_id text,
-    version text, cwd text, git_branch text, is_sidechain integer, reason text,
-    ingested_at integer not null, raw blob not null,
-    refused_code integer, refused_reason text not null, refused_at integer not null
+    entry_id blob primary key, record_kind text not null,
+    location_id integer not null references locations, file_generation integer not null,
+    byte_offset integer not null, byte_length integer not null, session_id text, type text,
+    uuid text, parent_uuid text, timestamp text, request_id text, version text, cwd text,
+    git_branch text, is_sidechain integer, reason text, ingested_at integer not null,
+    raw blob not null, seq integer not null, server_reason text not null,
+    refused_at integer not null
 );
 create table if not exists journal (
     journal_id integer primary key, at integer not null, event text not null, path text,

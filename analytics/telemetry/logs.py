@@ -69,6 +69,11 @@ def log_event(event: str, **values: str | float) -> None:
     structlog.get_logger().info(event, **values)
 
 
+def log_warning(event: str, **values: str | float) -> None:
+    """Log what went wrong, with ids and counts; :func:`configure_logs` comes first."""
+    structlog.get_logger().warning(event, **values)
+
+
 def log_watcher_event(change: str, path: str | bytes, *, milliseconds: float) -> None:
     """Log that a change of a file was worked on: ``change``, its name, and how long it took.
 
