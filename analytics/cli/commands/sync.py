@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from analytics.cli.commands import sync_again, sync_status
+from analytics.cli.commands import sync_again, sync_install, sync_status
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.errors import PartialError
@@ -53,6 +53,7 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
 
 sync_status.register(app)
 sync_again.register(app)
+sync_install.register(app)
 
 
 def leave_if_partial(report: SyncReport) -> None:
