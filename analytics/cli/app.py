@@ -15,6 +15,7 @@ import typer
 
 from analytics.cli.commands import (
     config,
+    doctor,
     iceberg,
     pipeline,
     sessions,
@@ -61,6 +62,7 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(iceberg.app, name="iceberg")
 app.add_typer(config.app, name="config")
 status.register(app)
+doctor.register(app)
 validate.register(app)
 version.register(app)
 

@@ -1,0 +1,36 @@
+"""``annals doctor``: what stands in the way, and the remedy for each."""
+
+from __future__ import annotations
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, example
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command(**example("annals doctor --json"))(doctor)
+
+
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+    """Look at settings, transcripts, disk, agent and stores; name a remedy for what is wrong.
+
+    Changes nothing. Exit code 5: a check failed; 3: the settings are wrong; warnings alone are 0.
+    """
+    from analytics.cli.output import as_members, print_json, say
+    from analytics.cli.tables import printable
+    from flows.doctor import EXIT_FAILED, Verdict, examine
+
+    found = in_force(context)
+    findings = examine(found.settings)
+    counts = {verdict: sum(one.verdict is verdict for one in findings) for verdict in Verdict}
+    if as_json:
+        print_json({"findings": as_members(findings), "counts": counts, "sample": found.sample})
+    else:
+        for one in findings:
+            say(f"{one.verdict:<6}{one.check:<14}{printable(one.says)}")
+            if one.remedy:
+                say(f"{'':<20}-> {printable(one.remedy)}")
+        say(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
+    raise typer.Exit(EXIT_FAILED if counts[Verdict.FAIL] else 0)
