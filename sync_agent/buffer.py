@@ -21,6 +21,7 @@ from analytics.errors import LocalBufferError
 from sync_agent.faults import damaged, translated
 from sync_agent.fingerprints import Fingerprint
 from sync_agent.journal import note_batch
+from sync_agent.legacy_file import set_aside
 from sync_agent.schema import (
     ADDITIONS,
     FILE_COLUMNS,
@@ -314,6 +315,7 @@ def open_buffer(path: Path) -> Iterator[Buffer]:
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        set_aside(path)
         connection = connect(path)
         with contextlib.closing(connection):
             _require_ours(connection, path)

@@ -12,6 +12,7 @@ from sync_agent.buffer import Buffer, open_buffer
 from sync_agent.faults import DamagedBufferError, suspect_file, translated
 from sync_agent.intake import Intake, Tally
 from sync_agent.journal import limit_rows, note
+from sync_agent.legacy import take_over
 from sync_agent.paths import Listing, discover, shown
 from sync_agent.positions import Plan, State, Task, plan
 from sync_agent.pruning import prune
@@ -96,6 +97,7 @@ def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncRepor
         )
         unread = _read_all(buffer, intake, todo, tally)
         buffer.commit()
+        taken_over = take_over(buffer, settings)
         prune(buffer, retention_days=settings.buffer_retention_days)
     return SyncReport(
         files_seen=len(listing.files),
@@ -106,7 +108,7 @@ def _sync(settings: Settings, listing: Listing, progress: Progress) -> SyncRepor
         bytes_read=tally.bytes_read,
         entries_new=tally.entries,
         quarantined_new=tally.quarantined,
-        warnings=(*listing.warnings, *todo.warnings, *unread),
+        warnings=(*taken_over, *listing.warnings, *todo.warnings, *unread),
     )
 
 

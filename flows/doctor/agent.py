@@ -73,9 +73,14 @@ def retention(root: Path, last_read_at: int | None) -> list[Finding]:
 
 def buffer(settings: Settings) -> list[Finding]:
     """Return whether the buffer is sound; a large one is not read as a whole."""
+    from sync_agent.legacy_file import is_legacy
+
     path = settings.sqlite_path
     if not path.exists():
         return [_place(path)]
+    if is_legacy(path):
+        says = f"{path} is of the original service; the next sync sets it aside and takes it over"
+        return [doubtful("buffer", says, remedy="Stop that service, then run `annals sync once`.")]
     try:
         found = _unsound(path)
     except sqlite3.Error as error:
