@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.errors import DependencyError
-from sync_agent.service import (
+from sync_agent.units import (
     LABEL,
     TEMPLATE,
     UNIT,

@@ -4,7 +4,7 @@ A request is a row of the buffer. Where no agent runs, the command takes the buf
 it itself. Where one runs, the command writes the row in a transaction of its own and waits until
 the agent has answered in it; the agent looks at each round for rows without an answer. A row
 outlives both processes, and what it asks for can be done twice without harm, so a crash between
-any two steps loses nothing. (No signal takes part: it would end an agent that does not expect it.)
+any two steps loses nothing.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from analytics.locks import Holder, exclusive, held_by
 from analytics.settings import Settings
 from sync_agent.buffer import Buffer, open_buffer, transaction
 from sync_agent.faults import translated
+from sync_agent.knocking import knock
 from sync_agent.once import LIVE_ROLE
 from sync_agent.quarantine import retry
 from sync_agent.replay import Selection, replay
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.1
 _BUSY_SECONDS = 10.0
 _ANSWERED_KEPT = 100
 _OPEN = "select request_id, kind, arguments, taken_at from requests where done_at is null"
@@ -153,9 +154,11 @@ def _ask_live(
             answer = _read_answer(connection, request_id)
             if answer is not None:
                 return answer
-            if held_by(settings.buffer_lock) is None:
+            holder = held_by(settings.buffer_lock)
+            if holder is None:
                 connection.execute("delete from requests where request_id = ?", (request_id,))
                 return None
+            knock(holder)
             time.sleep(_POLL_SECONDS)
     raise PartialError(
         f"the agent has not answered the request to {kind} in time",

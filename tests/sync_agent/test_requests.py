@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
 from analytics.errors import AnalyticsError, LockedError, PartialError
-from analytics.locks import exclusive
+from analytics.locks import Holder, exclusive
 from sync_agent.buffer import open_buffer
 from sync_agent.flush import Flushed, flush
+from sync_agent.knocking import KNOCK, knock
 from sync_agent.once import LIVE_ROLE
 from sync_agent.requests import Desk, Kind, ask
 from tests.sync_agent.places import CHAT, Place
@@ -147,6 +150,23 @@ def test_a_flush_that_takes_too_long_is_partial(place: Place) -> None:
     shipper = Shipper(pending=1 << 60)
     with _agent(_filled(shipped), shipper), pytest.raises(PartialError):
         flush(shipped.settings, timeout=0.3)
+
+
+def test_an_agent_is_woken_only_where_it_expects_it(tmp_path: Path) -> None:
+    """B-16 SIGUSR1 is sent to a process of this machine that catches it, and to no other."""
+    here = Holder.this_process(LIVE_ROLE)
+    heard: list[int] = []
+    assert not knock(here)  # this process would end by it
+    before = signal.signal(KNOCK, lambda number, _frame: heard.append(number))
+    try:
+        assert knock(here)
+        assert not knock(replace(here, host="elsewhere"))
+        assert not knock(replace(here, pid=0))
+        assert not knock(here, tmp_path)  # a system that does not tell
+        assert not knock(None)
+    finally:
+        signal.signal(KNOCK, before)
+    assert heard == [KNOCK]
 
 
 def test_without_a_server_there_is_nothing_to_flush_to(place: Place) -> None:

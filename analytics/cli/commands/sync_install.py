@@ -50,7 +50,7 @@ def install(
     may read. To change them, set them and install again.
     """
     from sync_agent.installing import install_steps
-    from sync_agent.service import service_of
+    from sync_agent.units import service_of
 
     found = in_force(context)
     target = _target(manager, system=system, user=user)
@@ -78,7 +78,7 @@ def uninstall(
 
 def _target(manager: str, *, system: bool, user: str | None) -> Target:
     from sync_agent.installing import Target
-    from sync_agent.service import Manager
+    from sync_agent.units import Manager
 
     if manager not in tuple(Manager):
         raise UsageError(

@@ -14,7 +14,7 @@ import pytest
 
 from analytics.errors import SettingsError
 from analytics.settings import load_settings
-from sync_agent.service import (
+from sync_agent.units import (
     DEPLOY,
     TEMPLATE,
     UNIT,
