@@ -24,6 +24,7 @@ from sync_agent.ranges import Range
 from sync_agent.reader import Reader
 from sync_agent.record_rows import range_record
 from sync_agent.schema import RECORD_COLUMNS
+from sync_agent.standing import SHIPPER
 
 _STEP_ROWS = 500
 _CHOSEN = """
@@ -38,7 +39,7 @@ _CHOSEN = """
 """
 _WAITING = """
     delete from temp.replayed
-    where seq > coalesce((select max(acknowledged) from consumers), 0)
+    where seq > coalesce((select max(acknowledged) from consumers where (name = ?) = ?), 0)
 """
 _COPY = (
     f"insert into records ({RECORD_COLUMNS}) select {RECORD_COLUMNS}"  # noqa: S608 -- constants
@@ -96,7 +97,8 @@ def replay(buffer: Buffer, settings: Settings, selection: Selection) -> Replayed
     connection = buffer.connection
     pruned = int(buffer.meta("pruned_through")) > 0
     last_rows = list(_lacking(connection, selection)) if pruned else []
-    requeued, waiting = _requeue(connection, selection)
+    ships = settings.mongo_uri is not None
+    requeued, waiting = _requeue(connection, selection, ships=ships)
     reread = files_reread = files_missing = 0
     if last_rows:
         with _held_ids(connection):
@@ -110,7 +112,9 @@ def replay(buffer: Buffer, settings: Settings, selection: Selection) -> Replayed
     return Replayed(requeued, reread, waiting, files_reread, files_missing)
 
 
-def _requeue(connection: sqlite3.Connection, selection: Selection) -> tuple[int, int]:
+def _requeue(
+    connection: sqlite3.Connection, selection: Selection, *, ships: bool
+) -> tuple[int, int]:
     """Copy the newest copy of each selected record that was shipped; count those that were not."""
     names = {
         "session": selection.session_id,
@@ -119,7 +123,7 @@ def _requeue(connection: sqlite3.Connection, selection: Selection) -> tuple[int,
     }
     connection.execute(_CHOSEN, names)
     try:
-        waiting = connection.execute(_WAITING).rowcount
+        waiting = connection.execute(_WAITING, (SHIPPER, ships)).rowcount
         (last,) = connection.execute("select coalesce(max(rowid), 0) from replayed").fetchone()
         requeued = 0
         for start in range(0, last, _STEP_ROWS):

@@ -83,7 +83,8 @@ create index if not exists quarantined on records (seq) where record_kind = 'qua
 create view if not exists pending_entries as
     select r.seq as id, l.project_id, r.session_id,
            strftime('%Y-%m-%dT%H:%M:%fZ', r.ingested_at / 1e6, 'unixepoch') as created_at,
-           r.seq <= coalesce((select min(acknowledged) from consumers), 0) as synced,
+           r.seq <= coalesce((select acknowledged from consumers where name = 'mongodb'),
+                             (select min(acknowledged) from consumers), 0) as synced,
            r.record_kind, r.type, r.uuid, r.timestamp, l.file_path, l.file_key, r.byte_offset,
            r.byte_length, lower(hex(r.entry_id)) as entry_id, r.raw as entry
     from records r join locations l using (location_id);

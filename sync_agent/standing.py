@@ -20,6 +20,9 @@ from sync_agent.holdings import reading
 from sync_agent.journal import Row, newest
 from sync_agent.positions import State
 
+SHIPPER = "mongodb"
+"""The name of the shipper among the consumers; the others are lakes, by their table's UUID."""
+
 FILES_BEHIND = 5
 """So many files that are behind are named, those that are furthest behind."""
 
@@ -51,9 +54,9 @@ class Behind:
 class SyncStatus:
     """The state of the agent and its buffer.
 
-    ``holder`` is the process that has the buffer now, None where none has. ``pending`` counts the
-    records that not every consumer has, ``synced`` those that all of them have, over the buffer's
-    lifetime. Times are microseconds since the epoch, None for never. ``files`` counts the files
+    ``holder`` is the process that has the buffer now, None where none has. ``synced`` counts the
+    records that MongoDB has or, without a MONGO_URI, every lake, over the buffer's lifetime;
+    ``pending`` are the others. Times are microseconds since the epoch, None for never. ``files`` counts the files
     by state; ``behind`` names some that have grown since. ``oldest_pending_at`` is when the first
     pending record was read.
     """
@@ -104,7 +107,7 @@ def read_journal(settings: Settings, *, limit: int, since: int = 0) -> list[Row]
 
 def _told(connection: sqlite3.Connection, settings: Settings, holder: Holder | None) -> SyncStatus:
     consumers = tuple(_consumers(connection))
-    done = min((one.acknowledged for one in consumers), default=0)
+    done = _synced(consumers, ships=settings.mongo_uri is not None)
     behind = list(_behind(connection))
     return SyncStatus(
         holder=holder,
@@ -129,6 +132,12 @@ def _told(connection: sqlite3.Connection, settings: Settings, holder: Holder | N
         dead_letters=_count(connection, "select count(*) from dead_letters"),
         buffer_bytes=_size(settings.sqlite_path),
     )
+
+
+def _synced(consumers: tuple[Consumer, ...], *, ships: bool) -> int:
+    """Return up to where all is synced: with the shipper, or else with every other consumer."""
+    counted = (one.acknowledged for one in consumers if (one.name == SHIPPER) is ships)
+    return min(counted, default=0)
 
 
 def _consumers(connection: sqlite3.Connection) -> Iterator[Consumer]:

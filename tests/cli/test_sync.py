@@ -28,7 +28,7 @@ def buffer(home: Path, in_process: Run) -> Path:
     assert in_process("sync", "once").code == 0
     database = home / ".claude-sync" / "buffer.db"
     with open_buffer(database) as opened:
-        opened.connection.execute("insert into consumers values ('mongodb', 2, 1700000000000000)")
+        opened.connection.execute("insert into consumers values ('lake', 2, 1700000000000000)")
         opened.connection.execute(
             f"insert into dead_letters ({RECORD_COLUMNS}, seq, server_reason, refused_at)"
             f" select {RECORD_COLUMNS}, seq, 'too large', 5 from records where seq = 1"
@@ -48,7 +48,7 @@ def test_status_for_people_and_programs(in_process: Run, buffer: Path) -> None:
     assert now["last_sync_at"] == "2023-11-14T22:13:20.000Z"
     assert now["consumers"][0]["waiting"] == 2
     told = in_process("sync", "status").out
-    for part in ("stopped", "2 records, the oldest", "mongodb waits for 2", "1 dead letters"):
+    for part in ("stopped", "2 records, the oldest", "lake waits for 2", "1 dead letters"):
         assert part in told
     assert "none yet" in in_process("--set", "SQLITE_PATH=/nowhere/b.db", "sync", "status").out
 

@@ -26,7 +26,7 @@ def _ship(place: Place, *, prune_too: bool = False) -> None:
     """Let a consumer have everything, and prune what it has."""
     with open_buffer(place.settings.sqlite_path) as buffer:
         buffer.connection.execute(
-            "insert or replace into consumers select 'mongo', max(seq), 0 from records"
+            "insert or replace into consumers select 'lake', max(seq), 0 from records"
         )
         if prune_too:
             prune(buffer, retention_days=0)
@@ -52,6 +52,17 @@ def test_everything_travels_again_once(tmp_path: Path) -> None:
     assert min(record.seq for record in after) > max(record.seq for record in before)
     assert _replay(place) == Replayed(waiting=8)
     assert_balanced(place.custody())
+
+
+def test_what_the_server_lacks_waits(tmp_path: Path) -> None:
+    """B-15 With a MONGO_URI only what the server has can travel again; a lake does not count."""
+    place = _filled(tmp_path)
+    _ship(place)
+    shipping = Place(tmp_path, mongo_uri="mongodb://127.0.0.1:1/")
+    assert _replay(shipping) == Replayed(waiting=8)
+    with open_buffer(place.settings.sqlite_path) as buffer:
+        buffer.connection.execute("insert into consumers values ('mongodb', 3, 0)")
+    assert _replay(shipping) == Replayed(requeued=3, waiting=5)
 
 
 def test_a_part_can_be_selected(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def _filled(place: Place) -> Place:
     place.write(CHAT, LINE * 2 + b"broken\n")
     place.sync()
     with open_buffer(place.settings.sqlite_path) as buffer:
-        buffer.connection.execute("insert into consumers values ('mongo', 4, 0)")
+        buffer.connection.execute("insert into consumers values ('lake', 4, 0)")
     return place
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 
 from analytics.locks import exclusive
 from sync_agent.buffer import open_buffer
@@ -26,19 +27,27 @@ def test_before_anything_was_read(place: Place) -> None:
     assert not place.settings.sqlite_path.parent.exists()
 
 
-def test_what_waits_and_what_is_synced(place: Place) -> None:
-    """Pending is what the slowest consumer lacks; each consumer has its own figure."""
+def test_what_waits_and_what_is_synced(tmp_path: Path) -> None:
+    """With a MONGO_URI the server counts, without one the slowest lake; each has its figure."""
+    place = Place(tmp_path)
     place.write(CHAT, LINE * 9)
     place.sync()
     assert (sync_status(place.settings).pending, sync_status(place.settings).synced) == (10, 0)
     _acknowledge(place, "lake", 8)
-    _acknowledge(place, "mongo", 3)
+    _acknowledge(place, "slow lake", 6)
+    _acknowledge(place, "mongodb", 3)
     now = sync_status(place.settings)
-    assert (now.pending, now.synced, now.records, now.last_seq) == (7, 3, 10, 10)
-    assert {one.name: one.waiting for one in now.consumers} == {"lake": 2, "mongo": 7}
+    assert (now.pending, now.synced, now.records, now.last_seq) == (4, 6, 10, 10)
+    assert {one.name: one.waiting for one in now.consumers} == {
+        "lake": 2,
+        "slow lake": 4,
+        "mongodb": 7,
+    }
     assert now.last_sync_at == 1_700_000_000_000_000
     assert now.oldest_pending_at
     assert now.state == "stopped"
+    shipping = sync_status(Place(tmp_path, mongo_uri="mongodb://127.0.0.1:1/").settings)
+    assert (shipping.pending, shipping.synced) == (7, 3)
 
 
 def test_files_that_have_grown_are_named(place: Place) -> None:
@@ -79,7 +88,9 @@ def test_the_original_queries_still_answer(place: Place) -> None:
     """B-13 pending_entries and file_positions answer the documented queries of the original."""
     place.write(CHAT, LINE * 3)
     place.sync()
-    _acknowledge(place, "mongo", 2)
+    _acknowledge(place, "lake", 1)
+    assert place.query("select count(*) from pending_entries where synced = 0") == [(3,)]
+    _acknowledge(place, "mongodb", 2)
     assert place.query("select count(*) from pending_entries where synced = 0") == [(2,)]
     rows = place.query(
         "select id, project_id, session_id, created_at, synced from pending_entries order by id"

@@ -29,8 +29,8 @@ def register(app: typer.Typer) -> None:
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show what is read, what waits and who is at work; needs no running agent.
 
-    Reads the buffer read-only. `pending` are records that not every consumer has yet, `synced`
-    those that all of them have.
+    Reads the buffer read-only. `synced` are the records that MongoDB has or, without a MONGO_URI,
+    every lake; `pending` are the others.
     """
     from analytics.cli.output import print_json
     from sync_agent.standing import sync_status
