@@ -56,9 +56,9 @@ class SyncStatus:
 
     ``holder`` is the process that has the buffer now, None where none has. ``synced`` counts the
     records that MongoDB has or, without a MONGO_URI, every lake, over the buffer's lifetime;
-    ``pending`` are the others. Times are microseconds since the epoch, None for never. ``files`` counts the files
-    by state; ``behind`` names some that have grown since. ``oldest_pending_at`` is when the first
-    pending record was read.
+    ``pending`` are the others. Times are microseconds since the epoch, None for never. ``files``
+    counts the files by state; ``behind`` names some that have grown since. ``oldest_pending_at``
+    is when the first pending record was read.
     """
 
     holder: Holder | None
