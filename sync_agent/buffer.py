@@ -346,7 +346,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     tables = {name for (name,) in connection.execute("select name from sqlite_master")}
     if not tables:
         create(connection)
-        _add(connection)
+        add_tables(connection)
         return
     version = None
     if {"meta", "locations", "files", "records"} <= tables:
@@ -366,11 +366,11 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             hint="Use the version of Annals that wrote it, or set SQLITE_PATH to another file.",
             path=path,
         )
-    _add(connection)
+    add_tables(connection)
 
 
-def _add(connection: sqlite3.Connection) -> None:
-    """Make the tables and views that came after the first version, where they are missing."""
+def add_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables that a buffer of an older program lacks."""
     for statement in filter(str.strip, ADDITIONS.split(";")):
         connection.execute(statement)
 

@@ -35,30 +35,10 @@ create table consumers (
 create table tokens (token text primary key, noted_at integer not null) without rowid;
 """
 
-LOCATION_COLUMNS = "location_id, host, root, project_id, file_path, file_key, key_bytes, path_bytes"
-FILE_COLUMNS = (
-    "file_id, location_id, device, inode, generation, size, mtime_ns, offset, head_hash,"
-    " head_length, tail_hash, state, entries, quarantined, entry_bytes, quarantined_bytes,"
-    " separator_bytes, content_sum"
-)
-RECORD_COLUMNS = (
-    "entry_id, record_kind, location_id, file_generation, byte_offset, byte_length, session_id,"
-    " type, uuid, parent_uuid, timestamp, request_id, version, cwd, git_branch, is_sidechain,"
-    " reason, ingested_at, raw"
-)
-
-SELECT_FILE = "select " + FILE_COLUMNS + " from files where file_id = ?"  # noqa: S608 -- constants
-SELECT_LOCATION = "select " + LOCATION_COLUMNS + " from locations where location_id = ?"  # noqa: S608 -- constants
-
-
-def insertion(table: str, columns: str, *, replace: bool = False) -> str:
-    """Return the statement that inserts (or replaces) one row of ``table``."""
-    places = ", ".join("?" * (columns.count(",") + 1))
-    verb = "replace" if replace else "insert"
-    return f"{verb} into {table} ({columns}) values ({places})"
-
-
 ADDITIONS = """
+create table if not exists incarnations (
+    number integer primary key autoincrement, incarnation text not null
+);
 create table if not exists dead_letters (
     entry_id blob primary key, record_kind text not null,
     location_id integer not null references locations, file_generation integer not null,
@@ -93,4 +73,26 @@ create view if not exists file_positions as
            f.mtime_ns, f.inode, f.generation, f.state, f.entries, f.quarantined
     from files f join locations l using (location_id);
 """
-"""What was added to version 1 since: made at every start where it is missing."""
+"""Tables and views that came later: a buffer of an older program gets them when it is opened."""
+
+LOCATION_COLUMNS = "location_id, host, root, project_id, file_path, file_key, key_bytes, path_bytes"
+FILE_COLUMNS = (
+    "file_id, location_id, device, inode, generation, size, mtime_ns, offset, head_hash,"
+    " head_length, tail_hash, state, entries, quarantined, entry_bytes, quarantined_bytes,"
+    " separator_bytes, content_sum"
+)
+RECORD_COLUMNS = (
+    "entry_id, record_kind, location_id, file_generation, byte_offset, byte_length, session_id,"
+    " type, uuid, parent_uuid, timestamp, request_id, version, cwd, git_branch, is_sidechain,"
+    " reason, ingested_at, raw"
+)
+
+SELECT_FILE = "select " + FILE_COLUMNS + " from files where file_id = ?"  # noqa: S608 -- constants
+SELECT_LOCATION = "select " + LOCATION_COLUMNS + " from locations where location_id = ?"  # noqa: S608 -- constants
+
+
+def insertion(table: str, columns: str, *, replace: bool = False) -> str:
+    """Return the statement that inserts (or replaces) one row of ``table``."""
+    places = ", ".join("?" * (columns.count(",") + 1))
+    verb = "replace" if replace else "insert"
+    return f"{verb} into {table} ({columns}) values ({places})"
