@@ -61,6 +61,8 @@ def test_every_command_block_runs(block: str, place: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    if "agent=$!" in block:
+        assert "session-1.jsonl" in done.stdout, done.stdout
 
 
 def test_the_queries_of_the_original_service_answer(place: Path) -> None:
