@@ -27,22 +27,34 @@ _TRIMMED_EVERY = 64
 _TRIMMED_ROWS = 1_024
 _ROWS_KEY = "journal_rows"
 _LOCATION_AND_KIND = itemgetter(2, 1)
-_INSERT = (
-    "insert into journal (at, event, path, location_id, count, detail) values (?, ?, ?, ?, ?, ?)"
-)
+_MERGED_MICROSECONDS = 60_000_000
+_MERGE = """
+    update journal set count = count + :count, until = :now where journal_id = (
+        select journal_id from (select * from journal order by journal_id desc limit 8)
+        where event = :event and path is :path and location_id is :location_id
+              and detail is :detail and at > :now - :merged and at <= :now limit 1)
+"""
+_INSERT = """
+    insert into journal (at, until, event, path, location_id, count, detail)
+    values (:now, :now, :event, :path, :location_id, :count, :detail)
+"""
 _SELECT = (
-    "select journal_id, at, event, coalesce(path, file_path), count, detail"
-    " from journal left join locations using (location_id) where at >= ?"
+    "select journal_id, at, until, event, coalesce(path, file_path), count, detail"
+    " from journal left join locations using (location_id) where until >= ?"
     " order by journal_id desc limit ?"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the log; ``at`` in microseconds since the epoch, ``count`` in records."""
+    """A row of the log; times in microseconds since the epoch, ``count`` in records.
+
+    What repeats itself within a minute (lines of one live file) shares a row, from ``at`` on.
+    """
 
     journal_id: int
     at: int
+    until: int
     event: str
     path: str | None
     count: int
@@ -62,7 +74,7 @@ def note(
     ``detail`` is a short text without contents of transcripts and without secrets.
     """
     text = None if path is None else os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
-    _insert(connection, (_now(), event, text, None, count, detail))
+    _insert(connection, event, path=text, count=count, detail=detail)
 
 
 def note_batch(connection: sqlite3.Connection, records: Sequence[tuple[Any, ...]]) -> None:
@@ -73,16 +85,18 @@ def note_batch(connection: sqlite3.Connection, records: Sequence[tuple[Any, ...]
     for row in records:
         if row[1] == RecordKind.FILE:
             counts[row[2]][row[7]] += 1
-    now = _now()
     others = Counter[str]()
     for place, (location_id, found) in enumerate(counts.items()):
         if place < FILES_A_COMMIT:
-            _insert(connection, (now, "read", None, location_id, found["entry"], _detail(found)))
+            detail = _detail(found)
+            _insert(
+                connection, "read", location_id=location_id, count=found["entry"], detail=detail
+            )
         else:
             others += found
     if others:
         detail = f"{len(counts) - FILES_A_COMMIT} more files; {_detail(others) or ''}".strip("; ")
-        _insert(connection, (now, "read", None, None, others["entry"], detail))
+        _insert(connection, "read", count=others["entry"], detail=detail)
 
 
 def limit_rows(connection: sqlite3.Connection, rows: int) -> None:
@@ -113,8 +127,27 @@ def _detail(found: Counter[str]) -> str | None:
     return ", ".join(parts) or None
 
 
-def _insert(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
-    row_id = connection.execute(_INSERT, row).lastrowid or 0
+def _insert(
+    connection: sqlite3.Connection,
+    event: str,
+    *,
+    count: int,
+    detail: str | None,
+    path: str | None = None,
+    location_id: int | None = None,
+) -> None:
+    values = {
+        "now": time.time_ns() // 1000,
+        "merged": _MERGED_MICROSECONDS,
+        "event": event,
+        "path": path,
+        "location_id": location_id,
+        "count": count,
+        "detail": detail,
+    }
+    if connection.execute(_MERGE, values).rowcount:
+        return
+    row_id = connection.execute(_INSERT, values).lastrowid or 0
     if row_id % _TRIMMED_EVERY == 0:
         connection.execute(
             "delete from journal where journal_id in (select journal_id from journal"
@@ -126,7 +159,3 @@ def _insert(connection: sqlite3.Connection, row: tuple[Any, ...]) -> None:
 def _rows_kept(connection: sqlite3.Connection) -> int:
     row = connection.execute("select value from meta where key = ?", (_ROWS_KEY,)).fetchone()
     return int(row[0]) if row else ROWS_KEPT
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

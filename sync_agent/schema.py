@@ -49,8 +49,8 @@ create table if not exists dead_letters (
     refused_at integer not null
 );
 create table if not exists journal (
-    journal_id integer primary key, at integer not null, event text not null, path text,
-    location_id integer, count integer not null, detail text
+    journal_id integer primary key, at integer not null, until integer not null,
+    event text not null, path text, location_id integer, count integer not null, detail text
 );
 create table if not exists requests (
     request_id integer primary key autoincrement, kind text not null, arguments text not null,

@@ -16,7 +16,6 @@ module.exports = {
       autorestart: true,
       // 3: a setting is wrong, 7: another agent has the buffer; both need a person.
       stop_exit_codes: [0, 3, 7],
-      restart_delay: 5000,
       exp_backoff_restart_delay: 1000,
       kill_timeout: 30000,
       max_memory_restart: "400M",

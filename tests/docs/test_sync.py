@@ -51,6 +51,7 @@ def test_every_command_block_runs(block: str, place: Path) -> None:
     bin_folder = Path(sys.executable).parent
     environment = clean_environment(place)
     environment["PATH"] = f"{bin_folder}:{environment['PATH']}"
+    environment["TMPDIR"] = str(place)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
         env=environment,

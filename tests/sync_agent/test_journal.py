@@ -70,11 +70,30 @@ def test_the_log_is_bounded(place: Place) -> None:
         limit_rows(buffer.connection, 100)
         with transaction(buffer.connection):
             for number in range(3_000):
-                note(buffer.connection, "shipped", count=number)
+                note(buffer.connection, "shipped", path=str(number), count=number)
         (held,) = buffer.connection.execute("select count(*) from journal").fetchone()
         assert 100 <= held <= 164
         assert newest(buffer.connection, limit=1)[0].count == 2_999
         assert newest(buffer.connection, limit=10, since=1 << 60) == []
+
+
+def test_what_repeats_itself_shares_a_row(place: Place) -> None:
+    """B-11 Lines of one live file, and what is shipped of them, are a row each for a minute."""
+    place.write(CHAT, LINE)
+    place.sync()
+    for _ in range(4):
+        place.append(CHAT, LINE)
+        place.sync()
+        with open_buffer(place.settings.sqlite_path) as buffer:
+            note(buffer.connection, "shipped", count=2)
+    first, read, shipped = read_journal(place.settings, limit=10)
+    assert (first.detail, first.count) == ("discovered", 1)
+    assert (read.event, read.count, shipped.event, shipped.count) == ("read", 4, "shipped", 8)
+    assert read.at < shipped.at < read.until < shipped.until
+    with open_buffer(place.settings.sqlite_path) as buffer:
+        buffer.connection.execute("update journal set at = at - 61000000")
+        note(buffer.connection, "shipped", count=1)
+    assert [row.count for row in read_journal(place.settings, limit=10)] == [1, 4, 8, 1]
 
 
 def test_a_smaller_limit_is_reached_in_steps(place: Place) -> None:
@@ -82,11 +101,11 @@ def test_a_smaller_limit_is_reached_in_steps(place: Place) -> None:
     place.sync()
     with open_buffer(place.settings.sqlite_path) as buffer:
         with transaction(buffer.connection):
-            for _ in range(5_000):
-                note(buffer.connection, "shipped")
+            for number in range(5_000):
+                note(buffer.connection, "shipped", path=str(number))
             limit_rows(buffer.connection, 100)
-            for _ in range(64):
-                note(buffer.connection, "shipped")
+            for number in range(64):
+                note(buffer.connection, "refused", path=str(number))
         (held,) = buffer.connection.execute("select count(*) from journal").fetchone()
         assert held == 5_064 - 1_024
 

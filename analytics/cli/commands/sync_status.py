@@ -48,8 +48,8 @@ def log(
 ) -> None:
     """Show the transaction log: what was read, shipped, refused and pruned, and when.
 
-    The newest row comes last. Days are in UTC; JOURNAL_ROWS says how many rows are kept; the
-    JSON has the whole path of each file.
+    The newest row comes last; what repeats itself within a minute shares a row. Days are in UTC.
+    JOURNAL_ROWS says how many rows are kept; the JSON has the whole path of each file.
     """
     from analytics.cli.output import print_json
     from sync_agent.standing import read_journal
@@ -117,7 +117,7 @@ def _row_members(row: Row) -> dict[str, Any]:
     from analytics.cli.output import as_members
 
     members: dict[str, Any] = as_members(row)
-    return {**members, "at": moment(row.at)}
+    return {**members, "at": moment(row.at), "until": moment(row.until)}
 
 
 def _show_log(rows: list[Row]) -> None:
