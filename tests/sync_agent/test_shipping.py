@@ -143,7 +143,7 @@ def test_a_document_never_changes_its_owner(agent: Agent, mongo: Mongo, tmp_path
 
 
 def test_a_copy_within_one_buffer_is_claimed_too(agent: Agent) -> None:
-    """S-06 An entry that was read twice stands at its first number, and is claimed at the others."""
+    """S-06 An entry read twice stands at its first number, and is claimed at the others."""
     for _ in range(3):
         agent.buffer.offset = 0
         agent.buffer.append([b"same"])
