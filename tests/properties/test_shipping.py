@@ -204,7 +204,7 @@ class Shipping(RuleBasedStateMachine):
             with contextlib.suppress(DuplicateKeyError):
                 self.mongo.conversations.insert_one(self.late.pop())
 
-    @rule(what=st.sampled_from(["copy", "copy", "delete"]))
+    @rule(what=st.sampled_from(["copy", "copy", "copy", "clone", "delete"]))
     def meet_a_mishap(self, what: str) -> None:
         """Lose the first machine's buffer, or copy it, put the copy back, begin a second machine.
 
@@ -217,14 +217,17 @@ class Shipping(RuleBasedStateMachine):
             first.close()
             self.machines[0] = Machine(Buffer(path), self.given)
             self.read(number=0, count=first.buffer.offset // 9, own=False, refused=False)
-        elif self.saved is not None:
+        elif what == "clone":
+            for second in self.machines[1:]:
+                second.close()
+            self.machines[1:] = [Machine(first.buffer.copy(path), self.given)]
+        elif self.saved is None:
+            self.saved = first.buffer.copy(self.folder / f"saved-{self.born}.db")
+        else:
             first.close()
             self.machines[0] = Machine(self.saved.copy(path), self.given)
             self.saved = None
-        elif len(self.machines) == 1:
-            self.machines.append(Machine(first.buffer.copy(path), self.given))
-        else:
-            self.saved = first.buffer.copy(self.folder / f"saved-{self.born}.db")
+            self.read(number=0, count=1, own=True, refused=False)  # other files come first now
 
     def stop_refusing(self) -> None:
         """Let the server take everything from now on, and send again what it refused."""
