@@ -281,9 +281,12 @@ def _placed(found: LakeRange) -> Placed:
 
 
 def _waiting(settings: Settings) -> dict[str, list[Placed]]:
-    """Return the ranges that are in the buffer, but not yet in the lake, by their file key."""
+    """Return the ranges that are in the buffer, but not yet in the lake, by their file key.
+
+    What a server refused is still in the buffer, too.
+    """
     from extractors.local import LocalSource
-    from sync_agent.holdings import holdings
+    from sync_agent.holdings import dead_letters, holdings
 
     held = holdings(settings)
     waiting: dict[str, list[Placed]] = {}
@@ -295,6 +298,8 @@ def _waiting(settings: Settings) -> dict[str, list[Placed]]:
         for record in batch:
             if record.record_kind != "file":
                 waiting.setdefault(record.file_key, []).append(_from_record(held, record))
+    for refused in dead_letters(settings):
+        waiting.setdefault(refused.file_key, []).append(_from_record(held, refused))
     return waiting
 
 

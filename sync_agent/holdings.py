@@ -12,10 +12,17 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from analytics.settings import Settings
+from analytics.transcripts import RecordKind
 from sync_agent.faults import translated
 from sync_agent.positions import State
 
 _IDS_AT_ONCE = 50_000
+_HAS_DEAD_LETTERS = "select 1 from sqlite_master where name = 'dead_letters'"
+_DEAD_LETTERS = """
+    select file_path, file_key, file_generation, byte_offset, byte_length, lower(hex(entry_id)),
+           record_kind
+    from dead_letters join locations using (location_id) where record_kind <> ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,26 @@ def held_ids(settings: Settings, *, through: int) -> Iterator[list[str]]:
         )
         while rows := cursor.fetchmany(_IDS_AT_ONCE):
             yield [entry_id for (entry_id,) in rows]
+
+
+class DeadLetter(NamedTuple):
+    """A range that the server refused, and where it is from; ``entry_id`` is in hex."""
+
+    file_path: str
+    file_key: str
+    file_generation: int
+    byte_offset: int
+    byte_length: int
+    entry_id: str
+    record_kind: str
+
+
+def dead_letters(settings: Settings) -> list[DeadLetter]:
+    """Return the entries and quarantined ranges that a server refused; they are kept here."""
+    with _reading(settings.sqlite_path) as connection:
+        if connection is None or not connection.execute(_HAS_DEAD_LETTERS).fetchone():
+            return []
+        return list(map(DeadLetter._make, connection.execute(_DEAD_LETTERS, (RecordKind.FILE,))))
 
 
 class Noted(NamedTuple):

@@ -7,8 +7,8 @@ import pytest
 
 from analytics.errors import (
     ConflictError,
+    DependencyError,
     IntegrityError,
-    SettingsError,
     SourceError,
     SourceGapError,
 )
@@ -327,14 +327,15 @@ def test_a_missing_buffer_makes_no_lake(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_mongo_is_not_read_yet(buffer: Buffer, settings: Settings) -> None:
-    """With MONGO_URI set this version says that it cannot read from there."""
-    mongo = load_settings(
-        sqlite_path=buffer.path, annals_home=settings.annals_home, mongo_uri="mongodb://localhost"
-    )
-    with pytest.raises(SettingsError, match="MONGO_URI") as caught:
-        extract(mongo)
-    assert caught.value.exit_code == 3
+def test_a_server_that_is_not_there_makes_no_lake(buffer: Buffer, tmp_path: Path) -> None:
+    """With MONGO_URI set it is the server that is read; without an answer there is no lake."""
+    uri = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    home = tmp_path / "home"
+    settings = load_settings(sqlite_path=buffer.path, annals_home=home, mongo_uri=uri)
+    with pytest.raises(DependencyError) as caught:
+        extract(settings)
+    assert caught.value.exit_code == 4
+    assert not home.exists()
 
 
 def test_a_very_long_record_arrives(buffer: Buffer, settings: Settings) -> None:

@@ -17,7 +17,7 @@ REMOTE = (
     "positions",
     "claim",
 )
-LOCAL = ("note_incarnation", "enrol", "rename", "bury", "acknowledge", "batch", "identity")
+LOCAL = ("note_incarnation", "enrol", "rename", "bury", "acknowledge")
 
 
 class Crash(BaseException):
@@ -25,21 +25,24 @@ class Crash(BaseException):
 
 
 class Fault:
-    """What happens at the n-th step from now on; ``kept`` of an insert's documents arrive."""
+    """What happens when the step of this name is next; ``kept`` of an insert's documents arrive."""
 
-    def __init__(
-        self, kind: str = "none", at: int = 0, kept: int = 0, *, late: bool = False
-    ) -> None:
+    def __init__(self, step: str, kind: str, kept: int = 0, *, late: bool = False) -> None:
         self.kind = kind
         self.kept = kept
         self.is_late = late
         self.late: list[dict[str, Any]] = []
-        self._left = at
+        self._step: str | None = step
 
-    def is_now(self) -> bool:
-        """Count a step; tell whether it is the one."""
-        self._left -= 1
-        return self.kind != "none" and self._left == -1
+    def strikes(self, step: str) -> bool:
+        """Tell whether it is this step, which it is once."""
+        if step != self._step:
+            return False
+        self._step = None
+        return True
+
+
+NO_FAULT = Fault("", "")
 
 
 class Interrupted:
@@ -57,7 +60,7 @@ class Interrupted:
 
         def step(*arguments: Any, **named: Any) -> Any:
             fault = self._fault()
-            if not fault.is_now():
+            if not fault.strikes(name):
                 return method(*arguments, **named)
             if fault.kind == "crash before":
                 raise Crash

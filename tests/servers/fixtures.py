@@ -11,7 +11,8 @@ from tests.servers.running import Mongo, Proxy, Server
 
 
 @pytest.fixture(scope="session")
-def _ferretdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def ferretdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return the one FerretDB of this session; most tests want ``mongo``."""
     server = running.ferretdb(tmp_path_factory.mktemp("ferretdb"))
     server.start()
     yield server
@@ -19,7 +20,8 @@ def _ferretdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def _toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return the one Toxiproxy of this session; most tests want ``proxy``."""
     server = running.toxiproxy(tmp_path_factory.mktemp("toxiproxy"))
     server.start()
     yield server
@@ -27,9 +29,9 @@ def _toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def mongo(_ferretdb: Server) -> Iterator[Mongo]:
+def mongo(ferretdb: Server) -> Iterator[Mongo]:
     """Return a MongoDB with a fresh database."""
-    found = Mongo(_ferretdb)
+    found = Mongo(ferretdb)
     yield found
     found.close()
 
@@ -46,8 +48,8 @@ def own_mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongo]:
 
 
 @pytest.fixture
-def proxy(_toxiproxy: Server, mongo: Mongo) -> Iterator[Proxy]:
+def proxy(toxiproxy: Server, mongo: Mongo) -> Iterator[Proxy]:
     """Return a proxy in front of ``mongo``."""
-    found = Proxy(_toxiproxy, mongo.server.port)
+    found = Proxy(toxiproxy, mongo.server.port)
     yield found
     found.close()

@@ -10,9 +10,13 @@ import pytest
 from pymongo import WriteConcern
 from pymongo.read_concern import ReadConcern
 
-from analytics.errors import DependencyError, SettingsError
+from analytics.errors import DependencyError, LockedError, SettingsError
+from analytics.locks import exclusive
 from analytics.settings import load_settings
+from sync_agent.faults import damaged
 from sync_agent.mongo import INDEXES, Position, Remote
+from sync_agent.once import LIVE_ROLE
+from sync_agent.salvage import replace_damaged
 from sync_agent.shipper import Shipper
 from sync_agent.shipping import ship_once
 from tests.servers.running import Mongo
@@ -143,7 +147,7 @@ def test_a_document_never_changes_its_owner(agent: Agent, mongo: Mongo, tmp_path
 
 
 def test_a_copy_within_one_buffer_is_claimed_too(agent: Agent) -> None:
-    """S-06 An entry that was read twice stands at its first number, and is claimed at the others."""
+    """S-06 An entry read twice stands at its first number, and is claimed at the others."""
     for _ in range(3):
         agent.buffer.offset = 0
         agent.buffer.append([b"same"])
@@ -292,3 +296,48 @@ def test_a_server_that_is_not_there_is_exit_4(tmp_path: Path, mongo: Mongo) -> N
     assert raised.value.exit_code == 4
     assert "hunter22" not in str(raised.value.as_dict())
     assert agent.acknowledged() == 0
+
+
+def test_dead_letters_survive_a_corrupt_buffer(agent: Agent, mongo: Mongo, tmp_path: Path) -> None:
+    """S-23 Salvage makes records of dead letters again: the server may take them by now."""
+    mongo.conversations.create_index("uuid", unique=True)
+    mongo.conversations.insert_one({"_id": "somebody's", "uuid": "taken"})
+    kept = agent.buffer.append([b"1"], uuid="a")
+    refused = agent.buffer.append([b"2"], uuid="taken")
+    agent.ship()
+    agent.close()
+    replace_damaged(agent.buffer.path, damaged(agent.buffer.path, "a test says so"))
+    assert agent.held() == {*kept, *refused}
+    assert agent.dead() == {}
+
+
+@pytest.mark.parametrize("role", [LIVE_ROLE, "sync once"])
+def test_shipping_is_left_to_a_live_agent(agent: Agent, role: str) -> None:
+    """S-27 Where a live agent holds the buffer it ships; any other holder is exit 7."""
+    agent.buffer.append_entries(1)
+    with exclusive(agent.settings.buffer_lock, role=role, what="the buffer"):
+        if role == LIVE_ROLE:
+            report = ship_once(agent.settings)
+            assert report.records_shipped == 0
+            assert LIVE_ROLE in str(report.left_to)
+        else:
+            with pytest.raises(LockedError):
+                ship_once(agent.settings)
+    assert agent.acknowledged() == 0
+    assert ship_once(agent.settings).records_shipped == 1
+
+
+def test_a_copy_that_ships_once_finds_its_new_name(agent: Agent, tmp_path: Path) -> None:
+    """S-14, S-27 A single shipping goes on by itself where the buffer turns out to be a copy."""
+    agent.buffer.append_entries(1)
+    agent.ship()
+    agent.restart()
+    copied = agent.buffer.copy(tmp_path / "copy.db")
+    for _ in range(2):
+        agent.shipper.step()
+        agent.restart()
+    ids = copied.append([b"of the copy"])
+    settings = agent.settings.model_copy(update={"sqlite_path": copied.path})
+    assert ship_once(settings).records_shipped == 1
+    assert set(ids) <= reachable_ids(settings)
+    assert copied.agent_id != agent.buffer.agent_id

@@ -31,7 +31,7 @@ def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: Claude
     kept before, the bundled sample is used, with a state of its own; later commands find it the
     same way.
     """
-    from analytics.cli.commands.sync import leave_if_partial, warn
+    from analytics.cli.commands.sync import leave_if_partial, warn, warn_of_shipping
     from sync_agent.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
@@ -39,6 +39,8 @@ def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: Claude
     report = _run(found)
     seconds = time.monotonic() - started
     warn(report.sync)
+    if report.ship:
+        warn_of_shipping(report.ship)
     kept = custody(found.settings)
     if as_json:
         _print(report, kept, sample=found.sample, seconds=seconds)
@@ -67,7 +69,7 @@ def _print(report: PipelineReport, kept: Custody, *, sample: bool, seconds: floa
             "sample": sample,
             "nothing_new": report.nothing_new,
             "counters": report.counters(),
-            "stages": as_members(report),
+            "stages": {name: found for name, found in as_members(report).items() if found},
             "custody": custody_members(kept),
             "seconds": round(seconds, 3),
         }

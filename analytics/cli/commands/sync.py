@@ -13,6 +13,7 @@ from analytics.errors import PartialError
 
 if TYPE_CHECKING:
     from sync_agent.once import SyncReport
+    from sync_agent.shipping import ShipReport
 
 app = typer.Typer(
     help="Read transcripts into the buffer.", rich_markup_mode=None, **example("annals sync once")
@@ -82,5 +83,15 @@ def warn(report: SyncReport) -> None:
 
     if report.left_to:
         typer.echo(f"note: reading is left to {report.left_to}", err=True)
+    for warning in report.warnings:
+        typer.echo(f"warning: {printable(warning)}", err=True)
+
+
+def warn_of_shipping(report: ShipReport) -> None:
+    """Say on standard error what the server did not take, and why."""
+    from analytics.cli.tables import printable
+
+    if report.left_to:
+        typer.echo(f"note: shipping is left to {report.left_to}", err=True)
     for warning in report.warnings:
         typer.echo(f"warning: {printable(warning)}", err=True)
