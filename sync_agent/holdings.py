@@ -88,7 +88,7 @@ class DeadLetter(NamedTuple):
 
 def dead_letters(settings: Settings) -> list[DeadLetter]:
     """Return the entries and quarantined ranges that a server refused; they are kept here."""
-    with _reading(settings.sqlite_path) as connection:
+    with reading(settings.sqlite_path) as connection:
         if connection is None or not connection.execute(_HAS_DEAD_LETTERS).fetchone():
             return []
         return list(map(DeadLetter._make, connection.execute(_DEAD_LETTERS, (RecordKind.FILE,))))
