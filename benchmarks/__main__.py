@@ -13,7 +13,7 @@ from collections.abc import Callable
 from benchmarks.cold import cold, peer, sizes
 from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
-from benchmarks.live import at_once, begin, live, rest
+from benchmarks.live import at_once, begin, live, rest, restart
 from benchmarks.processes import ROOT
 from benchmarks.startup import startup
 from benchmarks.workspaces import DATA
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "live": live,
     "at-once": at_once,
     "begin": begin,
+    "restart": restart,
     "rest": rest,
     "peer": peer,
 }

@@ -173,6 +173,46 @@ def rest() -> list[Figure]:
     ]
 
 
+_RESTART = """
+import gc, json, threading, time
+gc.set_threshold(50_000, 20, 20)  # as the command line does
+from analytics.settings import load_settings
+from sync_agent import inotify
+from sync_agent.activity import Activity
+from sync_agent.logbook import Logbook
+from sync_agent.rounds import Rounds
+settings, activity = load_settings(), Activity()
+started, work = time.perf_counter(), time.process_time()
+rounds = Rounds(settings, activity=activity, log=Logbook(settings), committed=lambda: None,
+                replacing=lambda begins: None)
+thread = threading.Thread(target=rounds.run)
+thread.start()
+while not activity.is_ready:
+    time.sleep(0.001)
+found = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - work}
+rounds.stop(time.monotonic() + 10)
+thread.join()
+print(json.dumps(found | {"bytes_read": activity.bytes_read, "files": settings.claude_dir.name}))
+"""
+
+
+def restart() -> list[Figure]:
+    """Measure the work of a restart on 10,000 files of which none has changed."""
+    space = Workspace.named("resting")
+    space.write("tree", lines=_RESTING_FILES, files=_RESTING_FILES)
+    space.command("sync", "once")
+    runs = [space.python("-c", _RESTART).last_json() for _ in range(5)]
+    runs.sort(key=lambda run: run["seconds"])
+    found = runs[2]
+    name = f"{_RESTING_FILES:,} unchanged files"
+    milliseconds = round(found["seconds"] * 1000, 1)
+    detail = {"cpu_ms": round(found["cpu"] * 1000, 1), "load": os.getloadavg()[0]}
+    return [
+        Figure("restart", f"{name}, after imports", milliseconds, "ms", 150, detail=detail),
+        Figure("restart", f"{name}: content bytes read", found["bytes_read"], "bytes", 0),
+    ]
+
+
 def begin() -> list[Figure]:
     """Measure from the start of the process to the first line durable in the buffer."""
     space = Workspace.named("begin")

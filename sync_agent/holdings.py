@@ -134,9 +134,14 @@ def where_read(settings: Settings) -> Settings:
             else ()
         )
         places = [os.fsdecode(root) for (root,) in roots]
+    places = [place for place in places if not any(_is_below(place, other) for other in places)]
     if not places:
         return settings
     return settings.model_copy(update={"claude_dir": Path(os.pathsep.join(places))})
+
+
+def _is_below(place: str, other: str) -> bool:
+    return place != other and Path(place).is_relative_to(other)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class Inotify:
     Raises WatchRefusedError where the kernel gives no instance.
     """
 
-    quiet_seconds = 120.0
+    quiet_seconds = 180.0
     """The kernel says so where it dropped something, so nothing is missed for long."""
 
     def __init__(self, root: bytes) -> None:

@@ -94,14 +94,26 @@ class Watch:
                 self.root.read_next(path)
 
     def _look(self, hints: Hints, ready: list[bytes]) -> tuple[list[bytes], bool]:
+        files = {path for path in hints.files if self._is_watched(path)}
+        folders = {path for path in hints.folders if self._is_watched(path)}
+        is_all = len(files) + len(folders) == len(hints.files) + len(hints.folders)
         try:
-            return self.root.look({*hints.files, *ready}, hints.folders, self._entered)
+            fresh, is_seen = self.root.look({*files, *ready}, folders, self._entered)
         except WatchRefusedError as refusal:
             self._poll(refusal)
         except TranscriptError:
             pass  # the round, which is due, says what is wrong with the root
+        else:
+            return fresh, is_seen and is_all
         self.due = time.monotonic()
         return [], True
+
+    def _is_watched(self, path: bytes) -> bool:
+        """Return whether ``path`` lies right in a folder that a round or a look went into.
+
+        Some watchers tell of more: of what is ignored, or where a link leads out of the root.
+        """
+        return path == self.root.listing.root or path.rpartition(b"/")[0] in self._folders
 
     def round(self) -> None:
         """Look at everything below the root, queue what changed, and set the time of the next."""

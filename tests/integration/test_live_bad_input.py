@@ -161,12 +161,20 @@ def test_a_missing_root_is_waited_for(place: Place) -> None:
         assert agent.stop() == 0
 
 
-def test_an_exhausted_watch_limit_falls_back_to_polling(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("limit", "named"),
+    [
+        ("max_inotify_watches", "fs.inotify.max_user_watches"),
+        ("max_inotify_instances", "fs.inotify.max_user_instances"),
+    ],
+)
+def test_an_exhausted_limit_falls_back_to_polling(place: Place, limit: str, named: str) -> None:
     """W-25 With no watches left the root is polled, and the message says how to raise the limit.
 
     The limit is a real one of the kernel, set for the agent alone in a user namespace.
     """
-    script = 'echo 3 > /proc/sys/user/max_inotify_watches && exec "$@"'
+    allowed = 3 if limit == "max_inotify_watches" else 0
+    script = f'echo {allowed} > /proc/sys/user/{limit} && exec "$@"'
     enter = ["unshare", "-U", "-r", "sh", "-c", script, "sh"]
     probe = subprocess.run([*enter, "true"], capture_output=True, check=False)
     if probe.returncode:
@@ -175,8 +183,8 @@ def test_an_exhausted_watch_limit_falls_back_to_polling(place: Place) -> None:
         add(place, f"-p{number}/1.jsonl", line(number))
     with running(place, *enter) as agent:
         until(lambda: mode(agent) == "poll")
-        assert "fs.inotify.max_user_watches" in agent.told()
-        assert "fs.inotify.max_user_watches" in agent.health()["watchers"][0]["note"]
+        assert named in agent.told()
+        assert named in agent.health()["watchers"][0]["note"]
         add(place, "-p5/1.jsonl", line(6))
         add(place, "-new/s/2.jsonl", line(7))
         until(agent.has(8))

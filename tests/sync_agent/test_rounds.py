@@ -13,6 +13,7 @@ from sync_agent import intake
 from sync_agent.activity import Activity
 from sync_agent.fingerprints import Edges, read_edges
 from sync_agent.logbook import Logbook
+from sync_agent.notifications import Notifications
 from sync_agent.rounds import Rounds
 from tests.sync_agent.places import CHAT, Place
 from tests.sync_agent.running_agents import until
@@ -90,3 +91,60 @@ def test_the_end_is_reached_without_anything_to_do(place: Place) -> None:
     place.write(CHAT, LINE % 1)
     with reading(place) as activity:
         assert activity.entries == 1
+
+
+def test_a_network_mount_is_polled_and_said_so(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W-26 In mode auto a root on a network file system is polled; in mode events it is not."""
+    monkeypatch.setattr("sync_agent.watch.remote_file_system", lambda _path: "nfs4")
+    with reading(place) as activity:
+        (state,) = activity.roots.values()
+        assert state.mode == "poll"
+        assert "nfs4" in state.note
+        assert "WATCH_MODE=events" in state.note
+        place.write(CHAT, LINE % 1)
+        until(lambda: len(place.lines()) == 1)
+    place.settings = place.settings.model_copy(update={"watch_mode": "events"})
+    with reading(place) as activity:
+        assert [state.mode for state in activity.roots.values()] == ["events"]
+
+
+def test_a_suspension_leads_to_a_round(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W-07 Where the clock of suspensions has gone on, everything is looked at again."""
+    asleep = [0.0]
+    monkeypatch.setattr("sync_agent.rounds._asleep_seconds", lambda: asleep[0])
+    with reading(place) as activity:
+        (state,) = activity.roots.values()
+        until(lambda: state.mode == "events")
+        before = state.rounds
+        asleep[0] = 3600.0
+        place.write(CHAT, LINE % 1)
+        until(lambda: len(place.lines()) == 1)
+        until(lambda: state.rounds > before)
+
+
+def test_the_watcher_of_other_systems_leads_to_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W-50 With watchfiles: new folders, appends, moves; nothing ignored, nothing outside."""
+    monkeypatch.setattr(
+        "sync_agent.watch.open_watcher",
+        lambda root, latency_ms: Notifications(root, latency_ms=latency_ms),
+    )
+    outside = place.root.with_name("outside")
+    outside.mkdir()
+    with reading(place) as activity:
+        (place.root / "-out").symlink_to(outside, target_is_directory=True)
+        place.write("-a/.git/0.jsonl", LINE % 0)
+        (outside / "9.jsonl").write_bytes(LINE % 9)
+        path = place.write("-a/s/1.jsonl", LINE % 1)
+        until(lambda: len(place.lines()) == 1)
+        place.append("-a/s/1.jsonl", LINE % 2)
+        until(lambda: len(place.lines()) == 2)
+        (place.root / "-b" / "s").mkdir(parents=True)
+        path.rename(place.root / "-b" / "s" / "1.jsonl")
+        until(lambda: "moved" in place.events())
+        time.sleep(0.3)
+    assert place.lines() == [(LINE % 1)[:-1], (LINE % 2)[:-1]]
+    assert activity.errors == {}
