@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from analytics.telemetry import Progress
 from analytics.transcripts.identity import entry_id, owning_session, readable
 from analytics.transcripts.records import RecordKind
 from sync_agent.buffer import Buffer
@@ -20,29 +19,9 @@ from sync_agent.positions import Course, Event, State, Task, course, key_of
 from sync_agent.reader import Reader
 from sync_agent.record_rows import NO_ENVELOPE, Promoted, file_record, promoted
 from sync_agent.rows import FileRow, Known, Location
+from sync_agent.tally import Tally
 
 _NOTHING = digest(b"")
-
-
-@dataclass(slots=True)
-class Tally:
-    """Running counts of one sync: content bytes read, and what came of them.
-
-    ``total`` is the bytes that reading will take at most, for ``progress``.
-    """
-
-    progress: Progress
-    total: int
-    bytes_read: int = 0
-    entries: int = 0
-    quarantined: int = 0
-    files_read: int = 0
-    files_vanished: int = 0
-    files_unreadable: int = 0
-
-    def progressed(self, further: int) -> None:
-        """Tell the progress: ``further`` bytes of the file at work come on top."""
-        self.progress.report("sync", self.bytes_read + further, self.total, unit="bytes")
 
 
 class Read(NamedTuple):
@@ -98,7 +77,8 @@ class _Reading:
 class Intake:
     """Reads files below ``root`` into ``buffer`` and counts in ``tally``.
 
-    ``settled`` is told what is known of a file each time that its position is queued.
+    ``settled`` is told what is known of a file each time that its position is queued. The growth of
+    a file is noted at most once in ``growth_seconds``; :meth:`note_growth` makes up for it.
     """
 
     def __init__(
@@ -110,8 +90,12 @@ class Intake:
         max_line_bytes: int,
         tally: Tally,
         settled: Callable[[Known], None] = _nobody,
+        growth_seconds: float = 0,
     ) -> None:
         self._settled = settled
+        self._growth_seconds = growth_seconds
+        self._noted_at: dict[int, float] = {}
+        self._not_noted: set[int] = set()
         self._buffer = buffer
         self._root = root
         self._host = host
@@ -142,6 +126,7 @@ class Intake:
         row = replace(self._buffer.file(known.file_id), state=State.VANISHED)
         location = self._buffer.location(row.location_id)
         self._note(Event.VANISHED, row, location)
+        self._not_noted.discard(row.file_id)
         self._put(row, location)
         self._tally.files_vanished += 1
 
@@ -172,8 +157,11 @@ class Intake:
         is_whole = not reading.reader.was_cut
         self._settle(reading, found if is_whole else None)
         row = reading.row
-        if reading.event is not Event.GROWN or row.offset > reading.started_at:
+        if reading.event is not Event.GROWN or (
+            row.offset > reading.started_at and self._is_growth_due(row.file_id)
+        ):
             self._note(reading.event, row, reading.location)
+            self._not_noted.discard(row.file_id)
         self._put(row, reading.location)
         return Read(
             reading.event,
@@ -181,6 +169,26 @@ class Intake:
             self._tally.quarantined - quarantined,
             max(0, found.size - row.offset),
         )
+
+    def _is_growth_due(self, file_id: int) -> bool:
+        """Return whether the growth of a file is to be noted now; else remember that it is not."""
+        if not self._growth_seconds:
+            return True
+        now = time.monotonic()
+        is_due = now - self._noted_at.get(file_id, -self._growth_seconds) >= self._growth_seconds
+        if is_due:
+            self._noted_at[file_id] = now
+        else:
+            self._not_noted.add(file_id)
+        return is_due
+
+    def note_growth(self, *, all_of_it: bool = False) -> None:
+        """Note the growth that was not noted when it was read, where its time has come."""
+        for file_id in tuple(self._not_noted):
+            if all_of_it or self._is_growth_due(file_id):
+                row = self._buffer.file(file_id)
+                self._note(Event.GROWN, row, self._buffer.location(row.location_id))
+                self._not_noted.discard(file_id)
 
     def _begin(self, descriptor: int, task: Task) -> _Reading:
         """Return how to read on: from the position, or from the start of a generation."""

@@ -10,7 +10,7 @@ from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from sync_agent.buffer import Buffer, open_buffer
 from sync_agent.faults import DamagedBufferError, suspect_file, translated
-from sync_agent.intake import Intake, Tally
+from sync_agent.intake import Intake
 from sync_agent.journal import limit_rows, note
 from sync_agent.legacy import take_over
 from sync_agent.paths import shown
@@ -18,6 +18,7 @@ from sync_agent.positions import Plan, State, Task, plan
 from sync_agent.pruning import prune
 from sync_agent.salvage import finish_replacement, replace_damaged
 from sync_agent.survey import Survey, survey
+from sync_agent.tally import Tally
 
 LIVE_ROLE = "sync run"
 """The role under which a live agent holds the buffer; reading is left to it."""

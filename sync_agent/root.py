@@ -15,14 +15,18 @@ from analytics.settings import Settings
 from sync_agent.activity import Activity, RootState
 from sync_agent.buffer import Buffer
 from sync_agent.ignores import Ignores
-from sync_agent.intake import Intake, Read, Tally
+from sync_agent.intake import Intake, Read
 from sync_agent.logbook import Logbook
 from sync_agent.paths import Found, Listing, discover, glance, shown, signed
 from sync_agent.positions import Event, Plan, State, Task, plan
 from sync_agent.rows import Known
+from sync_agent.tally import Tally
 
 _TAIL_BYTES_A_SECOND = 20_000_000
 """An unfinished line is read again at this rate at most, however often a piece is appended."""
+
+_GROWTH_SECONDS = 60.0
+"""A file that is written to all the time is noted as grown once in so long, not at each line."""
 
 _SHORT_TAIL_BYTES = 64 * 1024
 
@@ -79,6 +83,7 @@ class Root:
             max_line_bytes=around.settings.max_line_bytes,
             tally=around.tally,
             settled=self._settled,
+            growth_seconds=_GROWTH_SECONDS,
         )
         for known in around.buffer.known_files(bytes(path)):
             if known.path not in self._known or known.state != State.VANISHED:
@@ -94,6 +99,10 @@ class Root:
         todo = plan(listing, self._known.values())
         self._warn(listing.warnings + todo.warnings)
         return self._enqueue(todo)
+
+    def note_growth(self, *, all_of_it: bool = False) -> None:
+        """Note the growth of files that was not noted at each line."""
+        self._intake.note_growth(all_of_it=all_of_it)
 
     def look(
         self, files: Iterable[bytes], folders: Iterable[bytes], entered: Callable[[bytes], None]

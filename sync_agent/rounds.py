@@ -18,7 +18,6 @@ from sync_agent.activity import Activity, RootState
 from sync_agent.buffer import Buffer, open_buffer
 from sync_agent.faults import DamagedBufferError, suspect_file
 from sync_agent.ignores import Ignores
-from sync_agent.intake import Tally
 from sync_agent.journal import limit_rows
 from sync_agent.legacy import take_over
 from sync_agent.logbook import Logbook
@@ -26,6 +25,7 @@ from sync_agent.pruning import prune
 from sync_agent.requests import Desk
 from sync_agent.root import OutOfTimeError, Surroundings
 from sync_agent.salvage import finish_replacement, replace_damaged
+from sync_agent.tally import Tally
 from sync_agent.watch import Watch
 
 _SLICE_SECONDS = 0.05
@@ -208,6 +208,8 @@ class Rounds:
             while any(watch.root.queue for watch in self._watches):
                 self._slice()
                 self._commit()
+            for watch in self._watches:
+                watch.root.note_growth(all_of_it=True)
         except OutOfTimeError:
             self._log.warning("stopped_early", hint="what is left is read at the next start")
         self._commit()

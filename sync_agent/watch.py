@@ -123,6 +123,7 @@ class Watch:
             self._missing(error)
             return
         self._ended = time.monotonic()
+        self.root.note_growth()
         self.state.rounds += 1
         hints = self._watcher.hints() if self._watcher else Hints()
         missed = 0 if self._is_first else _missed(fresh, hints)

@@ -7,6 +7,7 @@ loss, bootstrap into continuous without a gap.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -72,7 +73,20 @@ def test_a_modification_is_in_the_buffer_soon(place: Place) -> None:
             slowest = max(slowest, until(agent.has(2000 + number)))
         print(f"\nmodification to durable, slowest of 20: {slowest * 1000:.0f} ms")  # noqa: T201
         assert agent.health()["watchMissedTotal"] == 0
+        assert agent.stop() == 0
     assert entries(place)[2000:] == [line(number) for number in range(1, 21)]
+
+
+def test_growth_is_noted_once_in_a_while(place: Place) -> None:
+    """R-40 Of a file that grows by the line, not each line is noted, but all of them in the end."""
+    with running(place) as agent:
+        for number in range(1, 11):
+            add(place, CHAT, line(number))
+            until(agent.has(number))
+        assert place.events() == ["discovered", "grown"]
+        assert agent.stop() == 0
+    assert place.events() == ["discovered", "grown", "grown"]
+    assert json.loads(place.kept("file")[-1].raw)["entries"] == 10
 
 
 def test_a_restart_loses_nothing(place: Place) -> None:
