@@ -47,9 +47,9 @@ from analytics.transcripts.documents import (
     AGENTS,
     BUCKET,
     CLAIMS,
+    COMPRESSED_BYTES,
     CONVERSATIONS,
     DOCUMENT_BYTES,
-    stored_bytes,
     to_claim,
 )
 
@@ -231,7 +231,7 @@ class Remote:
         refused = {
             place: "the document is larger than a server takes"
             for place, document in enumerate(documents)
-            if stored_bytes(document) > DOCUMENT_BYTES
+            if document["byteLength"] > COMPRESSED_BYTES
             and len(bson.encode(document)) > DOCUMENT_BYTES
         }
         places = [place for place in range(len(documents)) if place not in refused]

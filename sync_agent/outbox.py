@@ -166,6 +166,8 @@ class Outbox:
     def batch(self, agent_id: str, *, after: int, rows: int, size: int) -> list[Record]:
         """Return the records after ``after``: at most ``rows``, and of ``size`` raw bytes or one.
 
+        ``is_sidechain`` is as SQLite has it, a number.
+
         Raises ConflictError where the buffer is another agent by now.
         """
         batch: list[Record] = []
@@ -175,9 +177,7 @@ class Outbox:
                 size -= len(row[-1])
                 if size < 0 and batch:
                     break
-                record = Record._make(row)
-                flag = record.is_sidechain
-                batch.append(record if flag is None else record._replace(is_sidechain=bool(flag)))
+                batch.append(Record._make(row))
         return batch
 
     def bury(self, agent_id: str, refusals: Sequence[Refusal]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from analytics.transcripts.records import Record
@@ -21,7 +22,9 @@ STORED_APART_BYTES = 15 * 1024 * 1024
 """Raw values above this, compressed, go to GridFS: a document may have 16 MiB, its fields too."""
 
 DOCUMENT_BYTES = 16 * 1024 * 1024 - 16 * 1024
-"""A document above this is not sent: one that is too large fails its whole batch."""
+"""A document above this is not sent: one that is too large fails its whole batch.
+
+Its fields come out of its bytes, so only one with more than COMPRESSED_BYTES has to be measured."""
 
 CONVERSATIONS = "conversations"
 AGENTS = "agents"
@@ -53,7 +56,8 @@ _PLAIN = {
 }
 """Fields that are the same on both sides, by their names in a record."""
 
-_PLACES = tuple((Record._fields.index(field), name) for field, name in _PLAIN.items())
+_NAMES = ("_id", "seq", *_PLAIN.values())
+_values = attrgetter("entry_id", "seq", *_PLAIN)
 
 
 class Encoding(StrEnum):
@@ -108,9 +112,10 @@ def decode_raw(document: Mapping[str, Any], fetch: Callable[[str], bytes]) -> by
 
 def to_document(record: Record, encoded: Encoded, *, agent_id: str) -> dict[str, Any]:
     """Return the document of a record at its position ``(agent_id, record.seq)``."""
-    document: dict[str, Any] = {"_id": record.entry_id, "agentId": agent_id, "seq": record.seq}
-    for place, name in _PLACES:
-        document[name] = record[place]
+    document: dict[str, Any] = dict(zip(_NAMES, _values(record), strict=True))
+    document["agentId"] = agent_id
+    if record.is_sidechain is not None:
+        document["isSidechain"] = bool(record.is_sidechain)  # a number where it is out of SQLite
     document["ingestedAt"] = _EPOCH + timedelta(microseconds=record.ingested_at)
     # A date has milliseconds here; the exact instant is kept beside it.
     document["ingestedMicros"] = record.ingested_at
@@ -145,12 +150,3 @@ def to_claim(agent_id: str, seq: int, entry_id: str) -> dict[str, Any]:
         "seq": seq,
         "entryId": entry_id,
     }
-
-
-def stored_bytes(document: Mapping[str, Any]) -> int:
-    """Return an upper bound of the document's size, quickly: four bytes a character of its text."""
-    return 4_096 + sum(
-        4 * len(value) if isinstance(value, str) else len(value)
-        for value in document.values()
-        if isinstance(value, str | bytes)
-    )

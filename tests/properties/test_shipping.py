@@ -47,7 +47,7 @@ from tests.extractors.lakes import ids as lake_ids
 from tests.properties.interrupted import LOCAL, NO_FAULT, REMOTE, Crash, Fault, Interrupted
 from tests.servers.running import Mongo, Server
 
-EXAMPLES = int(os.environ.get("SHIPPING_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("SHIPPING_EXAMPLES", "10"))
 STEPS = int(os.environ.get("SHIPPING_STEPS", "25"))
 MACHINES = st.integers(0, 1)
 FAULTS = st.builds(
@@ -228,6 +228,15 @@ class Shipping(RuleBasedStateMachine):
             self.machines[0] = Machine(self.saved.copy(path), self.given)
             self.saved = None
             self.read(number=0, count=1, own=True, refused=False)  # other files come first now
+
+    @rule(faults=st.lists(FAULTS, max_size=1), own=st.booleans())
+    def go_back(self, faults: list[Fault], own: bool) -> None:
+        """Copy the first machine's buffer, let it read and ship on, and put the copy back."""
+        self.saved = None
+        self.meet_a_mishap("copy")
+        self.read(number=0, count=1, own=own, refused=False)
+        self.ship_on(0, [*faults, NO_FAULT, NO_FAULT])
+        self.meet_a_mishap("copy")
 
     def stop_refusing(self) -> None:
         """Let the server take everything from now on, and send again what it refused."""

@@ -101,7 +101,9 @@ def test_what_was_stored_apart_in_vain_is_deleted(
 
 def test_a_document_that_is_too_large_is_not_sent(agent: Agent) -> None:
     """S-03 One that no server takes becomes a dead letter, and the others of its batch arrive."""
-    large, small = agent.buffer.append([b"1"], cwd="x" * (17 * MIB)), agent.buffer.append([b"2"])
+    cwd = "x" * (17 * MIB)
+    large = agent.buffer.append([b'{"cwd":"%s"}' % cwd.encode()], cwd=cwd)
+    small = agent.buffer.append([b"2"])
     agent.ship()
     assert set(agent.dead()) == set(large)
     assert reachable_ids(agent.settings) == set(small)
