@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from loaders.publish import PublishReport
     from loaders.transform import TransformReport
     from sync_agent.once import SyncReport
-    from sync_agent.shipping import ShipReport
+    from sync_agent.shipment import ShipReport
 
 _LOCKED = "the pipeline"
 
@@ -187,7 +187,7 @@ def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:
 def _ship(settings: Settings, progress: Progress, *, role: str) -> ShipReport | None:
     if settings.mongo_uri is None:
         return None
-    from sync_agent.shipping import ship_once
+    from sync_agent.shipment import ship_once
 
     report = ship_once(settings, role=role, progress=progress)
     return _told(settings, "ship", report)

@@ -17,7 +17,7 @@ from analytics.transcripts import Record
 from extractors.local import LocalSource
 from extractors.mongo import MongoSource
 from extractors.source import BATCH_BYTES, BATCH_RECORDS, Source
-from sync_agent.shipping import ship_once
+from sync_agent.shipment import ship_once
 from tests.extractors.buffers import Buffer
 
 MIB = 1024 * 1024

@@ -99,7 +99,7 @@ def test_the_sync_agent_stays_small(home: Path) -> None:
 
 def test_the_shipper_loads_the_driver_and_nothing_else_heavy(home: Path) -> None:
     """Shipping adds the driver to the agent, and none of lake, warehouse or orchestration."""
-    loaded = _loaded("import sync_agent.shipper, sync_agent.shipping", home)
+    loaded = _loaded("import sync_agent.shipper, sync_agent.shipment", home)
     assert "pymongo" in loaded
     assert _packages(loaded).isdisjoint(HEAVY - {"pymongo"})
     assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})

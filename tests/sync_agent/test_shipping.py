@@ -17,8 +17,8 @@ from sync_agent.faults import damaged
 from sync_agent.mongo import INDEXES, Position, Remote
 from sync_agent.once import LIVE_ROLE
 from sync_agent.salvage import replace_damaged
+from sync_agent.shipment import ship_once
 from sync_agent.shipper import Shipper
-from sync_agent.shipping import ship_once
 from tests.servers.running import Mongo
 from tests.sync_agent.agents import Agent, reachable, reachable_ids
 

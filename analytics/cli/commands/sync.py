@@ -13,7 +13,7 @@ from analytics.errors import PartialError
 
 if TYPE_CHECKING:
     from sync_agent.once import SyncReport
-    from sync_agent.shipping import ShipReport
+    from sync_agent.shipment import ShipReport
 
 app = typer.Typer(
     help="Read transcripts into the buffer.", rich_markup_mode=None, **example("annals sync once")
