@@ -15,6 +15,7 @@ from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
 from benchmarks.live import at_once, begin, live, rest, restart
 from benchmarks.processes import ROOT
+from benchmarks.shipping import outage, ship_backlog, ship_live
 from benchmarks.startup import startup
 from benchmarks.workspaces import DATA
 
@@ -30,6 +31,9 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "at-once": at_once,
     "begin": begin,
     "restart": restart,
+    "ship": ship_backlog,
+    "ship-live": ship_live,
+    "outage": outage,
     "rest": rest,
     "peer": peer,
 }

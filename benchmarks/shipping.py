@@ -1,16 +1,18 @@
 """From files to a server: a backlog, lines as they come, and what waited while it was away.
 
-The server is ``benchmarks.sink``, which keeps nothing: what is measured is the agent. The peer reads
-the same files into the same server (rsyslog with its MongoDB output), where it is installed.
+The server is ``benchmarks.sink``, which keeps nothing: what is measured is the agent. The peer
+(rsyslog with its MongoDB output) reads such files into such a server, where it is installed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +22,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.figures import Figure
-from benchmarks.live import Agent, agent, append_in_step, free_port, until
+from benchmarks.live import Agent, agent, until
 from benchmarks.processes import ROOT
 from benchmarks.workspaces import Workspace
 
@@ -67,7 +69,7 @@ class Sink:
 @contextlib.contextmanager
 def sink(port: int | None = None) -> Iterator[Sink]:
     """Run a sink while the body runs."""
-    port = port or free_port()
+    port = port or _free_port()
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.sink", str(port)], cwd=ROOT)
     found = Sink(port)
     try:
@@ -148,7 +150,7 @@ def ship_live() -> list[Figure]:
         until(lambda: running.ask("/ready"), every=0.1)
         until(lambda: server.stats(ages=True)["documents"] >= _FILES, every=0.1)
         before, started = running.cpu_seconds(), time.perf_counter()
-        append_in_step(space, rate=_RATE, seconds=_SECONDS)
+        _append_in_step(space)
         ages: list[float] = []
         with contextlib.suppress(TimeoutError):
             until(lambda: ages.extend(server.stats()["ages"]) or len(ages) >= _RATE * _SECONDS)
@@ -164,12 +166,29 @@ def ship_live() -> list[Figure]:
     ]
 
 
+def _append_in_step(space: Workspace) -> None:
+    """Append lines that say when they were written, to one file after another."""
+    paths = sorted(space.transcripts.rglob("*.jsonl"))
+    started = time.perf_counter()
+    for number in range(_RATE * _SECONDS):
+        time.sleep(max(0.0, started + number / _RATE - time.perf_counter()))
+        told = {"type": "user", "at": time.perf_counter(), "x": "x" * 400}
+        with paths[number * 7919 % len(paths)].open("ab", buffering=0) as file:
+            file.write(json.dumps(told).encode() + b"\n")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def outage() -> list[Figure]:
     """Measure an hour of lines that waited for the sink, the agent killed 50 times meanwhile."""
     space = Workspace.named("outage")
     space.forget()
     shutil.rmtree(space.transcripts, ignore_errors=True)
-    port = free_port()
+    port = _free_port()
     source = Workspace.named("outage-source")
     source.write("tree", lines=_OUTAGE_LINES)
     lines = sum(path.read_bytes().count(b"\n") for path in source.transcripts.rglob("*.jsonl"))

@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 class Sink:
-    """What the server knows. ``ages`` are in milliseconds, where lines say when they were written."""
+    """What the server knows. ``ages`` are the milliseconds since a line says it was written."""
 
     def __init__(self) -> None:
         self.documents = 0
@@ -64,22 +64,28 @@ class Sink:
 
     def _do(self, command: Document, sections: dict[str, bytes]) -> Document:
         name = next(iter(command))
-        if name.lower() in ("hello", "ismaster"):
-            return _hello()
-        if name == "insert":
-            return self._insert(command, sections)
-        if name == "update":
-            return self._update(command, sections)
-        if name == "find":
-            return self._find(command)
-        if name == "listIndexes":
-            return _cursor([{"v": 2, "key": {"_id": 1}, "name": "_id_"}], command)
-        if name == "annalsStats":
-            self.reads_ages = bool(command.get("ages", self.reads_ages))
-            ages, self.ages = self.ages, []
-            counts = {"documents": self.documents, "batches": self.batches, "bytes": self.bytes}
-            return {"ok": 1.0, "ages": ages, **counts}
-        return {"ok": 1.0}
+        match name.lower():
+            case "hello" | "ismaster":
+                answer = _hello()
+            case "insert":
+                answer = self._insert(command, sections)
+            case "update":
+                answer = self._update(command, sections)
+            case "find":
+                answer = self._find(command)
+            case "listindexes":
+                answer = _cursor([{"v": 2, "key": {"_id": 1}, "name": "_id_"}], command)
+            case "annalsstats":
+                answer = self._stats(command)
+            case _:
+                answer = {}
+        return {"ok": 1.0} | answer
+
+    def _stats(self, command: Document) -> Document:
+        self.reads_ages = bool(command.get("ages", self.reads_ages))
+        ages, self.ages = self.ages, []
+        counts = {"documents": self.documents, "batches": self.batches, "bytes": self.bytes}
+        return {"ages": ages, **counts}
 
     def _insert(self, command: Document, sections: dict[str, bytes]) -> Document:
         packed = sections.get("documents")
