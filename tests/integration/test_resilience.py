@@ -122,6 +122,8 @@ def test_entries_come_twice(place: Place, mongo: Mongo, home: Path) -> None:
         CLAUDE_DIR=str(place.root),
         SQLITE_PATH=str(place.settings.sqlite_path),
         ANNALS_HOME=str(place.settings.annals_home),
+        MONGO_URI=mongo.uri,
+        MONGO_DB=mongo.name,
     )
     assert again.code == 0, again.err
     with shipping(place) as agent:
@@ -162,7 +164,7 @@ def test_the_connection_is_lost_while_running(
 ) -> None:
     """An answer that never comes is no success: the batch is sent again, and stands once."""
     settings = {
-        "limit_data": {"bytes": 3000},
+        "limit_data": {"bytes": 300},
         "reset_peer": {"timeout": 100},
         "timeout": {"timeout": 300},
     }
