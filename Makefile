@@ -26,7 +26,7 @@ CREATE = test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 INSTALL = $(CREATE) && $(RUN) -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help pipeline install develop test sweep check format bench clone-check lock reference clean
+.PHONY: help pipeline install develop servers test sweep check format bench clone-check lock reference clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -37,6 +37,9 @@ pipeline: install ## transcripts (CLAUDE_DIR, or the bundled sample) to priced, 
 install: $(VENV)/.runtime $(VENV)/.project $(VENV)/.compiled ## create .venv with the locked packages
 
 develop: install $(VENV)/.dev ## the same, and what the tests and checks need
+
+servers: develop ## the real servers that tests use, built with Go where that is installed
+	@$(RUN) -m tests.servers.building
 
 test: develop ## the whole test suite
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)

@@ -99,7 +99,7 @@ class Shipper:
     def __init__(self, settings: Settings, *, remote: Remote | None = None) -> None:
         set_on_retry_hooks(())  # they would write to standard output
         self._settings = settings
-        self._remote = remote or Remote(settings)
+        self._remote: Remote | None = remote or Remote(settings)
         self._turn = threading.Lock()
         self._opened = contextlib.ExitStack()
         self._delivery: Delivery | None = None
@@ -129,11 +129,14 @@ class Shipper:
 
         Returns True when nothing is left.
         """
+        if not self._turn.acquire(timeout=max(deadline - time.monotonic(), 0)):
+            return False  # another thread still waits for an answer
+        self._turn.release()
         never = threading.Event()
         try:
             while (left := deadline - time.monotonic()) > 0:
                 try:
-                    with self._remote.within(left):
+                    with self._server().within(left):
                         if not self.step().records:
                             return True
                 except AnalyticsError:
@@ -147,7 +150,9 @@ class Shipper:
         """Leave buffer and server; a later step opens both again."""
         with self._turn:
             self._leave()
-            self._remote.close()
+            if self._remote is not None:
+                self._remote.close()
+            self._remote = None
 
     def status(self) -> ShipperStatus:
         """Return how shipping goes."""
@@ -212,12 +217,18 @@ class Shipper:
         """Open the buffer and agree with the server on who it is."""
         with contextlib.ExitStack() as opening:
             outbox = opening.enter_context(open_outbox(self._settings.sqlite_path))
-            self._tally.note = self._remote.make_indexes()
-            enrolment = enrol(outbox, self._remote)
+            remote = self._server()
+            self._tally.note = remote.make_indexes()
+            enrolment = enrol(outbox, remote)
             self._opened = opening.pop_all()
         self._heard_at = time.monotonic()
-        self._delivery = Delivery(outbox, self._remote, enrolment)
+        self._delivery = Delivery(outbox, remote, enrolment)
         return self._delivery
+
+    def _server(self) -> Remote:
+        if self._remote is None:
+            self._remote = Remote(self._settings)
+        return self._remote
 
     def _leave(self) -> None:
         self._delivery = None

@@ -124,6 +124,7 @@ def test_a_batch_is_bounded_by_count_and_bytes(tmp_path: Path, mongo: Mongo) -> 
 def test_everything_is_written_and_read_for_good(agent: Agent) -> None:
     """S-05 Collections are written with w: majority and j: true, and read with majority concern."""
     remote = agent.shipper._remote
+    assert remote is not None
     for collection in (remote._conversations, remote._agents, remote._claims):
         assert collection.write_concern == WriteConcern(w="majority", j=True)
         assert collection.read_concern == ReadConcern("majority")
