@@ -33,8 +33,8 @@ from analytics.settings.mongo import (
     open_client,
     refused_login,
     unreachable,
+    uri_fault,
     wrong_database,
-    wrong_uri,
 )
 from analytics.transcripts import Record
 from analytics.transcripts.documents import (
@@ -206,7 +206,7 @@ class MongoSource:
         try:
             yield
         except ConfigurationError as error:
-            raise wrong_uri(str(error), self._settings) from error
+            raise uri_fault(error, self._settings) from error
         except OperationFailure as error:
             if error.code in _FORBIDDEN:
                 raise refused_login(_reason(error), self._settings) from error

@@ -40,8 +40,8 @@ from analytics.settings.mongo import (
     open_client,
     refused_login,
     unreachable,
+    uri_fault,
     wrong_database,
-    wrong_uri,
 )
 from analytics.transcripts.documents import (
     AGENTS,
@@ -335,7 +335,7 @@ class Remote:
 
     def _fault(self, error: PyMongoError) -> AnalyticsError:
         if isinstance(error, ConfigurationError):
-            return wrong_uri(str(error), self._settings)
+            return uri_fault(error, self._settings)
         if isinstance(error, OperationFailure):
             if error.code in _FORBIDDEN:
                 return refused_login(self._reason(error), self._settings)

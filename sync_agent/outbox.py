@@ -261,6 +261,8 @@ def open_outbox(path: Path) -> Iterator[Outbox]:
         if not made:
             raise _no_buffer(path)
         add_tables(connection)
+        # Only the reading connection checkpoints: two at once can damage the log.
+        connection.execute("pragma wal_autocheckpoint = 0")
         yield Outbox(connection, path)
 
 

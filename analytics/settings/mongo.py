@@ -60,10 +60,8 @@ def open_client(
             warnings.simplefilter("error", UserWarning)
             return client(uri, connect=False, **default_options(uri))
     except wrong as error:
-        if type(error.__cause__ or error.__context__).__module__.startswith("dns."):
-            raise unreachable(str(error), settings, kind="NameLookup") from None
         # The driver's own error may quote the URI, and with it the password.
-        raise wrong_uri(str(error), settings) from None
+        raise uri_fault(error, settings) from None
 
 
 def shown_server(settings: Settings) -> str:
@@ -87,6 +85,13 @@ def _values(uri: str) -> list[str]:
     query = uri.partition("?")[2]
     pairs = [pair.partition("=") for pair in re.split("[&;]", query)]
     return [value for name, _, value in pairs if _SECRET_OPTION.search(name)]
+
+
+def uri_fault(error: Exception, settings: Settings) -> SettingsError | DependencyError:
+    """Return the error for what the driver says of a URI: it is wrong, or its name is not found."""
+    if type(error.__cause__ or error.__context__).__module__.startswith("dns."):
+        return unreachable(str(error), settings, kind="NameLookup")
+    return wrong_uri(str(error), settings)
 
 
 def wrong_uri(why: str, settings: Settings) -> SettingsError:
@@ -119,9 +124,10 @@ def refused_login(why: str, settings: Settings) -> SettingsError:
 
 def unreachable(why: str, settings: Settings, *, kind: str) -> DependencyError:
     """Return the error for a server that does not answer as it should; ``kind`` names the cause."""
+    brief, _, _ = why.partition(", Timeout:")  # a description of every server follows
     return DependencyError(
         f"MongoDB ({shown_server(settings)}) does not answer as it should:"
-        f" {masked(why, uri=mongo_uri(settings))}",
+        f" {masked(brief, uri=mongo_uri(settings))}",
         hint="Check that the server runs and can be reached from here; nothing is lost meanwhile.",
         kind=kind,
     )

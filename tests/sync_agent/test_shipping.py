@@ -301,6 +301,16 @@ def test_a_server_that_is_not_there_is_exit_4(tmp_path: Path, mongo: Mongo) -> N
     assert agent.acknowledged() == 0
 
 
+def test_a_name_that_is_not_found_is_exit_4(tmp_path: Path) -> None:
+    """S-20 A name that cannot be looked up may be found later: it is no wrong URI."""
+    uri = "mongodb+srv://me:hunter22@cluster.invalid/"
+    remote = Remote(load_settings(sqlite_path=tmp_path / "buffer.db", mongo_uri=uri))
+    with pytest.raises(DependencyError) as raised:
+        remote.agent("anybody")
+    remote.close()
+    assert "hunter22" not in str(raised.value.as_dict())
+
+
 def test_dead_letters_survive_a_corrupt_buffer(agent: Agent, mongo: Mongo, tmp_path: Path) -> None:
     """S-23 Salvage makes records of dead letters again: the server may take them by now."""
     mongo.conversations.create_index("uuid", unique=True)
