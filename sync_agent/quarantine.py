@@ -196,7 +196,9 @@ def _judge_again(buffer: Buffer, settings: Settings, item: Held, run: _Run) -> R
         for one in found:
             _insert(connection, range_record(one, location, generation=generation))
         if row is not None:
-            _count_again(connection, row, run, found, location)
+            is_counted = run.pieces[-1][0] > int(buffer.meta("salvaged_through") or 0)
+            counted = run if is_counted and row.generation == run.generation else None
+            _count_again(connection, row, counted, found, location)
         now = time.time_ns() // 1000
         connection.executemany(
             "insert or replace into retried (entry_id, retried_at, entries) values (?, ?, ?)",
@@ -225,13 +227,16 @@ def _file_at(buffer: Buffer, run: _Run) -> FileRow | None:
 def _count_again(
     connection: sqlite3.Connection,
     row: FileRow,
-    run: _Run,
+    run: _Run | None,
     found: list[Range],
     location: Location,
 ) -> None:
-    """Move the run's bytes in the file's ledger; one replaced since only gets a new generation."""
-    row, before = replace(row, generation=row.generation + 1), row.generation
-    if before == run.generation:
+    """Move the run's bytes in the file's ledger; without one the file only gets a generation.
+
+    That is where the file was replaced or read again since: its counters know nothing of the run.
+    """
+    row = replace(row, generation=row.generation + 1)
+    if run is not None:
         new = [one for one in found if one.envelope is not None]
         other = [one for one in found if one.envelope is None]
         entry_bytes, other_bytes = (sum(len(one.raw) for one in part) for part in (new, other))

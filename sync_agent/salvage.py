@@ -30,6 +30,10 @@ _SELECT_LOCATIONS = f"select {LOCATION_COLUMNS} from locations"  # noqa: S608 --
 _SELECT_RECORDS = f"select seq, {RECORD_COLUMNS} from records where seq >= ? order by seq"  # noqa: S608
 
 _SELECT_DEAD_LETTERS = f"select seq, {RECORD_COLUMNS} from dead_letters"  # noqa: S608 -- constants
+_NOTE_SALVAGED = (
+    "insert into meta (key, value) select 'salvaged_through', coalesce(max(seq), 0) from records"
+)
+"""Records up to there were not read into this buffer: no file's counters know of them."""
 
 
 def replace_damaged(path: Path, error: DamagedBufferError) -> str:
@@ -44,6 +48,7 @@ def replace_damaged(path: Path, error: DamagedBufferError) -> str:
         with contextlib.closing(connection):
             create(connection)
             saved = _salvage(path, connection)
+            connection.execute(_NOTE_SALVAGED)
         half_made.rename(_beside(path, ".new"))
         aside = finish_replacement(path)
     return (

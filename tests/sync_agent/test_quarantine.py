@@ -9,7 +9,9 @@ import pytest
 
 from analytics.errors import UsageError
 from sync_agent.buffer import open_buffer
+from sync_agent.faults import damaged
 from sync_agent.quarantine import Retried, held, held_bytes, named, retry
+from sync_agent.salvage import replace_damaged
 from sync_agent.schema import RECORD_COLUMNS
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 
@@ -116,6 +118,22 @@ def test_of_a_replaced_file_the_old_range_is_kept_apart(tmp_path: Path) -> None:
     custody = larger.custody()
     assert_balanced(custody)
     assert custody.entries == 2
+
+
+def test_after_a_salvage_counters_are_those_of_the_new_reading(tmp_path: Path) -> None:
+    """B-14 A salvaged range that the new reading made an entry of is in no counter twice."""
+    place = Place(tmp_path, max_line_bytes=1_500_000)
+    place.write(CHAT, LINE + _long_line(2_500_000) + b"\n" + LINE)
+    place.sync()
+    larger = Place(tmp_path, max_line_bytes=4_000_000)
+    replace_damaged(larger.settings.sqlite_path, damaged(larger.settings.sqlite_path, "a test"))
+    larger.sync()
+    (stale,) = held(larger.settings)
+    assert _retry(larger, stale.name) == [Retried(stale.name, 1, "judged again")]
+    assert held(larger.settings) == []
+    custody = larger.custody()
+    assert_balanced(custody)
+    assert (custody.entries, custody.quarantined) == (3, 0)
 
 
 def test_a_retry_that_changes_nothing_writes_nothing(place: Place) -> None:

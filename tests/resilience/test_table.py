@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, start
-from tests.integration.custody import arrived, assert_arrived, ids_of, written
+from tests.resilience.custody import arrived, assert_arrived, ids_of, written
 from tests.servers.running import Mongo, Proxy
 from tests.sync_agent.places import CHAT, Place
 from tests.sync_agent.running_agents import Agent, free_port, running, until
