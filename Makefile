@@ -71,7 +71,7 @@ reference: install ## write .env.example and docs/reference from the code
 	@$(RUN) -m analytics.cli.reference
 
 clean: ## remove .venv, caches and the sample's state; your own data is not touched
-	@rm -rf $(VENV) .annals-sample .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) "$${ANNALS_HOME:-$$HOME/.annals}/sample" .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: requirements/runtime.txt

@@ -94,7 +94,16 @@ def _is_dead(holder: Holder | None) -> bool:
         return True
     except PermissionError:
         return False
-    return False
+    return _is_zombie(holder.pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Return whether the process has ended and nobody has asked for its exit code yet."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 def read_holder(path: Path) -> Holder | None:

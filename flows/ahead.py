@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
     from loaders.transform import TransformReport
 
 _PATIENCE_SECONDS = 5.0
+_ROOT = Path(__file__).parents[1]
+_BEGIN = "import sys; sys.path.append(sys.argv[1]); from flows.ahead import main; main()"
+"""How a process begins: with this very program, whatever lies in the folder it is started in."""
+
+_QUIET = "ignore:resource_tracker:UserWarning"
+"""A process that is ended at once leaves semaphores, which their tracker removes."""
+
 _LOOK_SECONDS = 0.1
 ROUND_RECORDS = 25_000
 """Records that are worth a snapshot of their own while more are being read."""
@@ -104,13 +112,14 @@ class _Worker:
         if self._process is not None:
             return
         ours, theirs = Pipe()
-        with theirs:
+        with theirs, _deaf_to_interrupts():
             self._connection = ours
+            words = (str(_ROOT), self._task, str(theirs.fileno()))
             self._process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, "-m", "flows.ahead", self._task, str(theirs.fileno())],
+                [sys.executable, "-P", "-W", _QUIET, "-c", _BEGIN, *words],
                 pass_fds=(theirs.fileno(), self._lock),
                 stdin=subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(),
+                stdout=subprocess.DEVNULL,
             )
         ours.send(self._settings)
 
@@ -157,6 +166,16 @@ class _Worker:
             ) from error
 
 
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start children that no Ctrl-C reaches: the first process decides, and closes the pipe."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Announced:
     """A progress that begins the other processes when the first work is reported."""
 
@@ -185,7 +204,6 @@ class _Piped:
 
 def serve(task: str, connection: Connection) -> None:
     """Do ``task`` for the process at the other end, and send what came of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides, and closes the pipe
     settings = connection.recv()
     wanted = threading.Event()
     threading.Thread(target=_listen, args=(connection, wanted), daemon=True).start()
@@ -275,5 +293,7 @@ def _portable(error: BaseException) -> BaseException:
     return error
 
 
-if __name__ == "__main__":
-    serve(sys.argv[1], Connection(int(sys.argv[2])))
+def main() -> None:
+    """Serve the process whose end of the pipe the arguments name."""
+    _, _, task, descriptor = sys.argv
+    serve(task, Connection(int(descriptor)))

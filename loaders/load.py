@@ -114,6 +114,6 @@ def _check_present(files: Sequence[DataFile]) -> None:
 def _damaged(file: DataFile, what: str) -> IntegrityError:
     return IntegrityError(
         f"the lake's data file {file.file_path} {what}",
-        hint="Restore it from a backup, or roll the lake back with `annals iceberg rollback`.",
+        hint="Restore it from a backup of the lake, then run the command again.",
         path=file.file_path,
     )

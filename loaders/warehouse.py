@@ -263,7 +263,7 @@ def error_for(path: Path, message: str) -> AnalyticsError:
     if found := _LAKE_FILE.search(message):
         return IntegrityError(
             f"the lake's data file {found['path']} is missing or unreadable",
-            hint="Restore it from a backup, or roll the lake back with `annals iceberg rollback`.",
+            hint="Restore it from a backup of the lake, then run the command again.",
             path=found["path"],
             detail=_first_line(message),
         )

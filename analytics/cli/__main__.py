@@ -16,6 +16,9 @@ def main() -> None:
     objects and no garbage, looking for plugins of pydantic means reading the metadata of every
     installed package, and at the end the collector would look at everything once more.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from analytics.cli.app import run

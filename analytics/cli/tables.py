@@ -92,6 +92,7 @@ def _show_rich(table: Table) -> None:
             footer=table.footer[index] if table.footer else "",
             justify="left" if index < table.text_columns else "right",
             overflow="fold",
+            no_wrap=index >= table.text_columns,  # a figure that is cut is a wrong figure
         )
     for row in table.rows:
         shown.add_row(*row)

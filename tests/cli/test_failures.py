@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from analytics import errors
 from analytics.cli.failures import failure_of
+from examples.generator import write_sample
 from tests.conftest import Built, Run, clean_environment
 
 
@@ -103,3 +106,14 @@ def test_a_reader_that_leaves_early_is_no_error(built: Built, unbuffered: str) -
     )
     assert (done.returncode, done.stdout) == (0, "{")
     assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-"])
+def test_a_closed_stream_is_no_reason_to_stop(home: Path, closed: str) -> None:
+    """Where nobody listens, the work is done all the same."""
+    write_sample(home / "transcripts")
+    command = f"{shlex.quote(sys.executable)} -m analytics.cli sync once --json {closed}"
+    environment = clean_environment(home, CLAUDE_DIR="transcripts")
+    done = subprocess.run(["bash", "-c", command], env=environment, cwd=home, check=False)
+    assert done.returncode == 0
+    assert (home / ".claude-sync" / "buffer.db").exists()

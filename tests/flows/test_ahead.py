@@ -84,7 +84,8 @@ def _child_of(parent: subprocess.Popen[bytes], task: bytes) -> int:
                 status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if {b"flows.ahead", task} <= set(words) and int(status[1]) == parent.pid:
+            is_ours = b"flows.ahead" in b" ".join(words) and task in words
+            if is_ours and int(status[1]) == parent.pid:
                 return int(entry.name)
         time.sleep(0.01)
     raise AssertionError(parent.communicate())
@@ -210,6 +211,48 @@ def _extracted(settings: Settings) -> int:
             return sum(lake.cursor().positions.values())
     except LakeError:
         return 0
+
+
+def test_no_code_of_the_working_folder_is_run(annals: Run, home: Path) -> None:
+    """Packages of the same names, and of Python's own, that lie around are none of our business."""
+    write_sample(home / "transcripts")
+    (home / "flows").mkdir()
+    for name in ("flows/__init__.py", "pickle.py", "dbt.py"):
+        (home / name).write_text("raise SystemExit('code of the working folder')\n")
+    script = Path(sys.executable).with_name("annals")
+    done = subprocess.run(
+        [script, "pipeline", "--json"],
+        env=clean_environment(home, CLAUDE_DIR="transcripts") | {"PYTHONPATH": ""},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    again = home / "transcripts"
+    path = min(again.rglob("*.jsonl"))
+    os.utime(path, ns=(10**18, 10**18))
+    seen = annals("pipeline", "--json", CLAUDE_DIR="transcripts", PYTHONSAFEPATH="1")
+    assert (seen.code, seen.err) == (0, "")
+    assert seen.data["nothing_new"]
+
+
+def test_an_interrupt_is_answered_by_one_process(home: Path) -> None:
+    """Ctrl-C reaches the whole group; only the first process says something, and it is short."""
+    write_sample(home / "transcripts")
+    settings = _settings(home, "state")
+    with subprocess.Popen(
+        [sys.executable, "-m", "analytics.cli", "pipeline", "--json"],
+        env=_environment(settings, home),
+        cwd=home,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as parent:
+        _child_of(parent, b"build")
+        os.killpg(parent.pid, signal.SIGINT)
+        _, told = parent.communicate()
+    assert parent.returncode == 130
+    assert b"Traceback" not in told
 
 
 def test_a_dead_holder_whose_child_lives_on_is_waited_for(tmp_path: Path) -> None:
