@@ -76,6 +76,7 @@ class Buffer:
         self._files: dict[int, FileRow] = {}
         self._rows: dict[int, FileRow] = {}
         self._places: dict[int, Location] = {}
+        self._others: list[tuple[str, tuple[Any, ...]]] = []
         self._next_location = self._following("location_id", "locations")
         self._next_file = self._following("file_id", "files")
 
@@ -166,6 +167,10 @@ class Buffer:
         self._files[row.file_id] = row
         _remember(self._rows, row.file_id, row)
 
+    def add_statement(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Queue one more statement for the transaction of the next commit that has records."""
+        self._others.append((statement, values))
+
     @property
     def is_due(self) -> bool:
         """Whether the queue is long enough to be written; it must be, after a large record."""
@@ -200,6 +205,7 @@ class Buffer:
         self._records.clear()
         self._large.clear()
         self._files.clear()
+        self._others.clear()
         self._bytes = 0
 
     def _write(self, connection: sqlite3.Connection) -> None:
@@ -212,6 +218,8 @@ class Buffer:
             done = place + 1
         write(_INSERT_RECORD, self._records[done:])
         write(_REPLACE_FILE, map(_FILE_VALUES, self._files.values()))
+        for statement, values in self._others:
+            connection.execute(statement, values)
         note_batch(connection, self._records)
 
     def check(self) -> None:
@@ -280,9 +288,8 @@ def insert_large(connection: sqlite3.Connection, row: RecordRow) -> None:
 def open_buffer(path: Path) -> Iterator[Buffer]:
     """Open the buffer at ``path``, made where it is not there yet.
 
-    Raises LocalBufferError where the file is another program's, of a newer version or cannot be
-    written, DamagedBufferError where it is corrupt, DiskFullError where there is no space; errors
-    that SQLite raises in the body become the same.
+    Raises LocalBufferError where the file is another program's, newer, or cannot be written,
+    DamagedBufferError where it is corrupt, DiskFullError without space; so does the body.
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)

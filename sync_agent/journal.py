@@ -88,10 +88,9 @@ def note_batch(connection: sqlite3.Connection, records: Sequence[tuple[Any, ...]
     others = Counter[str]()
     for place, (location_id, found) in enumerate(counts.items()):
         if place < FILES_A_COMMIT:
-            detail = _detail(found)
-            _insert(
-                connection, "read", location_id=location_id, count=found["entry"], detail=detail
-            )
+            event = "retried" if found["retried"] else "read"
+            number, detail = found["entry"], _detail(found)
+            _insert(connection, event, location_id=location_id, count=number, detail=detail)
         else:
             others += found
     if others:
@@ -122,7 +121,7 @@ def _detail(found: Counter[str]) -> str | None:
     parts = [
         name if name != RecordKind.QUARANTINE else f"{number} quarantined"
         for name, number in found.items()
-        if name not in (RecordKind.ENTRY, RecordKind.FILE, "grown")
+        if name not in (RecordKind.ENTRY, RecordKind.FILE, "grown", "retried")
     ]
     return ", ".join(parts) or None
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from analytics.errors import UsageError
 from analytics.settings import Settings
-from sync_agent.buffer import LARGE_BYTES, Buffer, insert_large, transaction
+from sync_agent.buffer import Buffer, transaction
 from sync_agent.fingerprints import add_ids
 from sync_agent.holdings import reading
 from sync_agent.journal import note
@@ -25,11 +25,10 @@ from sync_agent.ranges import Range
 from sync_agent.reader import Reader
 from sync_agent.record_rows import file_record, range_record
 from sync_agent.rows import FileRow, Location
-from sync_agent.schema import FILE_COLUMNS, RECORD_COLUMNS, insertion
+from sync_agent.schema import RECORD_COLUMNS
 
 PREVIEW_BYTES = 400
-_INSERT_RECORD = insertion("records", RECORD_COLUMNS)
-_REPLACE_FILE = insertion("files", FILE_COLUMNS, replace=True)
+_NOTE_RETRIED = "insert or replace into retried (entry_id, retried_at, entries) values (?, ?, ?)"
 _RANGES = """
     select 'q' || max(seq), 'range', file_path, byte_offset, byte_length, reason, ingested_at,
            max(seq)
@@ -192,27 +191,18 @@ def _judge_again(buffer: Buffer, settings: Settings, item: Held, run: _Run) -> R
     location = buffer.location(run.location_id)
     row = _file_at(buffer, run)
     generation = (row.generation if row else run.generation) + 1
-    with transaction(connection):
-        for one in found:
-            _insert(connection, range_record(one, location, generation=generation))
-        if row is not None:
-            is_counted = run.pieces[-1][0] > int(buffer.meta("salvaged_through") or 0)
-            counted = run if is_counted and row.generation == run.generation else None
-            _count_again(connection, row, counted, found, location)
-        now = time.time_ns() // 1000
-        connection.executemany(
-            "insert or replace into retried (entry_id, retried_at, entries) values (?, ?, ?)",
-            [(piece[3], now, entries) for piece in run.pieces],
-        )
-        note(connection, "retried", path=item.file_path, count=entries, detail=item.reason)
+    for one in found:
+        buffer.add_record(range_record(one, location, generation=generation))
+    if row is not None:
+        is_counted = run.pieces[-1][0] > int(buffer.meta("salvaged_through") or 0)
+        counted = run if is_counted and row.generation == run.generation else None
+        _count_again(buffer, row, counted, found, location)
+    now = time.time_ns() // 1000
+    for piece in run.pieces:
+        buffer.add_statement(_NOTE_RETRIED, (piece[3], now, entries))
+    buffer.commit()
+    buffer.settle()
     return Retried(item.name, entries, "judged again")
-
-
-def _insert(connection: sqlite3.Connection, row: tuple[object, ...]) -> None:
-    if len(row[-1]) >= LARGE_BYTES:  # type: ignore[arg-type]
-        insert_large(connection, row)
-    else:
-        connection.execute(_INSERT_RECORD, row)
 
 
 def _file_at(buffer: Buffer, run: _Run) -> FileRow | None:
@@ -225,7 +215,7 @@ def _file_at(buffer: Buffer, run: _Run) -> FileRow | None:
 
 
 def _count_again(
-    connection: sqlite3.Connection,
+    buffer: Buffer,
     row: FileRow,
     run: _Run | None,
     found: list[Range],
@@ -253,8 +243,8 @@ def _count_again(
             separator_bytes=row.separator_bytes + held_back - entry_bytes - other_bytes,
             content_sum=add_ids(row.content_sum, ids),
         )
-    connection.execute(_REPLACE_FILE, astuple(row))
-    connection.execute(_INSERT_RECORD, file_record(Event.RETRIED, row, location))
+    buffer.put_file(row)
+    buffer.add_record(file_record(Event.RETRIED, row, location))
 
 
 class _Bytes:
