@@ -80,6 +80,30 @@ def test_a_live_agent_is_asked_and_answers(annals: Run, home: Path, transcript: 
     assert events == ["read", "replayed", "read"]
 
 
+def test_a_live_agent_reads_on_behind_what_it_retried(
+    annals: Run, home: Path, transcript: Path
+) -> None:
+    """B-14 What a retry changes in a file's ledger is where the agent reads on from."""
+    long_line = b'{"type":"user","text":"' + b"x" * 2_500_000 + b'"}\n'
+    transcript.write_bytes(LINE + long_line)
+    assert annals("sync", "once", MAX_LINE_BYTES="1500000").code == 0
+
+    def last_seq() -> int:
+        return int(annals("sync", "status", "--json").data["sync"]["last_seq"])
+
+    with _agent(home):
+        for _ in range(2):
+            before = last_seq()
+            with transcript.open("ab") as file:
+                file.write(LINE)
+            _until(lambda before=before: last_seq() > before)  # type: ignore[misc]
+            annals("sync", "quarantine", "retry", "--all")
+    custody = annals("sync", "once", "--json").data["custody"]
+    assert custody["balanced"]
+    assert (custody["entries"], custody["quarantined"]) == (4, 0)
+    assert annals("sync", "quarantine", "list").out == "nothing is held back\n"
+
+
 def test_an_agent_outlives_a_knock_at_any_time(annals: Run, home: Path, transcript: Path) -> None:
     """B-16 The signal that wakes an agent with a request does it no harm without one."""
     with _agent(home) as process:
