@@ -86,14 +86,18 @@ class Buffer:
         self.settle()
         return self._connection
 
-    def settle(self) -> None:
-        """Wait until the last commit is durable; raise what it raised."""
+    def settle(self) -> bool:
+        """Wait until the last commit is durable; raise what it raised.
+
+        Returns whether there was one that was not known to be.
+        """
         commit, self._committing = self._committing, None
         if commit is not None:
             commit.join()
             if commit.error is not None:
                 _roll_back(self._connection)
                 raise commit.error
+        return commit is not None
 
     def abandon(self) -> None:
         """Wait for a commit under way, whatever comes of it."""

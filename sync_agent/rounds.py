@@ -225,6 +225,8 @@ class Rounds:
                 watch.heed()
         if not self._slice():
             self._commit()
+            if self._buffer is not None and self._buffer.settle():
+                self._committed()
             self._take_over()
             self._answer()
             self._prune()

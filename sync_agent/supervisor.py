@@ -31,7 +31,6 @@ from sync_agent.service import notify, watchdog_seconds
 _INTERRUPTED = 130
 _GRACE_SECONDS = 1.0
 _SHIP_AGAIN_SECONDS = 5.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Say = Callable[[str], None]
 """Takes a line for the person who started the agent."""
@@ -87,9 +86,10 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
-        for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
-                signal.signal(number, self._signalled)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
+            signal.signal(signal.SIGHUP, self._signalled)
         signal.signal(KNOCK, lambda _number, _frame: self._rounds.ask())
         reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
         self._start_shipping()
@@ -98,9 +98,11 @@ class Supervisor:
         notify("READY=1")
         self._wait()
         notify("STOPPING=1")
-        deadline = time.monotonic() + self._settings.shutdown_timeout_s
-        self._rounds.stop(deadline)
-        reading.join(timeout=max(0.0, deadline - time.monotonic()) + _GRACE_SECONDS)
+        now, seconds = time.monotonic(), self._settings.shutdown_timeout_s
+        deadline = now + seconds
+        read_until = deadline if self._ship is None else now + seconds / 2  # leave time to ship it
+        self._rounds.stop(read_until)
+        reading.join(timeout=max(0.0, read_until - time.monotonic()) + _GRACE_SECONDS)
         is_done = self._end_shipping(deadline)
         self._say("stopped" if is_done else "stopped; what is not shipped yet stays in the buffer")
         if reading.is_alive():

@@ -83,8 +83,8 @@ def test_health_says_what_happens(place: Place) -> None:
 
 def test_metrics_are_what_prometheus_reads(place: Place) -> None:
     """H-03 Its own parser reads the text, and finds every metric with its kind and value."""
+    place.write(CHAT, LINE * 3)
     with running(place) as agent:
-        place.write(CHAT, LINE * 3)
         until(agent.has(3))
         families = {
             one.name: one for one in text_string_to_metric_families(agent.get("/metrics")[1])

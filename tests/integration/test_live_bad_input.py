@@ -91,16 +91,21 @@ def test_an_unfinished_line_is_lag_until_it_is_whole(place: Place) -> None:
 def test_a_file_rewritten_in_place_is_a_new_generation(place: Place) -> None:
     """W-22 Shorter, longer or other content in the same file is read from the start."""
     path = place.write(CHAT, line(1) * 50)
+
+    def newest() -> list[bytes]:
+        kept = place.kept("entry")
+        last = max(entry.generation for entry in kept)
+        return [entry.raw for entry in kept if entry.generation == last]
+
     with running(place) as agent:
-        for number, data in enumerate((line(2) * 3, line(3) * 200, line(4) * 200), start=1):
+        for data in (line(2) * 3, line(3) * 200, line(4) * 200):
             with path.open("r+b") as file:
                 file.write(data)
                 file.truncate()
-            until(lambda: place.events().count("replaced") == number)  # noqa: B023 -- at once
+            until(lambda: newest() == data.splitlines())  # noqa: B023 -- asked at once
         assert agent.stop() == 0
-    generations = {entry.generation for entry in place.kept("entry")}
-    assert generations == {0, 1, 2, 3}
-    assert len(place.lines()) == 50 + 3 + 200 + 200
+    assert place.events().count("replaced") >= 3
+    assert set(place.lines()) == {line(number)[:-1] for number in range(1, 5)}
     assert_balanced(place.custody())
 
 
