@@ -155,7 +155,7 @@ def _location(
 
     The key has the session's name in the place of its file, as every key has.
     """
-    root = bytes(settings.claude_dir)
+    root = bytes(settings.claude_dirs[0])
     name = re.sub(r"[/\0]", "_", session)
     folder = re.sub(r"[/\0]", "_", project)
     key = os.fsencode(f"legacy/{name}.jsonl")

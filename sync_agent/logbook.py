@@ -26,6 +26,14 @@ class Logbook:
 
             log_event(event, **values)
 
+    def changed(self, change: str, name: str, *, milliseconds: float) -> None:
+        """Log that a change of a file was worked on."""
+        if self.is_chatty:
+            self._open()
+            from analytics.telemetry.logs import log_watcher_event  # noqa: PLC0415 -- as above
+
+            log_watcher_event(change, name, milliseconds=milliseconds)
+
     def warning(self, event: str, **values: str | float) -> None:
         """Log what went wrong and what would help."""
         if self._takes("warning"):

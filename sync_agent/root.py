@@ -234,12 +234,7 @@ class Root:
             self._not_before[path] = time.monotonic() + read.pending / _TAIL_BYTES_A_SECOND
         activity.happened(read.event, name_of(path), seconds=seconds)
         if self._around.log.is_chatty:
-            self._around.log.info(
-                "watcher_event_processed",
-                event_kind=read.event.value,
-                file=name_of(path),
-                processingTime=round(seconds * 1000, 3),
-            )
+            self._around.log.changed(read.event.value, name_of(path), milliseconds=seconds * 1000)
 
     def _unreadable(self, task: Task, error: OSError) -> None:
         path, activity = task.found.path, self._around.activity

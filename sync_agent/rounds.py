@@ -297,7 +297,8 @@ class Rounds:
 
     def _take_over(self) -> None:
         """Take what the original service never synced, once everything on disk is read."""
-        if self._takes_over and self._buffer is not None:
+        is_read = all(watch.state.is_read for watch in self._watches)
+        if self._takes_over and is_read and self._buffer is not None:
             self._takes_over = False
             for message in take_over(self._buffer, self._settings):
                 self._log.warning("legacy_taken_over", detail=message)

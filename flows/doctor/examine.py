@@ -18,7 +18,7 @@ def examine(settings: Settings) -> list[Finding]:
 
     Without rights, space or a sound buffer the checks that need them say so; none raises.
     """
-    root = settings.claude_dir
+    roots = settings.claude_dirs
     now = agent.standing(settings)
     last_read_at = None if isinstance(now, Finding) else now.last_read_at
     told = (
@@ -30,9 +30,9 @@ def examine(settings: Settings) -> list[Finding]:
         *machine.versions(),
         fine("settings", "all valid; `annals config show --origin` lists them"),
         *machine.clock(last_read_at),
-        *agent.transcripts(root),
-        *agent.retention(root, last_read_at),
-        *machine.watches(root),
+        *(found for root in roots for found in agent.transcripts(root)),
+        *(found for root in roots for found in agent.retention(root, last_read_at)),
+        *(found for root in roots for found in machine.watches(root)),
         *machine.disk(settings),
         *agent.buffer(settings),
         *told,
