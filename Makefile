@@ -44,6 +44,9 @@ servers: develop ## the real servers that tests use, built with Go where that is
 test: develop ## the whole test suite
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+soak: develop ## everything at once for MINUTES (3): a bad network, sudden deaths, two agents
+	@SOAK_SECONDS=$$(( $${MINUTES:-3} * 60 )) $(RUN) -m pytest tests/soak $(ARGS)
+
 sweep: develop ## kill the pipeline at many points and compare what it leads to
 	@SWEEP_POINTS=$${SWEEP_POINTS:-200} $(RUN) -m pytest tests/sweep --timeout=1500 $(ARGS)
 
