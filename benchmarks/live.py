@@ -25,7 +25,7 @@ from benchmarks.processes import ROOT
 from benchmarks.workspaces import Workspace
 
 _FILES, _RATE, _SECONDS = 1_000, 300, 12
-_RESTING_FILES, _SETTLE_SECONDS, _REST_SECONDS = 10_000, 80, 80
+_RESTING_FILES, _SETTLE_SECONDS, _REST_SECONDS = 10_000, 110, 180
 _AT_ONCE = 30_000
 _LATENCIES_MS = (0, 2, 20, 100)
 _DEADLINE_SECONDS = 120.0

@@ -17,11 +17,13 @@ from sync_agent.watcher import (
 )
 
 BUSY_SECONDS = 5.0
-"""Between two rounds while something happens; each quiet round doubles it."""
+"""Between two rounds while something happens; each quiet round makes it four times as long."""
 
 MISSED_SECONDS = 2.0
 MISSING_SECONDS = 1.0
 RETRY_EVENTS_SECONDS = 300.0
+
+_QUIETER = 4
 
 _SHARE_WATCHED, _SHARE_POLLED = 50, 20
 """Rounds take at most one part in so many of the time, however many files there are."""
@@ -215,7 +217,7 @@ class Watch:
         elif is_busy:
             self._interval = BUSY_SECONDS
         else:
-            self._interval = min(self._interval * 2, self._watcher.quiet_seconds)
+            self._interval = min(self._interval * _QUIETER, self._watcher.quiet_seconds)
         self.due = now + max(self._interval, cost * _SHARE_WATCHED)
 
 
