@@ -57,5 +57,8 @@ class Shipping(Protocol):
     def drain(self, deadline: float) -> bool:
         """Ship what is left until ``deadline`` (monotonic); return whether nothing is left."""
 
+    def close(self) -> None:
+        """Leave buffer and server; a later step opens both again."""
+
     def status(self) -> ShippingStatus:
         """Return how it goes."""

@@ -17,6 +17,7 @@ from analytics.settings import Settings
 from sync_agent.activity import Activity, FileEvent, RootState
 from sync_agent.carrier import Shipping, ShippingStatus
 from sync_agent.faults import translated
+from sync_agent.pruning import SHIPPER
 from sync_agent.root import name_of
 
 _LAG_SHOWN = 20
@@ -75,7 +76,9 @@ class Observer:
         shipped = shipping.status() if shipping is not None else None
         trouble = activity.trouble
         try:
-            figures = buffer_figures(self._settings.sqlite_path)
+            figures = buffer_figures(
+                self._settings.sqlite_path, ships=self._settings.mongo_uri is not None
+            )
         except AnalyticsError as error:
             figures, trouble = Figures(), trouble or type(error).__name__
         if shipped is not None:
@@ -109,8 +112,11 @@ class Observer:
         )
 
 
-def buffer_figures(path: Path) -> Figures:
-    """Return what the buffer at ``path`` says of itself; raises LocalBufferError."""
+def buffer_figures(path: Path, *, ships: bool) -> Figures:
+    """Return what the buffer at ``path`` says of itself; raises LocalBufferError.
+
+    Acknowledged is what the server has, where the agent ``ships``, or else every lake.
+    """
     size = sum(
         file.stat().st_size for file in (path, path.with_name(path.name + "-wal")) if file.exists()
     )
@@ -122,8 +128,10 @@ def buffer_figures(path: Path) -> Figures:
             known = connection.execute(
                 "select (select seq from sqlite_sequence where name = 'records'),"
                 " (select value from meta where key = 'pruned_through'),"
-                " (select min(acknowledged) from consumers),"
-                " (select max(updated_at) from consumers where acknowledged > 0)"
+                " (select min(acknowledged) from consumers where (name = :shipper) = :ships),"
+                " (select max(updated_at) from consumers"
+                " where (name = :shipper) = :ships and acknowledged > 0)",
+                {"shipper": SHIPPER, "ships": ships},
             )
             last, pruned, acknowledged, updated_at = known.fetchone()
     synced = max(acknowledged or 0, pruned or 0)

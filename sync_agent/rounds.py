@@ -60,8 +60,8 @@ class Rounds:
         activity: Activity,
         log: Logbook,
         committed: Callable[[], None],
-        desk: Desk,
         replacing: Callable[[bool], None],
+        desk: Desk | None = None,
     ) -> None:
         self.expected_by = time.monotonic() + _GRACE_SECONDS
         self._settings = settings
@@ -307,7 +307,8 @@ class Rounds:
     def _answer(self) -> None:
         """Do what commands have asked for: when they knock, and every few seconds."""
         now = time.monotonic()
-        if self._buffer is None or not (self._is_asked or now >= self._next_desk):
+        is_due = self._is_asked or now >= self._next_desk
+        if self._buffer is None or self._desk is None or not is_due:
             return
         self._is_asked = False
         self._next_desk = now + _DESK_SECONDS

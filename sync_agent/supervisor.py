@@ -193,6 +193,7 @@ class ShippingThread:
         self._stop.set()
         self._fresh.set()
         self._thread.join()
+        self.shipping.close()
 
     def end(self, deadline: float) -> bool:
         """Stop shipping and ship what is left until ``deadline``; return whether nothing is."""

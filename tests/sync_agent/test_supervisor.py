@@ -38,6 +38,10 @@ class Recorder:
             raise ConnectionError
         return deadline > time.monotonic()
 
+    def close(self) -> None:
+        """Note it."""
+        self.asked.append("close")
+
     def status(self) -> supervisor.Shipping:
         """Have none."""
         raise NotImplementedError
