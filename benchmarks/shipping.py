@@ -143,9 +143,10 @@ def _rsyslog_rate() -> float:
 
 def ship_live() -> list[Figure]:
     """Measure 300 lines a second into 1,000 files, from the append to the sink."""
-    space = Workspace.named("live")
+    space = Workspace.named("ship-live")
     space.forget()
-    space.write("tree", lines=_FILES, files=_FILES)
+    shutil.rmtree(space.transcripts, ignore_errors=True)
+    space.change("tree", lines=_FILES, files=_FILES)
     with sink() as server, agent(space, MONGO_URI=server.uri) as running:
         until(lambda: running.ask("/ready"), every=0.1)
         until(lambda: server.stats(ages=True)["documents"] >= _FILES, every=0.1)
