@@ -42,7 +42,7 @@ servers: develop ## the real servers that tests use, built with Go where that is
 	@$(RUN) -m tests.servers.building
 
 test: develop ## the whole test suite
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: develop ## everything at once for MINUTES (3): a bad network, sudden deaths, two agents
 	@SOAK_SECONDS=$$(( $${MINUTES:-3} * 60 )) $(RUN) -m pytest tests/soak $(ARGS)

@@ -19,7 +19,26 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_TRANSCRIPTS = ROOT.parent / "shared" / "transcripts"
+SLOW_FIRST = (
+    "soak",
+    "sweep",
+    "end_to_end",
+    "resilience",
+    "integration",
+    "flows",
+    "accuracy",
+    "cli",
+)
+"""Folders whose files take longest: begun first, they do not keep one process busy at the end."""
+
 LEFT_OUT = ("XDG_CACHE_HOME", "COVERAGE_PROCESS_START")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow files first, and leave all else in its order."""
+    rank = {name: place for place, name in enumerate(SLOW_FIRST)}
+    folder = len(ROOT.parts) + 1
+    items.sort(key=lambda item: rank.get(item.path.parts[folder], len(rank)))
 
 
 @dataclass(frozen=True, slots=True)
