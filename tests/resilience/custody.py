@@ -42,6 +42,8 @@ def arrived(mongo: Mongo) -> set[str]:
 def assert_arrived(mongo: Mongo, wanted: Iterable[str], *places: Place) -> None:
     """Check that the server has these entries and no others, and that all can be read."""
     expected = set(wanted)
-    assert arrived(mongo) == expected
+    found = arrived(mongo)
+    assert not expected - found, "entries are missing"
+    assert not found - expected, "there are entries that nobody wrote"
     settings = places[0].settings.model_copy(update={"mongo_db": mongo.name})
     assert expected <= reachable_ids(settings)

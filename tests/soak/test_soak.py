@@ -81,20 +81,20 @@ class Folder:
                 path.rename(target)
                 self.files[key] = (target, content)
 
-    def delete(self, is_read: Callable[[Path, int], bool]) -> None:
+    def delete(self, is_read: Callable[[set[str]], bool]) -> None:
         """Delete a file that has been read; nobody could keep what nobody has seen."""
         with self.lock:
             for key, (path, content) in list(self.files.items()):
-                if is_read(path, len(content)):
+                if is_read(ids_of(key, content)):
                     path.unlink()
                     del self.files[key]
                     return
 
-    def rotate(self, is_read: Callable[[Path, int], bool]) -> None:
+    def rotate(self, is_read: Callable[[set[str]], bool]) -> None:
         """Begin a file that has been read anew, under the same name."""
         with self.lock:
-            for key, (path, content) in self.files.items():
-                if is_read(path, len(content)):
+            for key, (path, content) in list(self.files.items()):
+                if is_read(ids_of(key, content)):
                     block = self._line()
                     path.write_bytes(block)
                     self.files[key] = (path, block)
@@ -180,14 +180,12 @@ class Agents:
         self.deaths += 1
         self.running[number] = self._start(number)
 
-    def is_read(self, path: Path, size: int) -> bool:
-        """Return whether the first agent has the whole file safely in its buffer."""
+    def is_read(self, ids: set[str]) -> bool:
+        """Return whether the first agent has all these entries safely in its buffer."""
         with contextlib.suppress(sqlite3.Error):
-            rows = self.places[0].query(
-                "select position from file_positions where file_path = ? and state = 'active'",
-                str(path),
-            )
-            return bool(rows) and rows[0][0] == size
+            names = ", ".join(f"x'{name}'" for name in ids)
+            asked = f"select count(distinct entry_id) from records where entry_id in ({names})"
+            return bool(self.places[0].query(asked)[0][0] == len(ids))
         return False
 
     def end(self) -> None:
