@@ -27,8 +27,8 @@ from tests.sync_agent.running_agents import Agent, free_port, running
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
 WRITERS, FILES = 3, 12
-WRITES_A_SECOND = 4
-"""Of ten lines each: about half of what the test's server takes from two agents."""
+WRITES_A_SECOND = 2
+"""Of four lines each: the test's server looks through all documents for each duplicate."""
 
 TOXICS: dict[str, dict[str, int]] = {
     "latency": {"latency": 200, "jitter": 150},
@@ -37,7 +37,7 @@ TOXICS: dict[str, dict[str, int]] = {
     "limit_data": {"bytes": 2000},
     "bandwidth": {"rate": 40},
 }
-DRAIN_SECONDS = 300.0
+DRAIN_SECONDS = 600.0
 
 pytestmark = pytest.mark.timeout(SECONDS + 3 * DRAIN_SECONDS)
 
@@ -58,7 +58,7 @@ class Folder:
         with self.lock:
             key = self._pick() if len(self.files) >= FILES else self._new()
             path, content = self.files[key]
-            block = b"".join(self._line() for _ in range(self._chance.randint(1, 20)))
+            block = b"".join(self._line() for _ in range(self._chance.randint(1, 8)))
             cut = self._chance.randrange(len(block))
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab", buffering=0) as file:
@@ -253,7 +253,7 @@ def test_a_storm_loses_nothing(places: list[Place], mongo: Mongo, proxy: Proxy, 
     proxy.mend()
     agents.end()
     assert agents.deaths >= 4
-    assert len(folder.ids) > 100
+    assert len(folder.ids) > 50
     assert_arrived(mongo, folder.ids, *places)
     _assert_validated(places[0], mongo, home, entries=len(folder.ids))
 
