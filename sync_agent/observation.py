@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
 from sync_agent.activity import Activity, FileEvent, RootState
 from sync_agent.carrier import Shipping, ShippingStatus
-from sync_agent.faults import translated
+from sync_agent.holdings import reading
 from sync_agent.pruning import SHIPPER
 from sync_agent.root import name_of
 
@@ -122,18 +119,18 @@ def buffer_figures(path: Path, *, ships: bool) -> Figures:
     )
     if not size:
         return Figures()
-    with translated(path):
-        connection = sqlite3.connect(f"file:{quote(bytes(path))}?mode=ro", uri=True, timeout=5)
-        with contextlib.closing(connection):
-            known = connection.execute(
-                "select (select seq from sqlite_sequence where name = 'records'),"
-                " (select value from meta where key = 'pruned_through'),"
-                " (select min(acknowledged) from consumers where (name = :shipper) = :ships),"
-                " (select max(updated_at) from consumers"
-                " where (name = :shipper) = :ships and acknowledged > 0)",
-                {"shipper": SHIPPER, "ships": ships},
-            )
-            last, pruned, acknowledged, updated_at = known.fetchone()
+    with reading(path) as connection:
+        if connection is None:
+            return Figures(bytes=size)
+        known = connection.execute(
+            "select (select seq from sqlite_sequence where name = 'records'),"
+            " (select value from meta where key = 'pruned_through'),"
+            " (select min(acknowledged) from consumers where (name = :shipper) = :ships),"
+            " (select max(updated_at) from consumers"
+            " where (name = :shipper) = :ships and acknowledged > 0)",
+            {"shipper": SHIPPER, "ships": ships},
+        )
+        last, pruned, acknowledged, updated_at = known.fetchone()
     synced = max(acknowledged or 0, pruned or 0)
     at = datetime.fromtimestamp(updated_at / 1_000_000, UTC) if updated_at else None
     return Figures(max(0, (last or 0) - synced), synced, at, size)

@@ -15,12 +15,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from analytics.errors import ConflictError, LocalBufferError
 from analytics.transcripts import Record
 from sync_agent.buffer import add_tables, connect, transaction
 from sync_agent.faults import translated
+from sync_agent.holdings import reading
 from sync_agent.journal import note
 from sync_agent.pruning import SHIPPER
 from sync_agent.schema import RECORD_COLUMNS
@@ -268,22 +268,15 @@ def open_outbox(path: Path) -> Iterator[Outbox]:
 
 def standing(path: Path) -> Standing:
     """Return what waits, on a connection of its own; nothing waits where there is no buffer."""
-    if not path.exists():
-        return Standing(0, 0)
-    with translated(path):
-        place = f"file:{quote(bytes(path))}?mode=ro"
-        with closing(sqlite3.connect(place, uri=True, timeout=30)) as connection:
-            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
-            if "consumers" not in tables:
-                return Standing(0, 0)
-            (waiting,) = connection.execute(_WAITING, (SHIPPER,)).fetchone()
-            # Until a program of this version has opened the buffer there are none.
-            dead = (
-                connection.execute("select count(*) from dead_letters").fetchone()[0]
-                if "dead_letters" in tables
-                else 0
-            )
-    return Standing(int(waiting or 0), int(dead))
+    with reading(path) as connection:
+        if connection is None:
+            return Standing(0, 0)
+        (waiting,) = connection.execute(_WAITING, (SHIPPER,)).fetchone()
+        # Until a program of this version has opened the buffer there are none.
+        is_made = connection.execute("select 1 from sqlite_master where name = 'dead_letters'")
+        dead = "select count(*) from dead_letters" if is_made.fetchone() else "select 0"
+        (buried,) = connection.execute(dead).fetchone()
+    return Standing(int(waiting or 0), int(buried))
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

@@ -20,12 +20,12 @@ from sync_agent.buffer import Buffer, transaction
 from sync_agent.fingerprints import read_edges
 from sync_agent.journal import note
 from sync_agent.positions import State
+from sync_agent.pruning import SHIPPER
 from sync_agent.ranges import Range
 from sync_agent.reader import Reader
 from sync_agent.record_rows import range_record
 from sync_agent.rows import FileRow, Location
 from sync_agent.schema import RECORD_COLUMNS
-from sync_agent.standing import SHIPPER
 
 _STEP_ROWS = 500
 _CHOSEN = """

@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from analytics.errors import AnalyticsError, LockedError, PartialError
 from analytics.locks import Holder, exclusive, held_by
 from analytics.settings import Settings
 from sync_agent.buffer import Buffer, open_buffer, transaction
+from sync_agent.carrier import ShippingStatus
 from sync_agent.faults import translated
 from sync_agent.knocking import knock
 from sync_agent.once import LIVE_ROLE
@@ -42,14 +43,6 @@ class Kind(StrEnum):
     RETRY = "retry"
 
 
-class Shipping(Protocol):
-    """As much of a shipper's status as tells that all is shipped."""
-
-    @property
-    def pending(self) -> int:
-        """Records that are not acknowledged yet."""
-
-
 @dataclass(frozen=True, slots=True)
 class Desk:
     """How the agent answers requests; ``wake`` has the shipper ship at once.
@@ -59,7 +52,7 @@ class Desk:
 
     settings: Settings
     wake: Callable[[], None] | None = None
-    shipping: Callable[[], Shipping] | None = None
+    shipping: Callable[[], ShippingStatus] | None = None
 
     def serve(self, buffer: Buffer) -> int:
         """Do what is asked for; return how many requests are answered now.

@@ -19,9 +19,7 @@ from analytics.transcripts.identity import readable
 from sync_agent.holdings import reading
 from sync_agent.journal import Row, newest
 from sync_agent.positions import State
-
-SHIPPER = "mongodb"
-"""The name of the shipper among the consumers; the others are lakes, by their table's UUID."""
+from sync_agent.pruning import SHIPPER
 
 FILES_BEHIND = 5
 """So many files that are behind are named, those that are furthest behind."""
