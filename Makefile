@@ -26,7 +26,7 @@ CREATE = test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 INSTALL = $(CREATE) && $(RUN) -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help pipeline install develop servers test sweep check format bench clone-check lock reference clean
+.PHONY: help pipeline install develop servers test retest soak sweep check format bench clone-check lock reference clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -43,6 +43,9 @@ servers: develop ## the real servers that tests use, built with Go where that is
 
 test: develop ## the whole test suite
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+retest: develop ## the tests that failed last time, one after the other
+	@$(RUN) -m pytest --last-failed --last-failed-no-failures none $(ARGS)
 
 soak: develop ## everything at once for MINUTES (3): a bad network, sudden deaths, two agents
 	@SOAK_SECONDS=$$(( $${MINUTES:-3} * 60 )) $(RUN) -m pytest tests/soak $(ARGS)

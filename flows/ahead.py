@@ -121,7 +121,8 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        ours.send(self._settings)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # finish() tells of it
+            ours.send(self._settings)
 
     def end(self) -> None:
         if self._connection is not None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
+
+INTERRUPTED = 130
+"""What shells report of a command that Ctrl-C ended: 128 and the number of SIGINT."""
 
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
@@ -25,7 +29,21 @@ def main() -> None:
 
     code = run(sys.argv[1:])
     gc.freeze()
+    if code == INTERRUPTED:
+        _leave_at_once()
     sys.exit(code)
+
+
+def _leave_at_once() -> None:
+    """End an interrupted command with its exit code.
+
+    Python remembers a Ctrl-C that came in the midst of code made from text, as in the making of a
+    data class, and at its own end would die of the signal although the command has answered it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from analytics.errors import AnalyticsError
 
-INTERRUPTED = 130
 _USAGE = 2
 _DISK_FULL = 10
 _DISK_FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}

@@ -139,6 +139,33 @@ def test_interrupted_it_exits_130_and_the_next_run_goes_on(home: Path, annals: R
     assert annals("extract").code == 0
 
 
+INTERRUPTED_IN_MADE_CODE = """
+import sys
+from analytics.cli import app
+from analytics.cli.__main__ import main
+
+def run(arguments):
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        print("told")
+        return 130
+
+app.run = run
+main()
+"""
+
+
+def test_interrupted_at_any_instruction_it_exits_130(tmp_path: Path) -> None:
+    """Also where Python would die of the signal again at its end, and what was printed is out."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_MADE_CODE)
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 130
+    assert done.stdout == b"told\n"
+
+
 def test_a_place_that_cannot_be_written_is_said(annals: Run, tmp_path: Path) -> None:
     """Where nothing can be written, the error names the place and the setting to change."""
     place = Path("/sys/annals") if os.geteuid() == 0 else tmp_path / "locked" / "annals"

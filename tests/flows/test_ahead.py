@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from analytics import errors
-from analytics.errors import LakeError
+from analytics.errors import DependencyError, LakeError
 from analytics.locks import exclusive, held_by
 from analytics.settings import Settings, load_settings
 from analytics.telemetry import NO_PROGRESS
@@ -180,6 +180,22 @@ def test_the_death_of_a_process_is_told_and_repaired(
     )
     assert done.code == 0, done.err
     assert _hashes(settings) == gold
+
+
+def test_a_process_that_dies_at_its_start_is_told_as_well(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent to a process that is gone is no fault of the buffer that is being written."""
+
+    class StillBorn(subprocess.Popen[bytes]):
+        def __init__(self, *_: object, **__: object) -> None:
+            super().__init__(["false"])
+            self.wait()
+
+    monkeypatch.setattr("flows.ahead.subprocess.Popen", StillBorn)
+    write_sample(home / "transcripts")
+    with pytest.raises(DependencyError, match="the process that extracts and loads died"):
+        stages.pipeline(_settings(home, "state"), work_ahead=True)
 
 
 def test_extraction_follows_the_reading_in_rounds(
