@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,10 @@ SLOW_FIRST = (
     "cli",
 )
 """Folders whose files take longest: begun first, they do not keep one process busy at the end."""
+
+# Who starts the tests in the background hands on that these are ignored; programs heed that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LEFT_OUT = ("XDG_CACHE_HOME", "COVERAGE_PROCESS_START")
 

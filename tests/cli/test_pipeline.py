@@ -130,11 +130,11 @@ def test_interrupted_it_exits_130_and_the_next_run_goes_on(home: Path, annals: R
         stderr=subprocess.DEVNULL,
     )
     lock = home / ".annals" / "sample" / "pipeline.lock"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not lock.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=180) == 130
     assert annals("sync", "once").code == 0
     assert annals("extract").code == 0
 

@@ -61,7 +61,7 @@ def test_the_end_comes_within_the_deadline(place: Place) -> None:
         until(agent.has(1))
         started = time.monotonic()
         assert agent.stop() == 0
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
     before = len(place.lines())
     assert 0 < before < 400_000
     place.sync()
@@ -109,7 +109,7 @@ def test_a_buffer_has_one_agent(place: Place, annals: Run) -> None:
     place.write(CHAT, line(1))
     with running(place) as agent:
         with running(place, ready=False) as second:
-            assert second.process.wait(timeout=60) == 7
+            assert second.process.wait(timeout=180) == 7
             assert f"pid {agent.process.pid}" in second.told()
             assert "since 20" in second.told()
         settings = {
@@ -230,10 +230,10 @@ def test_another_programs_file_ends_the_start(place: Place) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("create table notes (text)")
     with running(place, ready=False) as agent:
-        assert agent.process.wait(timeout=60) == 1
+        assert agent.process.wait(timeout=180) == 1
         assert "another program" in agent.told()
     with running(place, ready=False, IGNORE_PATTERNS="!") as agent:
-        assert agent.process.wait(timeout=60) == 3
+        assert agent.process.wait(timeout=180) == 3
 
 
 def test_a_taken_port_does_not_keep_it_from_reading(place: Place) -> None:

@@ -19,7 +19,7 @@ from tests.conftest import Run, clean_environment
 from tests.sync_agent.legacy_service import entry, write_buffer
 
 LINE = b'{"type":"user"}\n'
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from tests.servers.running import Mongo, Proxy
 from tests.sync_agent.agents import Agent, reachable, reachable_ids
 
 QUICK = "?serverSelectionTimeoutMS=500&connectTimeoutMS=500&socketTimeoutMS=1500"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 MIB = 1024 * 1024
 
 

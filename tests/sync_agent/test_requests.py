@@ -78,7 +78,7 @@ def _filled(place: Place) -> Place:
 
 def test_without_an_agent_the_command_does_it(place: Place) -> None:
     """B-16 Where nobody holds the buffer the command takes its lock and works itself."""
-    done = ask(_filled(place).settings, Kind.REPLAY, {}, timeout=30)
+    done = ask(_filled(place).settings, Kind.REPLAY, {}, timeout=120)
     assert done["requeued"] == 4
     assert place.query("select count(*) from requests") == [(0,)]
 
@@ -86,8 +86,8 @@ def test_without_an_agent_the_command_does_it(place: Place) -> None:
 def test_a_live_agent_does_what_is_asked(place: Place) -> None:
     """B-16 With a live agent the one writer does the work, and the command gets its answer."""
     with _agent(_filled(place)):
-        assert ask(place.settings, Kind.REPLAY, {}, timeout=30)["requeued"] == 4
-        (told,) = ask(place.settings, Kind.RETRY, {"names": ["q7"]}, timeout=30)["retried"]
+        assert ask(place.settings, Kind.REPLAY, {}, timeout=120)["requeued"] == 4
+        (told,) = ask(place.settings, Kind.RETRY, {"names": ["q7"]}, timeout=120)["retried"]
         assert told["outcome"] == "still no entry: not_json"
     rows = place.query("select kind, done_at is not null from requests order by request_id")
     assert rows == [("replay", 1), ("retry", 1)]
@@ -96,7 +96,7 @@ def test_a_live_agent_does_what_is_asked(place: Place) -> None:
 def test_what_the_agent_cannot_do_is_an_error_here(place: Place) -> None:
     """B-16 An error of the agent's reaches the command with its message and hint."""
     with _agent(_filled(place)), pytest.raises(AnalyticsError, match="under the name q99") as told:
-        ask(place.settings, Kind.RETRY, {"names": ["q99"]}, timeout=30)
+        ask(place.settings, Kind.RETRY, {"names": ["q99"]}, timeout=120)
     assert "quarantine list" in told.value.hint
 
 
@@ -116,7 +116,7 @@ def test_an_agent_that_ends_leaves_the_work_to_the_command(place: Place) -> None
     _filled(place)
     done: list[dict[str, int]] = []
     asking = threading.Thread(
-        target=lambda: done.append(ask(place.settings, Kind.REPLAY, {}, timeout=60))
+        target=lambda: done.append(ask(place.settings, Kind.REPLAY, {}, timeout=120))
     )
     with _agent(place, serving=False):
         asking.start()
@@ -140,7 +140,7 @@ def test_a_flush_is_answered_when_all_is_shipped(place: Place) -> None:
     shipped = Place(place.root.parent, mongo_uri="mongodb://127.0.0.1:1/")
     shipper = Shipper()
     with _agent(_filled(shipped), shipper):
-        assert flush(shipped.settings, timeout=30) == Flushed("agent")
+        assert flush(shipped.settings, timeout=120) == Flushed("agent")
     assert (shipper.woken, shipper.pending) == ([3], 0)
 
 

@@ -39,7 +39,7 @@ def reading(place: Place) -> Iterator[Activity]:
         until(lambda: activity.is_ready)
         yield activity
     finally:
-        rounds.stop(time.monotonic() + 30)
+        rounds.stop(time.monotonic() + 120)
         thread.join()
 
 

@@ -14,7 +14,7 @@ from sync_agent.inotify import Inotify
 from sync_agent.notifications import Notifications
 from sync_agent.watcher import Hints, Watcher, refused, remote_file_system
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(params=["inotify", "notifications"])
