@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from analytics.errors import LocalBufferError
-from sync_agent.faults import damaged, translated
+from sync_agent.faults import damaged, displaced, file_at, translated
 from sync_agent.journal import note_batch
 from sync_agent.legacy_file import set_aside
 from sync_agent.rows import FileRow, Known, Location
@@ -67,6 +67,7 @@ class Buffer:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
+        self._file = file_at(path)
         self._connection = connection
         self._committing: _Commit | None = None
         self._locations: list[Location] = []
@@ -98,6 +99,14 @@ class Buffer:
                 _roll_back(self._connection)
                 raise commit.error
         return commit is not None
+
+    def require_in_place(self) -> None:
+        """Raise LocalBufferError where the file at the path is not the one that was opened.
+
+        What is written to a file that has no name any more is gone when it is closed.
+        """
+        if file_at(self.path) != self._file:
+            raise displaced(self.path)
 
     def abandon(self) -> None:
         """Wait for a commit under way, whatever comes of it."""
@@ -193,6 +202,7 @@ class Buffer:
         connection = self.connection
         if not self.has_queued:
             return
+        self.require_in_place()
         in_background = self._bytes >= _BACKGROUND_BYTES
         connection.execute("begin immediate")
         try:

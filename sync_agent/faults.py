@@ -59,6 +59,25 @@ def _sqlite_error(path: Path, error: sqlite3.Error, code: int) -> AnalyticsError
     return LocalBufferError(f"the buffer {path} refused: {error}", hint=hint, path=path)
 
 
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of the file at ``path``, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def displaced(path: Path) -> LocalBufferError:
+    """Return the error for a buffer whose file was deleted or replaced while it was open."""
+    return LocalBufferError(
+        f"the buffer {path} was deleted or replaced while it was in use",
+        hint="It is opened anew at that place, and what it lacks is read again; stop the agent"
+        " before you move or restore its buffer.",
+        path=path,
+    )
+
+
 def damaged(path: Path, what: str) -> DamagedBufferError:
     """Return the error for a corrupt buffer."""
     return DamagedBufferError(

@@ -47,7 +47,8 @@ MEMBERS = {
     "status": "`ok`; `degraded`: something waits or cannot be read; `error`: the buffer cannot be"
     " written",
     "pending": "records in the buffer that some consumer does not have yet",
-    "synced": "records that every consumer has, over the buffer's lifetime",
+    "synced": "records that every consumer has, over the buffer's lifetime; what the server refused"
+    " is not among them",
     "lastSyncAt": "when a consumer took records last, ISO 8601, or null",
     "mongoConnected": "whether the server answers; false without MONGO_URI",
     "uptime": "seconds since the agent was started",

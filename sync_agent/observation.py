@@ -127,13 +127,14 @@ def buffer_figures(path: Path, *, ships: bool) -> Figures:
             " (select value from meta where key = 'pruned_through'),"
             " (select min(acknowledged) from consumers where (name = :shipper) = :ships),"
             " (select max(updated_at) from consumers"
-            " where (name = :shipper) = :ships and acknowledged > 0)",
+            " where (name = :shipper) = :ships and acknowledged > 0),"
+            " (select count(*) from dead_letters where :ships)",
             {"shipper": SHIPPER, "ships": ships},
         )
-        last, pruned, acknowledged, updated_at = known.fetchone()
+        last, pruned, acknowledged, updated_at, refused = known.fetchone()
     synced = max(acknowledged or 0, pruned or 0)
     at = datetime.fromtimestamp(updated_at / 1_000_000, UTC) if updated_at else None
-    return Figures(max(0, (last or 0) - synced), synced, at, size)
+    return Figures(max(0, (last or 0) - synced), max(0, synced - refused), at, size)
 
 
 def _lag(activity: Activity) -> dict[str, int]:

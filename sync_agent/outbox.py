@@ -19,7 +19,7 @@ from typing import NamedTuple
 from analytics.errors import ConflictError, LocalBufferError
 from analytics.transcripts import Record
 from sync_agent.buffer import add_tables, connect, transaction
-from sync_agent.faults import translated
+from sync_agent.faults import file_at, translated
 from sync_agent.holdings import reading
 from sync_agent.journal import note
 from sync_agent.pruning import SHIPPER
@@ -85,11 +85,11 @@ class Outbox:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._file = _file_at(path)
+        self._file = file_at(path)
 
     def is_current(self) -> bool:
         """Return whether the file at the path still is the one that was opened."""
-        return self._file == _file_at(self._path)
+        return self._file == file_at(self._path)
 
     def identity(self) -> Identity:
         """Return who this buffer is."""
@@ -277,14 +277,6 @@ def standing(path: Path) -> Standing:
         dead = "select count(*) from dead_letters" if is_made.fetchone() else "select 0"
         (buried,) = connection.execute(dead).fetchone()
     return Standing(int(waiting or 0), int(buried))
-
-
-def _file_at(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _no_buffer(path: Path) -> LocalBufferError:

@@ -214,6 +214,7 @@ class Rounds:
             self._log.warning("stopped_early", hint="what is left is read at the next start")
         self._commit()
         buffer.settle()
+        buffer.require_in_place()
 
     def _turn(self) -> None:
         """Do what there is to do, then wait for more."""
@@ -231,6 +232,8 @@ class Rounds:
             self._answer()
             self._prune()
             self._check_suspicion()
+            if self._buffer is not None:
+                self._buffer.require_in_place()
         self._commit()
         self._tell()
         self._sleep(self._wait_seconds())

@@ -107,11 +107,12 @@ def _told(connection: sqlite3.Connection, settings: Settings, holder: Holder | N
     consumers = tuple(_consumers(connection))
     done = _synced(consumers, ships=settings.mongo_uri is not None)
     behind = list(_behind(connection))
+    refused = _count(connection, "select count(*) from dead_letters")
     return SyncStatus(
         holder=holder,
         agent_id=str(_value(connection, "select value from meta where key = 'agent_id'")),
         pending=_above(connection, done),
-        synced=done,
+        synced=max(0, done - refused) if settings.mongo_uri else done,
         records=_above(connection, 0),
         last_seq=_count(connection, _LAST_SEQ),
         last_sync_at=max((one.updated_at for one in consumers), default=None),
@@ -127,7 +128,7 @@ def _told(connection: sqlite3.Connection, settings: Settings, holder: Holder | N
         bytes_behind=sum(one.bytes for one in behind),
         behind=tuple(nlargest(FILES_BEHIND, behind, key=lambda one: one.bytes)),
         quarantined=_count(connection, "select coalesce(sum(quarantined), 0) from files"),
-        dead_letters=_count(connection, "select count(*) from dead_letters"),
+        dead_letters=refused,
         buffer_bytes=_size(settings.sqlite_path),
     )
 

@@ -44,12 +44,14 @@ def run(settings: Settings, *, say: Say) -> None:
     """
     Ignores(settings.ignore_patterns)
     path = settings.sqlite_path
+    supervisor = Supervisor(settings, say=say)
+    supervisor.heed_signals()
     with contextlib.ExitStack() as held:
         with translated(path):
             lock = exclusive(settings.buffer_lock, role=LIVE_ROLE, what=f"the buffer {path}")
             held.enter_context(lock)
         _require_usable(settings)
-        Supervisor(settings, say=say).run()
+        supervisor.run()
 
 
 def _require_usable(settings: Settings) -> None:
@@ -84,13 +86,16 @@ class Supervisor:
             replacing=self._replacing,
         )
 
-    def run(self) -> None:
-        """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
+    def heed_signals(self) -> None:
+        """From now on take signals as what they ask for, also before everything has started."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
             signal.signal(signal.SIGHUP, self._signalled)
         signal.signal(KNOCK, lambda _number, _frame: self._rounds.ask())
+
+    def run(self) -> None:
+        """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
         reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
         self._start_shipping()
         reading.start()

@@ -50,6 +50,7 @@ class Watch:
         self._interval = BUSY_SECONDS
         self._ended = 0.0
         self._is_first = True
+        self._found = ("poll", "")
         self._remote = remote_file_system(path) if self._settings.watch_mode == "auto" else None
 
     def fileno(self) -> int | None:
@@ -124,6 +125,7 @@ class Watch:
         except TranscriptError as error:
             self._missing(error)
             return
+        self._set_mode(*self._found)
         self._ended = time.monotonic()
         self.root.note_growth()
         self.state.rounds += 1
@@ -167,7 +169,7 @@ class Watch:
         is_polled = self._settings.watch_mode == "poll" or self._remote is not None
         if self._watcher is not None or is_polled or time.monotonic() < self._events_from:
             if self._watcher is None:
-                self._set_mode("poll", self._note())
+                self._found = ("poll", self._note())
             return
         try:
             latency = self._settings.watch_latency_ms
@@ -176,11 +178,11 @@ class Watch:
             self._poll(refusal)
         else:
             self._is_first = True
-            self._set_mode("events", "")
+            self._found = ("events", "")
 
     def _note(self) -> str:
         if self._remote is None:
-            return self.state.note
+            return self._found[1]
         return (
             f"{self._remote} is a network or shared file system, on which changes by others are not"
             " told: it is polled; set WATCH_MODE=events if only this machine writes there"
@@ -189,7 +191,8 @@ class Watch:
     def _poll(self, refusal: WatchRefusedError) -> None:
         self.close()
         self._events_from = time.monotonic() + RETRY_EVENTS_SECONDS
-        self._set_mode("poll", f"{refusal}: it is polled; {refusal.remedy}")
+        self._found = ("poll", f"{refusal}: it is polled; {refusal.remedy}")
+        self._set_mode(*self._found)
 
     def _set_mode(self, mode: str, note: str) -> None:
         if (self.state.mode, self.state.note) != (mode, note):

@@ -35,6 +35,25 @@ def test_the_pipeline_goes_by_way_of_the_server(annals: Run, home: Path, mongo: 
     assert checked.code == 0, checked.out
 
 
+def test_a_sync_ships_as_well(annals: Run, home: Path, mongo: Mongo) -> None:
+    """With MONGO_URI set `sync once` has what it read on the server; a dead one ends with 4."""
+    file = home / "transcripts" / "-p" / "chat.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b'{"type":"user"}\n' * 3)
+    place = {"CLAUDE_DIR": str(home / "transcripts"), "MONGO_DB": mongo.name}
+    done = annals("sync", "once", "--json", MONGO_URI=mongo.uri, **place)
+    assert done.code == 0, done.err
+    assert done.data["ship"]["records_shipped"] == mongo.conversations.count_documents({}) == 4
+    with file.open("ab") as more:
+        more.write(b'{"type":"user"}\n')
+    away = annals("sync", "once", MONGO_URI="mongodb://127.0.0.1:1/?timeoutMS=500", **place)
+    assert away.code == 4
+    assert "MongoDB (mongodb://127.0.0.1:1/" in away.err
+    again = annals("sync", "once", MONGO_URI=mongo.uri, **place)
+    assert "0 new entries" in again.out
+    assert "1 records shipped to MongoDB" in again.out
+
+
 def test_a_wrong_uri_ends_the_pipeline_with_exit_3(annals: Run, home: Path) -> None:
     """S-19 A wrong MONGO_URI is named, its password is not."""
     write_sample(home / "transcripts")

@@ -53,6 +53,17 @@ def test_a_signal_reads_the_rest_and_ends_well(place: Place, number: int) -> Non
     assert_balanced(place.custody())
 
 
+def test_a_signal_that_comes_early_is_heeded(place: Place) -> None:
+    """W-30 From the moment on that the agent holds its buffer a signal ends it in order."""
+    place.write(CHAT, line(1) * 10)
+    with running(place, ready=False) as agent:
+        until(
+            lambda: place.settings.buffer_lock.exists() and place.settings.buffer_lock.read_text()
+        )
+        assert agent.stop() == 0
+    assert len(place.lines()) == 10
+
+
 def test_the_end_comes_within_the_deadline(place: Place) -> None:
     """W-30 With more left than can be read in time the agent ends all the same."""
     data = line(1) * 400_000
@@ -202,6 +213,29 @@ def test_a_false_suspicion_changes_nothing(place: Place) -> None:
         until(lambda: not suspect.exists())
         until(agent.has(2))
         assert place.query("select value from meta where key = 'agent_id'") == before
+
+
+@pytest.mark.parametrize("is_restored", [False, True], ids=["deleted", "replaced by a copy"])
+def test_a_buffer_that_is_taken_away_is_noticed(place: Place, *, is_restored: bool) -> None:
+    """W-47 Nothing goes on being written to a file without a name; all is read into the new one."""
+    path = place.settings.sqlite_path
+    add(place, CHAT, line(1))
+    place.sync()
+    copy = path.read_bytes()
+    with running(place) as agent:
+        add(place, CHAT, line(2))
+        until(agent.has(2))
+        for file in path.parent.glob("buffer.db*"):
+            if not file.name.endswith(".lock"):
+                file.unlink()
+        if is_restored:
+            path.write_bytes(copy)
+        add(place, CHAT, line(3))
+        until(agent.said("deleted or replaced while it was in use"))
+        until(lambda: path.exists() and agent.has(3)())
+        (place.root / CHAT).unlink()
+        assert agent.stop() == 0
+    assert len(place.lines()) == 3
 
 
 def test_a_full_disk_is_told_and_waited_for(tmp_path: Path) -> None:

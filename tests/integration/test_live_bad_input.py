@@ -156,6 +156,19 @@ def test_a_root_that_is_made_again_is_watched_again(place: Place) -> None:
         agent.stop()
 
 
+def test_what_stays_wrong_is_told_once(place: Place) -> None:
+    """W-24 However often a missing root is looked for, the log says once that it is missing."""
+    place.root.rmdir()
+    with running(place, ready=False) as agent:
+        until(agent.said('"mode": "missing"'))
+        time.sleep(3)
+        told = agent.told()
+        assert told.count('"mode": "missing"') == 1
+        assert '"mode": "events"' not in told
+        place.root.mkdir()
+        until(agent.said('"mode": "events"'))
+
+
 def test_a_missing_root_is_waited_for(place: Place) -> None:
     """W-24 Started before the root is there, the agent says so, and reads as soon as it is."""
     place.root.rmdir()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from analytics.locks import exclusive
 from sync_agent.buffer import open_buffer
+from sync_agent.observation import buffer_figures
+from sync_agent.schema import RECORD_COLUMNS
 from sync_agent.standing import Behind, sync_status
 from tests.sync_agent.places import CHAT, Place
 
@@ -48,6 +50,22 @@ def test_what_waits_and_what_is_synced(tmp_path: Path) -> None:
     assert now.state == "stopped"
     shipping = sync_status(Place(tmp_path, mongo_uri="mongodb://127.0.0.1:1/").settings)
     assert (shipping.pending, shipping.synced) == (7, 3)
+
+
+def test_what_the_server_refused_is_not_synced(tmp_path: Path) -> None:
+    """A dead letter neither waits nor is it on the server; status and health say the same."""
+    place = Place(tmp_path, mongo_uri="mongodb://127.0.0.1:1/")
+    place.write(CHAT, LINE * 9)
+    place.sync()
+    _acknowledge(place, "mongodb", 3)
+    with open_buffer(place.settings.sqlite_path) as buffer:
+        buffer.connection.execute(
+            f"insert into dead_letters ({RECORD_COLUMNS}, seq, server_reason, refused_at)"
+            f" select {RECORD_COLUMNS}, seq, 'no', 1 from records where seq = 2"
+        )
+    status = sync_status(place.settings)
+    assert (status.pending, status.synced, status.dead_letters) == (7, 2, 1)
+    assert buffer_figures(place.settings.sqlite_path, ships=True)[:2] == (7, 2)
 
 
 def test_files_that_have_grown_are_named(place: Place) -> None:

@@ -27,7 +27,7 @@ def group() -> None:
 
 @app.command(**example("annals sync once --claude-dir ~/.claude/projects"))
 def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir = None) -> None:
-    """Read what is new in the transcripts into the buffer, once."""
+    """Read what is new in the transcripts into the buffer, once, and ship it with MONGO_URI."""
     from analytics.cli.custody import custody_members, show_custody
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
@@ -38,16 +38,27 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
     found = in_force(context, claude_dir=claude_dir)
     with terminal_progress() as progress:
         report = stages.sync(found.settings, progress=progress)
-    warn(report)
+        warn(report)
+        shipped = stages.ship(found.settings, progress=progress)
+    if shipped:
+        warn_of_shipping(shipped)
     kept = custody(found.settings)
     if as_json:
-        members = as_members(report)
-        print_json({"sync": members, "custody": custody_members(kept), "sample": found.sample})
+        print_json(
+            {
+                "sync": as_members(report),
+                "ship": as_members(shipped) if shipped else None,
+                "custody": custody_members(kept),
+                "sample": found.sample,
+            }
+        )
     else:
         say(
             f"{count(report.entries_new)} new entries, {count(report.quarantined_new)} quarantined"
             f" ranges, {size(report.bytes_read)} read from {count(report.files_read)} files"
         )
+        if shipped:
+            say(f"{count(shipped.records_shipped)} records shipped to MongoDB")
         show_custody(kept)
     leave_if_partial(report)
 
