@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Any
@@ -17,12 +17,12 @@ from typing import Any
 import gridfs
 import pymongo
 from pymongo import ReadPreference
-from pymongo.cursor import Cursor as Found
 from pymongo.errors import (
     ConfigurationError,
     InvalidName,
     InvalidURI,
     OperationFailure,
+    ProtocolError,
     PyMongoError,
 )
 from pymongo.read_concern import ReadConcern
@@ -53,6 +53,9 @@ TOKEN = "mongodb"  # noqa: S105 -- a mark in the snapshot, no secret
 
 _FORBIDDEN = (13, 18, 8000)
 _CLAIMS_AT_ONCE = 500
+_DOCUMENTS_AT_ONCE = (0, 16, 2)
+"""Sizes of an answer, each tried where the one before was too long; 0 leaves it to the server."""
+
 Document = dict[str, Any]
 Located = tuple[int, str, Document]
 """A document under a position: seq, entry id, and the document."""
@@ -126,8 +129,8 @@ class MongoSource:
             self._refuse_gap(agent_id, after)
             wanted = {"agentId": agent_id, "seq": {"$gt": after, "$lte": through}}
             with (
-                self._sorted(CONVERSATIONS, wanted) as documents,
-                self._sorted(CLAIMS, wanted) as claims,
+                contextlib.closing(self._sorted(CONVERSATIONS, wanted, "seq", "_id")) as documents,
+                contextlib.closing(self._sorted(CLAIMS, wanted, "seq", "_id")) as claims,
             ):
                 own = ((found["seq"], found["_id"], found) for found in documents)
                 found = heapq.merge(own, self._claimed(claims), key=lambda one: one[:2])
@@ -136,15 +139,35 @@ class MongoSource:
     def acknowledge(self, consumer: str, positions: Mapping[str, int]) -> None:
         """Do nothing: MongoDB prunes nothing."""
 
-    def _sorted(self, collection: str, wanted: Document) -> Found[Document]:
-        found = self._database[collection].find(wanted, sort=[("seq", 1), ("_id", 1)])
-        return found.allow_disk_use(True)  # noqa: FBT003 -- as the driver has it
+    def _sorted(self, collection: str, wanted: Document, *keys: str) -> Generator[Document]:
+        """Yield what is wanted in the order of ``keys``, which are unique together.
+
+        MongoDB ends an answer at 16 MiB, other servers of its protocol do not: where one answer is
+        too long for the protocol, it is gone on with fewer documents at once.
+        """
+        last: tuple[Any, ...] = ()
+        for at_once in _DOCUMENTS_AT_ONCE:
+            rest = {"$and": [wanted, {keys[0]: {"$gte": last[0]}}]} if last else wanted
+            found = self._database[collection].find(rest, sort=[(key, 1) for key in keys])
+            found.batch_size(at_once).allow_disk_use(True)  # noqa: FBT003 -- as the driver has it
+            try:
+                with found:
+                    for document in found:
+                        place = tuple(document[key] for key in keys)
+                        if place > last:
+                            last = place
+                            yield document
+            except ProtocolError:
+                if at_once == _DOCUMENTS_AT_ONCE[-1]:
+                    raise
+            else:
+                return
 
     def _claimed(self, claims: Iterator[Document]) -> Iterator[Located]:
         """Yield what the claims refer to; it is looked up for many at once."""
         while some := list(islice(claims, _CLAIMS_AT_ONCE)):
             wanted = {"_id": {"$in": [claim["entryId"] for claim in some]}}
-            documents = {one["_id"]: one for one in self._database[CONVERSATIONS].find(wanted)}
+            documents = {one["_id"]: one for one in self._sorted(CONVERSATIONS, wanted, "_id")}
             for claim in sorted(some, key=lambda one: (one["seq"], one["entryId"])):
                 document = documents.get(claim["entryId"])
                 if document is None:

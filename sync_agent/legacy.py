@@ -120,7 +120,8 @@ class _Taken:
             self._locations[place] = _location(self._buffer, self._settings, self._aside, *place)
         envelope = read_entry(row.content)
         found = Range(row.offset, row.content, envelope, None if envelope else NOT_JSON)
-        *values, _, _ = range_record(found, self._locations[place], generation=0)
+        location = self._locations[place]
+        *values, _, _ = range_record(found, location, generation=0, session=row.session)
         self._buffer.add_record((*values, row.made_at, row.content))
         self.count += 1
         if self._buffer.is_due:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
+from analytics.errors import SettingsError
 from analytics.settings import Settings
 
 _LEVELS = ("debug", "info", "warning", "error")
 
 
 class Logbook:
-    """Writes events at or above LOG_LEVEL: names of files without folders, ids, counts."""
+    """Writes events at or above LOG_LEVEL: names of files without folders, ids, counts.
+
+    Raises SettingsError where LOG_FILE cannot be written now; where that happens later, the rest
+    goes to standard error: the log never keeps the agent from reading.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        require_writable(settings.log_file)
         self._settings = settings
         self._lock = threading.Lock()
         self._is_open = False
@@ -51,5 +58,26 @@ class Logbook:
                 return
             from analytics.telemetry.logs import configure_logs_from  # noqa: PLC0415 -- as above
 
-            configure_logs_from(self._settings)
             self._is_open = True
+            try:
+                configure_logs_from(self._settings)
+            except SettingsError as error:
+                configure_logs_from(self._settings.model_copy(update={"log_file": None}))
+                from analytics.telemetry.logs import log_warning  # noqa: PLC0415 -- as above
+
+                log_warning("log_file_refused", reason=error.message, hint=error.hint)
+
+
+def require_writable(file: Path | None) -> None:
+    """Raise SettingsError (exit 3) where LOG_FILE is set and cannot be written."""
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab"):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"the log file {file} cannot be written: {error.strerror}",
+            hint="Set LOG_FILE to a file that this user may write, or leave it unset.",
+        ) from error

@@ -18,6 +18,7 @@ from sync_agent.pruning import SHIPPER
 from sync_agent.root import name_of
 
 _LAG_SHOWN = 20
+_STUCK = "reading has not shown itself for more than a minute: restart the agent"
 
 
 class Figures(NamedTuple):
@@ -58,20 +59,30 @@ class Observation:
 
 
 class Observer:
-    """Looks the agent up; ``shipping`` gives what ships, or None where nothing does."""
+    """Looks the agent up.
+
+    ``shipping`` gives what ships, or None where nothing does; ``is_stuck`` says whether the reading
+    thread should have shown itself and did not.
+    """
 
     def __init__(
-        self, settings: Settings, activity: Activity, shipping: Callable[[], Shipping | None]
+        self,
+        settings: Settings,
+        activity: Activity,
+        shipping: Callable[[], Shipping | None],
+        *,
+        is_stuck: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._activity = activity
         self._shipping = shipping
+        self._is_stuck = is_stuck
 
     def look(self) -> Observation:
         """Return the agent as it is now; reads the buffer with a connection of its own."""
         activity, shipping = self._activity, self._shipping()
         shipped = shipping.status() if shipping is not None else None
-        trouble = activity.trouble
+        trouble = activity.trouble or (_STUCK if self._is_stuck() else None)
         try:
             figures = buffer_figures(
                 self._settings.sqlite_path, ships=self._settings.mongo_uri is not None

@@ -38,9 +38,14 @@ def promoted(envelope: Envelope, session: str) -> Promoted:
     )
 
 
-def range_record(found: Range, location: Location, *, generation: int) -> RecordRow:
-    """Return the row of an entry or of a quarantined range."""
-    session = owning_session(location.file_key)
+def range_record(
+    found: Range, location: Location, *, generation: int, session: str | None = None
+) -> RecordRow:
+    """Return the row of an entry or of a quarantined range.
+
+    ``session`` is what it belongs to where neither it nor the name of its file says so.
+    """
+    session = session or owning_session(location.file_key)
     kind, fields = RecordKind.QUARANTINE.value, (session, *NO_ENVELOPE)
     if found.envelope is not None:
         kind, fields = RecordKind.ENTRY.value, promoted(found.envelope, session)

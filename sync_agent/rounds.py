@@ -108,10 +108,19 @@ class Rounds:
     def run(self) -> None:
         """Read until :meth:`stop`; whatever fails is told and tried again."""
         failures = 0
-        while not self._is_read_to_the_end():
+        while not self._is_done():
             failures = failures + 1 if self._activity.trouble else 0
             if self._wait_to_retry(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]):
                 return
+
+    def _is_done(self) -> bool:
+        """Return whether everything was read and the end was asked for, whatever goes wrong."""
+        try:
+            return self._is_read_to_the_end()
+        except Exception as error:  # noqa: BLE001 -- also what goes wrong while another is told
+            self._activity.errors["unexpected"] += 1
+            self._activity.trouble = f"unexpected {type(error).__name__} at {_place(error)}"
+            return False
 
     def _is_read_to_the_end(self) -> bool:
         """Read with a buffer that is opened anew; return whether that was ended in order."""

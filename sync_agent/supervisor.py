@@ -85,6 +85,7 @@ class Supervisor:
             desk=desk,
             replacing=self._replacing,
         )
+        self._reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
 
     def heed_signals(self) -> None:
         """From now on take signals as what they ask for, also before everything has started."""
@@ -96,9 +97,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
-        reading = threading.Thread(target=self._rounds.run, name="reading", daemon=True)
         self._start_shipping()
-        reading.start()
+        self._reading.start()
         self._serve()
         notify("READY=1")
         self._wait()
@@ -107,10 +107,10 @@ class Supervisor:
         deadline = now + seconds
         read_until = deadline if self._ship is None else now + seconds / 2  # leave time to ship it
         self._rounds.stop(read_until)
-        reading.join(timeout=max(0.0, read_until - time.monotonic()) + _GRACE_SECONDS)
+        self._reading.join(timeout=max(0.0, read_until - time.monotonic()) + _GRACE_SECONDS)
         is_done = self._end_shipping(deadline)
         self._say("stopped" if is_done else "stopped; what is not shipped yet stays in the buffer")
-        if reading.is_alive():
+        if self._reading.is_alive():
             os._exit(0)  # it is in the middle of one long file; what is committed is safe
 
     def _wait(self) -> None:
@@ -129,7 +129,10 @@ class Supervisor:
         from sync_agent.health import serve  # noqa: PLC0415 -- after reading has begun
 
         observer = Observer(
-            self._settings, self._activity, lambda: self._ship.shipping if self._ship else None
+            self._settings,
+            self._activity,
+            lambda: self._ship.shipping if self._ship else None,
+            is_stuck=lambda: not self._reading.is_alive() or self._rounds.is_stuck(),
         )
         where = ", ".join(root.name for root in self._settings.claude_dirs)
         try:

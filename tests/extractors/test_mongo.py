@@ -44,6 +44,15 @@ def test_what_every_agent_shipped_comes_into_the_lake(
         assert set(lake.cursor().tokens.values()) == {TOKEN}
 
 
+def test_an_answer_that_is_too_long_is_asked_for_in_parts(agent: Agent) -> None:
+    """S-24 Many long lines come through, also from a server that knows no end of an answer."""
+    lines = [b'{"n":%d,"x":"' % number + b"x" * 950_000 + b'"}' for number in range(60)]
+    known = agent.buffer.append(lines)
+    agent.ship()
+    assert extract(agent.settings).entries_new == 60
+    assert set(ids(agent.settings)) == set(known)
+
+
 def test_a_lake_goes_on_from_the_buffer_to_a_server_and_back(agent: Agent) -> None:
     """S-24 Setting and unsetting MONGO_URI loses nothing and begins nothing anew."""
     embedded = agent.settings.model_copy(update={"mongo_uri": None})

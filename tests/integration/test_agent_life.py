@@ -270,6 +270,27 @@ def test_another_programs_file_ends_the_start(place: Place) -> None:
         assert agent.process.wait(timeout=180) == 3
 
 
+def test_a_log_file_that_cannot_be_written_ends_the_start(place: Place) -> None:
+    """W-42 LOG_FILE is tried before anything is read, not at the first event."""
+    with running(place, ready=False, LOG_FILE="/proc/nope/agent.log") as agent:
+        assert agent.process.wait(timeout=180) == 3
+        assert "LOG_FILE" in agent.told()
+
+
+def test_a_log_file_that_is_taken_away_keeps_nothing_from_being_read(place: Place) -> None:
+    """W-48 The log goes to standard error from then on, and reading goes on."""
+    folder = place.settings.annals_home / "logs"
+    with running(place, LOG_FILE=str(folder / "agent.log"), LOG_LEVEL="warning") as agent:
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+        (place.root / "dangling.jsonl").symlink_to("nowhere")
+        until(agent.said("log_file_refused"))
+        add(place, CHAT, line(1))
+        until(agent.has(1))
+        assert agent.health()["status"] == "ok"
+        assert agent.stop() == 0
+
+
 def test_a_taken_port_does_not_keep_it_from_reading(place: Place) -> None:
     """W-43 Where HEALTH_PORT is taken the agent says so with the remedy, and reads all the same."""
     with socket.socket() as other:

@@ -50,6 +50,20 @@ def test_what_no_transcript_holds_becomes_legacy_entries(place: Place) -> None:
     assert len(place.kept()) == 1
 
 
+def test_a_row_without_a_session_in_its_content_keeps_its_own(place: Place) -> None:
+    """L-03 Session and project are those of the row, also of a summary and of what is no JSON."""
+    rows = [
+        _row(1, '{"type":"summary","leafUuid":"x"}', session_id="one"),
+        _row(2, "no JSON", session_id="two"),
+    ]
+    write_buffer(place.settings.sqlite_path, rows)
+    place.sync()
+    assert place.query("select record_kind, session_id from records order by seq") == [
+        ("entry", "one"),
+        ("quarantine", "two"),
+    ]
+
+
 def test_what_a_transcript_holds_has_its_id_by_our_rule(place: Place) -> None:
     """L-02 Where the source file still holds the entry it is read as usual, and once."""
     line = b'{"uuid":"here","type":"user","sessionId":"s"}'

@@ -69,6 +69,26 @@ def test_a_failure_in_one_file_does_not_stop_the_others(
     assert place.custody().balanced
 
 
+def test_a_log_that_fails_does_not_end_the_reading(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W-48 A failure while another one is told is one more failure, and reading begins anew."""
+    failing = [True]
+
+    def fail(*_: object, **__: object) -> None:
+        if failing[0]:
+            raise OSError(5, "the log is gone")
+
+    monkeypatch.setattr(Logbook, "warning", fail)
+    with reading(place) as activity:
+        (place.root / "dangling.jsonl").symlink_to("nowhere")
+        until(lambda: activity.errors["unexpected"] >= 1)
+        failing[0] = False
+        place.write(CHAT, LINE % 1)
+        until(lambda: place.settings.sqlite_path.exists() and len(place.lines()) == 1)
+        until(lambda: activity.trouble is None)
+
+
 def test_a_failure_of_the_whole_is_told_and_tried_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from sync_agent import supervisor
+from sync_agent.activity import Activity
+from sync_agent.observation import Observer
 from sync_agent.supervisor import ShippingThread
+from tests.sync_agent.places import Place
 from tests.sync_agent.running_agents import until
 
 
@@ -45,6 +49,22 @@ class Recorder:
     def status(self) -> supervisor.Shipping:
         """Have none."""
         raise NotImplementedError
+
+
+def test_a_reading_thread_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    """W-48 The health endpoints say error as soon as nobody reads, whatever the rest says."""
+    place = Place(tmp_path)
+    place.sync()
+    activity = Activity()
+    alive, gone = (
+        Observer(
+            place.settings, activity, lambda: None, is_stuck=lambda is_stuck=is_stuck: is_stuck
+        )
+        for is_stuck in (False, True)
+    )
+    assert alive.look().status == "ok"
+    assert (gone.look().status, gone.look().is_ready) == ("error", False)
+    assert "reading" in gone.look().message
 
 
 def test_shipping_is_woken_stopped_and_drained() -> None:
