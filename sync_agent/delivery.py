@@ -1,11 +1,14 @@
-"""One batch to the server: inserted, settled, covered by committedSeq, and then acknowledged.
+"""Batches to the server: inserted, settled, covered by committedSeq, and then acknowledged.
 
 The order is the protocol (docs/specs/shipping.md): a death between any two steps is repaired by
-sending the same records under the same positions again.
+sending the same records under the same positions again. So several batches that were inserted one
+after the other may be covered together.
 """
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -14,59 +17,83 @@ from analytics.transcripts import Record
 from analytics.transcripts.documents import Encoding, encode_raw, to_document
 from sync_agent.identity import Enrolment
 from sync_agent.mongo import Answer, Document, Position, Remote
-from sync_agent.outbox import Outbox, Refusal
+from sync_agent.outbox import Batch, Outbox, Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of a batch: ``records`` in it, of which some were claimed or refused."""
+    """What became of a batch: ``records`` in it, of which some were claimed or refused.
+
+    ``is_full`` says that it was cut: there is more to ship.
+    """
 
     records: int = 0
     claimed: int = 0
     refused: int = 0
     raw_bytes: int = 0
+    is_full: bool = False
 
 
 @dataclass(slots=True)
 class Delivery:
     """A way to the server, valid for one enrolment.
 
-    ``stored_apart`` are the GridFS files of records that are not acknowledged yet, so that a batch
-    that is sent again does not store them again.
+    ``stored_apart`` are the GridFS files of records that are not settled yet, so that a batch that
+    is sent again does not store them again. What was inserted and settled, but is not covered, is
+    ``uncovered``, since ``waits_since`` on the monotonic clock.
     """
 
     outbox: Outbox
     remote: Remote
     enrolment: Enrolment
     stored_apart: dict[str, str] = field(default_factory=dict)
-    shipped_through: int = 0
+    inserted_through: int = 0
+    uncovered: Counter[str] = field(default_factory=Counter)
+    waits_since: float = 0.0
 
-    def ship(self, *, rows: int, size: int) -> Delivered:
+    def ship(self, *, rows: int, size: int, linger: float = 0.0) -> Delivered:
         """Ship the next batch: at most ``rows`` records, of ``size`` raw bytes or one record.
+
+        It is covered and acknowledged at once or, with ``linger``, together with what else is
+        shipped within so many seconds; a later call does that, also one that finds nothing to ship.
+        Without ``linger`` what waits is covered before anything else is sent.
 
         Raises DependencyError where it is not certain what arrived: the next call sends the same
         again. Raises ConflictError where this is not the agent any more that it was.
         """
-        agent_id = self.enrolment.agent_id
-        after = max(self.enrolment.acknowledged, self.shipped_through)
-        batch = self.outbox.batch(agent_id, after=after, rows=rows, size=size)
-        if not batch:
-            return Delivered()
-        answer = self.remote.insert([self._document(record) for record in batch])
-        claims, refusals = self._settle(batch, answer)
+        if self.uncovered and not linger:
+            self._cover()
+        after = max(self.enrolment.acknowledged, self.inserted_through)
+        batch = self.outbox.batch(self.enrolment.agent_id, after=after, rows=rows, size=size)
+        delivered = self._insert(batch) if batch.records else Delivered()
+        if self.uncovered and time.monotonic() - self.waits_since >= linger:
+            self._cover()
+        return delivered
+
+    def cover_in(self, linger: float) -> float | None:
+        """Return the seconds until a call with this ``linger`` covers, None where all is."""
+        if not self.uncovered:
+            return None
+        return max(self.waits_since + linger - time.monotonic(), 0.0)
+
+    def _insert(self, batch: Batch) -> Delivered:
+        """Have the server take or refuse each record of a batch."""
+        agent_id, records = self.enrolment.agent_id, batch.records
+        answer = self.remote.insert([self._document(record) for record in records])
+        claims, refusals = self._settle(records, answer)
         if claims:
             self.remote.claim(agent_id, claims)
         if refusals:
             self.outbox.bury(agent_id, refusals)
-        counts = {
-            "shipped": len(batch) - len(refusals),
-            "claimed": len(claims),
-            "deadLetters": len(refusals),
-        }
-        self._commit(batch[-1].seq, counts)
+        if not self.uncovered:
+            self.waits_since = time.monotonic()
+        self.uncovered["shipped"] += len(records) - len(refusals)
+        self.uncovered["claimed"] += len(claims)
+        self.uncovered["deadLetters"] += len(refusals)
+        self.inserted_through = records[-1].seq
         self._clear_up()
-        raw_bytes = sum(len(record.raw) for record in batch)
-        return Delivered(len(batch), len(claims), len(refusals), raw_bytes)
+        raw_bytes = sum(len(record.raw) for record in records)
+        return Delivered(len(records), len(claims), len(refusals), raw_bytes, batch.is_full)
 
     def beat(self) -> None:
         """Tell the server that this agent lives; raises as :meth:`ship`."""
@@ -113,12 +140,14 @@ class Delivery:
             raise _not_settled()
         return stored
 
-    def _commit(self, through: int, counts: dict[str, int]) -> None:
+    def _cover(self) -> None:
+        """Raise committedSeq over all that was inserted, and acknowledge that."""
         agent_id, incarnation = self.enrolment.agent_id, self.enrolment.incarnation
-        if not self.remote.commit(agent_id, incarnation, through=through, counts=counts):
+        through = self.inserted_through
+        if not self.remote.commit(agent_id, incarnation, through=through, counts=self.uncovered):
             raise self._overtaken()
         self.outbox.acknowledge(agent_id, incarnation, through)
-        self.shipped_through = through
+        self.uncovered.clear()
 
     def _overtaken(self) -> ConflictError:
         return ConflictError(

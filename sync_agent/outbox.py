@@ -40,7 +40,6 @@ _BURY = f"""
     insert or replace into dead_letters ({RECORD_COLUMNS}, seq, server_reason, refused_at)
     select {RECORD_COLUMNS}, seq, ?, ? from records where seq = ?
 """  # noqa: S608 -- constants
-_REVIVE = f"insert into records ({RECORD_COLUMNS}) select {RECORD_COLUMNS} from dead_letters"  # noqa: S608
 
 
 _WAITING = """
@@ -70,6 +69,13 @@ class Identity:
     pruned_through: int
     noted: frozenset[str]
     enrolled: bool
+
+
+class Batch(NamedTuple):
+    """Records to ship; ``is_full`` says that a limit was reached, so that there may be more."""
+
+    records: list[Record]
+    is_full: bool
 
 
 class Standing(NamedTuple):
@@ -163,22 +169,22 @@ class Outbox:
             self._connection.execute("delete from tokens")
             self._set_acknowledged(min(acknowledged, committed))
 
-    def batch(self, agent_id: str, *, after: int, rows: int, size: int) -> list[Record]:
+    def batch(self, agent_id: str, *, after: int, rows: int, size: int) -> Batch:
         """Return the records after ``after``: at most ``rows``, and of ``size`` raw bytes or one.
 
         ``is_sidechain`` is as SQLite has it, a number.
 
         Raises ConflictError where the buffer is another agent by now.
         """
-        batch: list[Record] = []
+        records: list[Record] = []
         with self._transaction("begin"):
             self._require(agent_id)
             for row in self._connection.execute(_RECORDS, (after, rows)):
                 size -= len(row[-1])
-                if size < 0 and batch:
+                if size < 0 and records:
                     break
-                batch.append(Record._make(row))
-        return batch
+                records.append(Record._make(row))
+        return Batch(records, is_full=size < 0 or len(records) == rows)
 
     def bury(self, agent_id: str, refusals: Sequence[Refusal]) -> None:
         """Move records that the server refused to the dead letters, with its reasons."""
@@ -207,20 +213,6 @@ class Outbox:
             "insert or replace into consumers (name, acknowledged, updated_at) values (?, ?, ?)",
             (SHIPPER, seq, time.time_ns() // 1000),
         )
-
-    def retry(self, entry_ids: Sequence[str] | None = None) -> int:
-        """Put dead letters back among the records under new numbers; return how many.
-
-        ``entry_ids`` are in hex; None means all.
-        """
-        with self._transaction("begin immediate"):
-            chosen = [bytes.fromhex(one) for one in entry_ids or ()]
-            where = f" where entry_id in ({', '.join('?' * len(chosen))})" if chosen else ""
-            if entry_ids is not None and not chosen:
-                return 0
-            self._connection.execute(_REVIVE + where, chosen)
-            deletion = "delete from dead_letters" + where  # noqa: S608 -- places only
-            return self._connection.execute(deletion, chosen).rowcount
 
     def _one(self, sql: str, *values: object) -> int:
         row = self._connection.execute(sql, values).fetchone()

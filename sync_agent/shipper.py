@@ -28,6 +28,9 @@ from sync_agent.outbox import open_outbox, standing
 BATCH_BYTES = 8 * 1024 * 1024
 """Raw bytes of a batch, unless it is one larger record."""
 
+COVER_SECONDS = 0.1
+"""Live lines are inserted at once; ``committedSeq`` is raised and acknowledged once in so long."""
+
 HEARTBEAT_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
 _FIRST_PAUSE_SECONDS = 0.5
@@ -112,17 +115,24 @@ class Shipper:
         """Ship until ``stop`` is set; ``wake`` says that there is something new.
 
         Without it the buffer is looked at every SYNC_INTERVAL_MS. Returns at the next moment after
-        ``stop``; setting ``wake`` too makes that sooner.
+        ``stop``; setting ``wake`` too makes that sooner. What was shipped last may not be covered
+        and acknowledged then: :meth:`drain` does that.
         """
         while not stop.is_set():
+            wake.clear()
             try:
                 delivered = self._retried_step()
             except AnalyticsError:
                 self._pause(stop)
                 continue
-            if not delivered.records:
-                wake_or_stop(wake, stop, self._settings.sync_interval_ms / 1000)
-                wake.clear()
+            if not delivered.is_full:
+                wake_or_stop(wake, stop, self._rest_seconds())
+
+    def _rest_seconds(self) -> float:
+        """Return how long there is nothing to do unless something new comes."""
+        rest = self._settings.sync_interval_ms / 1000
+        due = self._delivery.cover_in(COVER_SECONDS) if self._delivery else None
+        return rest if due is None else min(rest, due)
 
     def drain(self, deadline: float) -> bool:
         """Ship what is left until ``time.monotonic()`` passes ``deadline``, then disconnect.
@@ -171,8 +181,10 @@ class Shipper:
             note=tally.note,
         )
 
-    def step(self) -> Delivered:
+    def step(self, *, linger: float = 0.0) -> Delivered:
         """Ship one batch; enrol before that where this did not happen yet.
+
+        ``linger`` as in :meth:`Delivery.ship`: without it everything is acknowledged at the end.
 
         Raises DependencyError (Transient) where the server does not answer, SettingsError where it
         refuses the user, ConflictError where another copy of the buffer was at work (the next step
@@ -181,7 +193,7 @@ class Shipper:
         started = time.monotonic()
         with self._turn:
             try:
-                delivered = self._ship()
+                delivered = self._ship(linger)
             except DependencyError as error:
                 # Maybe it was too much at once for a slow network.
                 self._share = max(self._share / 2, _SMALLEST_SHARE)
@@ -197,13 +209,14 @@ class Shipper:
         self._tally.succeeded(delivered, time.monotonic() - started)
         return delivered
 
-    def _ship(self) -> Delivered:
+    def _ship(self, linger: float) -> Delivered:
         if self._delivery and not self._delivery.outbox.is_current():
             self._leave()
         delivery = self._delivery or self._enter()
         delivered = delivery.ship(
             rows=max(int(self._settings.batch_size * self._share), 1),
             size=int(BATCH_BYTES * self._share),
+            linger=linger,
         )
         now = time.monotonic()
         if delivered.records:
@@ -236,15 +249,18 @@ class Shipper:
 
     def _retried_step(self) -> Delivered:
         """Make a step; a short failure is retried at once, unless the circuit is open."""
-        attempts = 1 if self._failures else 3
         if self._failures:
             self._tally.circuit = "half-open"
+            return self.step()
+        try:
+            return self.step(linger=COVER_SECONDS)
+        except DependencyError:
+            return self._step_again()
+
+    def _step_again(self) -> Delivered:
+        """Retry a step that failed; raise what it raises at last."""
         retries = stamina.retry_context(
-            on=DependencyError,
-            attempts=attempts,
-            wait_initial=0.05,
-            wait_max=0.5,
-            wait_jitter=0.1,
+            on=DependencyError, attempts=2, wait_initial=0.05, wait_max=0.5, wait_jitter=0.1
         )
         for attempt in retries:
             with attempt:

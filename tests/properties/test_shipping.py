@@ -42,6 +42,7 @@ from sync_agent.identity import enrol
 from sync_agent.mongo import Remote
 from sync_agent.outbox import Outbox, open_outbox
 from sync_agent.pruning import prune
+from sync_agent.quarantine import retry
 from tests.extractors.buffers import Buffer
 from tests.extractors.lakes import ids as lake_ids
 from tests.properties.interrupted import LOCAL, NO_FAULT, REMOTE, Crash, Fault, Interrupted
@@ -57,6 +58,7 @@ FAULTS = st.builds(
     st.integers(0, 2),
     late=st.booleans(),
 )
+LINGERS = st.sampled_from([0.0, 3600.0])
 TAKEN = "taken"
 
 
@@ -71,12 +73,15 @@ class Machine:
         self._opened = contextlib.ExitStack()
         self._delivery: Delivery | None = None
 
-    def ship(self, fault: Fault) -> int:
-        """Make a step of the shipper; return how many records it shipped."""
+    def ship(self, fault: Fault, *, linger: float = 0.0) -> int:
+        """Make a step of the shipper; return how many records it shipped.
+
+        With ``linger`` they are not covered by committedSeq before a step without it.
+        """
         self.fault = fault
         try:
             delivery = self._delivery or self._enter()
-            return delivery.ship(rows=2, size=1_000_000).records
+            return delivery.ship(rows=2, size=1_000_000, linger=linger).records
         except DependencyError:
             return 1
         except (ConflictError, Crash):
@@ -165,11 +170,11 @@ class Shipping(RuleBasedStateMachine):
             taken = refused and place == 0
             buffer.append([raw], uuid=TAKEN if taken else f"{raw!r}-{buffer.offset}")
 
-    @rule(number=MACHINES, fault=FAULTS)
-    def ship(self, number: int, fault: Fault) -> None:
-        """Ship a batch, or die over it, or do not hear the answer."""
+    @rule(number=MACHINES, fault=FAULTS, linger=LINGERS)
+    def ship(self, number: int, fault: Fault, linger: float) -> None:
+        """Ship a batch, or die over it, or do not hear the answer; it is covered now or later."""
         machine = self.machine(number)
-        machine.ship(fault)
+        machine.ship(fault, linger=linger)
         self.late += fault.late
         self.take_all()
         self.promised |= machine.acknowledged()
@@ -183,11 +188,11 @@ class Shipping(RuleBasedStateMachine):
                 self.seen |= {record.entry_id for batch in batches for record in batch}
                 self.cursor[agent_id] = through
 
-    @rule(number=MACHINES, faults=st.lists(FAULTS, min_size=2, max_size=4))
-    def ship_on(self, number: int, faults: list[Fault]) -> None:
+    @rule(number=MACHINES, faults=st.lists(FAULTS, min_size=2, max_size=4), linger=LINGERS)
+    def ship_on(self, number: int, faults: list[Fault], linger: float) -> None:
         """Ship several batches, with the server taking part."""
         for fault in faults:
-            self.ship(number, fault)
+            self.ship(number, fault, linger)
 
     @rule(what=st.sampled_from(["restart", "forget", "stop_refusing", "land"]), number=MACHINES)
     def go_on(self, what: str, number: int) -> None:
@@ -235,7 +240,7 @@ class Shipping(RuleBasedStateMachine):
         self.saved = None
         self.meet_a_mishap("copy")
         self.read(number=0, count=1, own=own, refused=False)
-        self.ship_on(0, [*faults, NO_FAULT, NO_FAULT])
+        self.ship_on(0, [*faults, NO_FAULT, NO_FAULT], linger=0.0)
         self.meet_a_mishap("copy")
 
     def stop_refusing(self) -> None:
@@ -243,8 +248,8 @@ class Shipping(RuleBasedStateMachine):
         if "uuid_1" in self.mongo.conversations.index_information():
             self.mongo.conversations.drop_index("uuid_1")
         for machine in self.machines:
-            with open_outbox(machine.buffer.path) as outbox:
-                outbox.retry()
+            with open_buffer(machine.buffer.path) as buffer:
+                retry(buffer, machine.settings, ())
 
     @rule()
     def extract(self) -> None:

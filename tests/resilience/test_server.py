@@ -153,9 +153,10 @@ def test_the_server_is_killed_and_comes_back(own_mongo: Mongo, tmp_path: Path) -
     agent = Agent(tmp_path / "buffer.db", own_mongo, uri=own_mongo.uri + QUICK, batch_size=20)
     ids = agent.buffer.append_entries(200)
     with at_work(agent):
-        wait_for(lambda: agent.shipper.status().shipped >= 40, "something arrives")
+        wait_for(lambda: agent.acknowledged() >= 40, "something arrives")
         own_mongo.server.stop()
         acknowledged = agent.acknowledged()
+        ids += agent.buffer.append_entries(20)
         wait_for(lambda: agent.shipper.status().connected is False, "the loss is seen")
         own_mongo.server.start()
         assert reachable_ids(agent.settings) >= set(ids[: acknowledged - 20])
