@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,8 +49,12 @@ _BACKGROUND_BYTES = 1024 * 1024
 _STEP_BYTES = 1024 * 1024
 _BUSY_SECONDS = 30.0
 
+_TOGETHER = 32
+"""Records that one statement inserts: at each statement another thread may take its turn."""
+
 _INSERT_LOCATION = insertion("locations", LOCATION_COLUMNS)
 _INSERT_RECORD = insertion("records", RECORD_COLUMNS)
+_INSERT_RECORDS = insertion("records", RECORD_COLUMNS, rows=_TOGETHER)
 _REPLACE_FILE = insertion("files", FILE_COLUMNS, replace=True)
 
 # Not astuple(): that copies every value, which at one line a commit is a tenth of all work.
@@ -223,18 +228,18 @@ class Buffer:
         self._bytes = 0
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        write = connection.executemany
+        write, records = connection.executemany, self._records
         write(_INSERT_LOCATION, map(_LOCATION_VALUES, self._locations))
         done = 0
         for place in self._large:
-            write(_INSERT_RECORD, self._records[done:place])
-            insert_large(connection, self._records[place])
+            _insert(connection, records[done:place])
+            insert_large(connection, records[place])
             done = place + 1
-        write(_INSERT_RECORD, self._records[done:])
+        _insert(connection, records[done:] if done else records)
         write(_REPLACE_FILE, map(_FILE_VALUES, self._files.values()))
         for statement, values in self._others:
             connection.execute(statement, values)
-        note_batch(connection, self._records)
+        note_batch(connection, records)
 
     def check(self) -> None:
         """Read the whole file; raise DamagedBufferError where it is not sound."""
@@ -286,6 +291,14 @@ class _Commit(threading.Thread):
             self._connection.execute("commit")
         except sqlite3.Error as error:
             self.error = error
+
+
+def _insert(connection: sqlite3.Connection, rows: list[RecordRow]) -> None:
+    """Insert records in their order, many at a time where there are many."""
+    whole = len(rows) - len(rows) % _TOGETHER
+    groups = (rows[start : start + _TOGETHER] for start in range(0, whole, _TOGETHER))
+    connection.executemany(_INSERT_RECORDS, (tuple(chain(*group)) for group in groups))
+    connection.executemany(_INSERT_RECORD, rows[whole:])
 
 
 def insert_large(connection: sqlite3.Connection, row: RecordRow) -> None:

@@ -54,7 +54,7 @@ class _Reading:
 
     def settle(self, size: int | None = None, mtime_ns: int | None = None) -> None:
         """Move the counts into the row; its size and time stay unknown until the end."""
-        row, reached = self.row, self.reader.fingerprint()
+        row, reached = self.row, self.reader.fingerprint(self.row.fingerprint)
         judged = self.entry_bytes + self.quarantined_bytes
         self.row = replace(
             row,

@@ -69,9 +69,12 @@ def read_entry(raw: Bytes) -> Envelope | None:
         envelope = read_envelope(raw)
     except (ValueError, RecursionError):
         return None
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _is_deep(raw):
-        return None
-    return envelope
+    return None if _may_be_deep(raw) and _is_deep(raw) else envelope
+
+
+def _may_be_deep(raw: Bytes) -> bool:
+    """Return whether there are brackets enough; most lines are too short for that."""
+    return len(raw) > 2 * MAX_DEPTH and raw.count(b"{") + raw.count(b"[") > MAX_DEPTH
 
 
 def judge(offset: int, line: Bytes) -> Iterator[Range]:

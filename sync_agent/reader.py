@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 
-from sync_agent.fingerprints import FINGERPRINT_BYTES, Edges, Fingerprint, fingerprint
+from sync_agent.fingerprints import FINGERPRINT_BYTES, Edges, Fingerprint, digest, fingerprint
 from sync_agent.ranges import (
     BYTE_ORDER_MARK,
     PIECE_BYTES,
@@ -56,9 +56,14 @@ class Reader:
         self._start = position
         self._block: Bytes = b""
 
-    def fingerprint(self) -> Fingerprint:
-        """Return the fingerprint of what is judged, made of the bytes that were read."""
+    def fingerprint(self, before: Fingerprint | None = None) -> Fingerprint:
+        """Return the fingerprint of what is judged, made of the bytes that were read.
+
+        ``before`` is that of an earlier position: a head that was whole by then stays as it was.
+        """
         head, tail = self._edges(self.position - self._start)
+        if before is not None and before.head_length == FINGERPRINT_BYTES:
+            return Fingerprint(before.head_hash, before.head_length, digest(tail))
         return fingerprint(head, tail)
 
     def __iter__(self) -> Iterator[Range]:

@@ -33,6 +33,7 @@ _SLICE_SECONDS = 0.05
 
 _LONGEST_WAIT_SECONDS = 60.0
 _DESK_SECONDS = 5.0
+_SUSPICION_SECONDS = 1.0
 _PRUNE_ROWS, _PRUNE_PAGES = 500, 250
 _PRUNE_BUSY_SECONDS, _PRUNE_IDLE_SECONDS = 0.2, 60.0
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -71,6 +72,7 @@ class Rounds:
         self._desk = desk
         self._is_asked = False
         self._next_desk = 0.0
+        self._next_suspicion = 0.0
         self._replacing = replacing
         self._suspect = str(suspect_file(settings.sqlite_path))
         self._ignores = Ignores(settings.ignore_patterns)
@@ -245,8 +247,7 @@ class Rounds:
                 self._buffer.require_in_place()
         self._commit()
         self._tell()
-        self._sleep(self._wait_seconds())
-        if self._settings.watch_latency_ms and self._is_hinted(0):
+        if self._sleep(self._wait_seconds()) and self._settings.watch_latency_ms:
             time.sleep(self._settings.watch_latency_ms / 1000)
         self._heed()
         self._commit()
@@ -344,9 +345,12 @@ class Rounds:
         self._next_prune = now + (_PRUNE_BUSY_SECONDS if is_busy else _PRUNE_IDLE_SECONDS)
 
     def _check_suspicion(self) -> None:
-        """Give the buffer up where a reader found damage in it."""
-        if os.path.exists(self._suspect):  # noqa: PTH110 -- at each turn, so it must be quick
-            raise _SuspectedError
+        """Give the buffer up where a reader found damage in it; look for that now and then."""
+        now = time.monotonic()
+        if now >= self._next_suspicion:
+            self._next_suspicion = now + _SUSPICION_SECONDS
+            if os.path.exists(self._suspect):  # noqa: PTH110 -- so often that it must be quick
+                raise _SuspectedError
 
     def _wait_seconds(self) -> float:
         if any(watch.root.queue for watch in self._watches):
@@ -356,10 +360,13 @@ class Rounds:
             due = min(due, self._next_prune)
         return min(max(0.0, due - time.monotonic()), _LONGEST_WAIT_SECONDS)
 
-    def _sleep(self, seconds: float) -> None:
-        """Wait for hints, for :meth:`wake`, or until the time is over; notice a suspension."""
+    def _sleep(self, seconds: float) -> bool:
+        """Wait for hints, for :meth:`wake`, or until the time is over; notice a suspension.
+
+        Returns whether there was something before that.
+        """
         self.expected_by = time.monotonic() + seconds + _GRACE_SECONDS
-        self._is_hinted(seconds)
+        is_hinted = self._is_hinted(seconds)
         asleep = _asleep_seconds()
         if asleep - self._asleep > _SUSPENDED_SECONDS:
             self._log.info("resumed", seconds=round(asleep - self._asleep))
@@ -367,13 +374,15 @@ class Rounds:
                 watch.due = 0.0
             self._committed()
         self._asleep = asleep
+        return is_hinted
 
     def _is_hinted(self, seconds: float) -> bool:
         numbers = [self._reading]
         numbers += [number for watch in self._watches if (number := watch.fileno()) is not None]
         is_hinted = _is_readable(numbers, seconds)
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._reading, 4096)
+        if is_hinted:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._reading, 4096)
         return is_hinted
 
 

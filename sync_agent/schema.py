@@ -91,8 +91,8 @@ SELECT_FILE = "select " + FILE_COLUMNS + " from files where file_id = ?"  # noqa
 SELECT_LOCATION = "select " + LOCATION_COLUMNS + " from locations where location_id = ?"  # noqa: S608 -- constants
 
 
-def insertion(table: str, columns: str, *, replace: bool = False) -> str:
-    """Return the statement that inserts (or replaces) one row of ``table``."""
-    places = ", ".join("?" * (columns.count(",") + 1))
+def insertion(table: str, columns: str, *, replace: bool = False, rows: int = 1) -> str:
+    """Return the statement that inserts (or replaces) so many rows of ``table``."""
+    places = f"({', '.join('?' * (columns.count(',') + 1))})"
     verb = "replace" if replace else "insert"
-    return f"{verb} into {table} ({columns}) values ({places})"
+    return f"{verb} into {table} ({columns}) values {', '.join([places] * rows)}"

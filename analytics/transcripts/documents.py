@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from operator import attrgetter
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from analytics.transcripts.records import Record
@@ -56,8 +56,9 @@ _PLAIN = {
 }
 """Fields that are the same on both sides, by their names in a record."""
 
-_NAMES = ("_id", "seq", *_PLAIN.values())
-_values = attrgetter("entry_id", "seq", *_PLAIN)
+_OTHERS = {"entry_id": "_id", "ingested_at": "ingestedMicros", "raw": "raw"}
+_NAMES = tuple(_PLAIN.get(field) or _OTHERS[field] for field in Record._fields[1:])
+"""The names of a record's fields after ``seq``, in their order: ``_id`` is the first one."""
 
 
 class Encoding(StrEnum):
@@ -112,17 +113,23 @@ def decode_raw(document: Mapping[str, Any], fetch: Callable[[str], bytes]) -> by
 
 def to_document(record: Record, encoded: Encoded, *, agent_id: str) -> dict[str, Any]:
     """Return the document of a record at its position ``(agent_id, record.seq)``."""
-    document: dict[str, Any] = dict(zip(_NAMES, _values(record), strict=True))
+    document: dict[str, Any] = dict(zip(_NAMES, record[1:], strict=True))
+    document["seq"] = record.seq
     document["agentId"] = agent_id
     if record.is_sidechain is not None:
         document["isSidechain"] = bool(record.is_sidechain)  # a number where it is out of SQLite
-    document["ingestedAt"] = _EPOCH + timedelta(microseconds=record.ingested_at)
-    # A date has milliseconds here; the exact instant is kept beside it.
-    document["ingestedMicros"] = record.ingested_at
+    # A date has milliseconds here; the exact instant is beside it.
+    document["ingestedAt"] = _instant(record.ingested_at)
     document["raw"] = encoded.value
     if encoded.encoding is not None:
         document["rawEncoding"] = encoded.encoding.value
     return document
+
+
+@lru_cache(maxsize=16)
+def _instant(microseconds: int) -> datetime:
+    """Return the date; what is read together has the same one."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def to_record(document: Mapping[str, Any], raw: bytes, *, seq: int) -> Record:
