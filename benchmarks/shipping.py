@@ -22,7 +22,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.figures import Figure
-from benchmarks.live import Agent, agent, until
+from benchmarks.live import DEFAULT_LATENCY_MS, LATENCIES_MS, Agent, agent, until
 from benchmarks.processes import ROOT
 from benchmarks.workspaces import Workspace
 
@@ -142,12 +142,36 @@ def _rsyslog_rate() -> float:
 
 
 def ship_live() -> list[Figure]:
-    """Measure 300 lines a second into 1,000 files, from the append to the sink."""
+    """Measure 300 lines a second into 1,000 files to the sink, for each latency that may be set."""
+    figures = []
+    for latency in LATENCIES_MS:
+        ages, share = _live(latency)
+        cuts = quantiles(ages, n=100)
+        is_default = latency == DEFAULT_LATENCY_MS
+        name = f"{_RATE} lines/s to the sink, WATCH_LATENCY_MS={latency}"
+        detail = {"worst_ms": max(ages), "load": os.getloadavg()[0]}
+        lost = _RATE * _SECONDS - len(ages)
+        figures += [
+            Figure("ship live", f"{name}: {what}", round(value, 2), unit,
+                   target if is_default else None, detail=detail)
+            for what, value, unit, target in (
+                ("p50", cuts[49], "ms", 5),
+                ("p99", cuts[98], "ms", 10),
+                ("of a core", share, "%", 20),
+                ("not delivered", lost, "lines", 0),
+            )
+        ]  # fmt: skip
+    return figures
+
+
+def _live(latency: float) -> tuple[list[float], float]:
+    """Return each line's milliseconds from the append to the sink, and the agent's share."""
     space = Workspace.named("ship-live")
     space.forget()
     shutil.rmtree(space.transcripts, ignore_errors=True)
     space.change("tree", lines=_FILES, files=_FILES)
-    with sink() as server, agent(space, MONGO_URI=server.uri) as running:
+    settings = {"WATCH_LATENCY_MS": str(latency)}
+    with sink() as server, agent(space, MONGO_URI=server.uri, **settings) as running:
         until(lambda: running.ask("/ready"), every=0.1)
         until(lambda: server.stats(ages=True)["documents"] >= _FILES, every=0.1)
         before, started = running.cpu_seconds(), time.perf_counter()
@@ -156,15 +180,7 @@ def ship_live() -> list[Figure]:
         with contextlib.suppress(TimeoutError):
             until(lambda: ages.extend(server.stats()["ages"]) or len(ages) >= _RATE * _SECONDS)
         share = (running.cpu_seconds() - before) / (time.perf_counter() - started) * 100
-    cuts = quantiles(ages, n=100)
-    name = f"{_RATE} lines/s to the sink"
-    detail = {"worst_ms": max(ages), "load": os.getloadavg()[0]}
-    return [
-        Figure("ship live", f"{name}: p50", round(cuts[49], 2), "ms", 5),
-        Figure("ship live", f"{name}: p99", round(cuts[98], 2), "ms", 10),
-        Figure("ship live", f"{name}: of a core", round(share, 1), "%", 20, detail=detail),
-        Figure("ship live", f"{name}: not delivered", _RATE * _SECONDS - len(ages), "lines", 0),
-    ]
+    return ages, share
 
 
 def _append_in_step(space: Workspace) -> None:

@@ -137,7 +137,7 @@ class Settings(BaseSettings):
         500, ge=10, description="Milliseconds between two looks at all files where they are polled."
     )
     watch_latency_ms: float = Field(
-        2,
+        3,
         ge=0,
         le=5_000,
         description="Milliseconds that a change waits for others: less is quicker, more is less"
