@@ -59,7 +59,6 @@ _REPLACE_FILE = insertion("files", FILE_COLUMNS, replace=True)
 
 # Not astuple(): that copies every value, which at one line a commit is a tenth of all work.
 _LOCATION_VALUES = attrgetter(*(field.name for field in fields(Location)))
-_FILE_VALUES = attrgetter(*(field.name for field in fields(FileRow)))
 
 Cached = TypeVar("Cached")
 
@@ -236,7 +235,7 @@ class Buffer:
             insert_large(connection, records[place])
             done = place + 1
         _insert(connection, records[done:] if done else records)
-        write(_REPLACE_FILE, map(_FILE_VALUES, self._files.values()))
+        write(_REPLACE_FILE, self._files.values())
         for statement, values in self._others:
             connection.execute(statement, values)
         note_batch(connection, records)

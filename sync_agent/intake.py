@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -56,8 +56,7 @@ class _Reading:
         """Move the counts into the row; its size and time stay unknown until the end."""
         row, reached = self.row, self.reader.fingerprint(self.row.fingerprint)
         judged = self.entry_bytes + self.quarantined_bytes
-        self.row = replace(
-            row,
+        self.row = row._replace(
             offset=self.reader.position,
             head_hash=reached.head_hash,
             head_length=reached.head_length,
@@ -123,7 +122,7 @@ class Intake:
 
     def vanish(self, known: Known) -> None:
         """Note that a file is gone from where it stood; nothing else is changed."""
-        row = replace(self._buffer.file(known.file_id), state=State.VANISHED)
+        row = self._buffer.file(known.file_id)._replace(state=State.VANISHED)
         location = self._buffer.location(row.location_id)
         self._note(Event.VANISHED, row, location)
         self._not_noted.discard(row.file_id)
@@ -136,7 +135,7 @@ class Intake:
         if task.known is not None and task.known.state == State.ACTIVE:
             row = self._buffer.file(task.known.file_id)
             location = self._buffer.location(row.location_id)
-            self._put(replace(row, state=State.UNREADABLE), location)
+            self._put(row._replace(state=State.UNREADABLE), location)
 
     def _put(self, row: FileRow, location: Location) -> None:
         self._buffer.put_file(row)
@@ -210,13 +209,12 @@ class Intake:
         if how is Course.RESTART:
             reading = self._first(descriptor, found, location)
             reading.event = Event.REPLACED
-            reading.row = replace(reading.row, file_id=row.file_id, generation=row.generation + 1)
+            reading.row = reading.row._replace(file_id=row.file_id, generation=row.generation + 1)
             return reading
         event = Event.MOVED if task.has_moved else Event.GROWN
         if row.state == State.VANISHED:
             event = Event.RETURNED
-        row = replace(
-            row,
+        row = row._replace(
             location_id=location.location_id,
             device=found.device,
             inode=found.inode,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from analytics.errors import UsageError
@@ -225,7 +225,7 @@ def _count_again(
 
     That is where the file was replaced or read again since: its counters know nothing of the run.
     """
-    row = replace(row, generation=row.generation + 1)
+    row = row._replace(generation=row.generation + 1)
     if run is not None:
         new = [one for one in found if one.envelope is not None]
         other = [one for one in found if one.envelope is None]
@@ -234,8 +234,7 @@ def _count_again(
             int.from_bytes(range_record(one, location, generation=0)[0], "big") for one in found
         ) - sum(int.from_bytes(piece[3], "big") for piece in run.pieces)
         held_back = run.end - run.start
-        row = replace(
-            row,
+        row = row._replace(
             entries=row.entries + len(new),
             quarantined=row.quarantined + len(other) - len(run.pieces),
             entry_bytes=row.entry_bytes + entry_bytes,

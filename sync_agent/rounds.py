@@ -310,8 +310,9 @@ class Rounds:
 
     def _take_over(self) -> None:
         """Take what the original service never synced, once everything on disk is read."""
-        is_read = all(watch.state.is_read for watch in self._watches)
-        if self._takes_over and is_read and self._buffer is not None:
+        if not self._takes_over or self._buffer is None:
+            return
+        if all(watch.state.is_read for watch in self._watches):
             self._takes_over = False
             for message in take_over(self._buffer, self._settings):
                 self._log.warning("legacy_taken_over", detail=message)

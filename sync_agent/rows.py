@@ -22,9 +22,8 @@ class Location:
     path_bytes: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """What is known of one file, and how far it is read.
+class FileRow(NamedTuple):
+    """What is known of one file, and how far it is read: a row of the table, in its order.
 
     ``size`` and ``mtime_ns`` are None while a file is only read in part; ``content_sum`` is the
     sum of the ids of all its ranges (:func:`sync_agent.fingerprints.add_ids`).

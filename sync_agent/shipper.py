@@ -32,7 +32,7 @@ COVER_SECONDS = 0.1
 """Live lines are inserted at once; ``committedSeq`` is raised and acknowledged once in so long."""
 
 HEARTBEAT_SECONDS = 30.0
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LOOK_SECONDS = 0.25
 _SMALLEST_SHARE = 1 / 1024

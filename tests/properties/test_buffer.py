@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from dataclasses import astuple, replace
 from pathlib import Path
 
 from hypothesis import settings
@@ -115,7 +114,7 @@ class Buffers(RuleBasedStateMachine):
             is_equal = {row[0]: row[1:] for row in rows} == self.kept
             assert is_equal, "records differ"  # shown in full, megabytes would be printed
             files = reader.execute(f"select {FILE_COLUMNS} from files").fetchall()
-            assert files == ([astuple(self.file)] if self.file else [])
+            assert files == ([self.file] if self.file else [])
             last = reader.execute("select seq from sqlite_sequence").fetchone()
             assert (last or (0,))[0] == self.given
             (pruned,) = reader.execute(
@@ -136,7 +135,7 @@ class Buffers(RuleBasedStateMachine):
         empty = FileRow(
             1, 1, 2, 3, 0, None, None, 0, b"", 0, b"", "active", 0, 0, 0, 0, 0, EMPTY_SUM
         )
-        return replace(empty, offset=offset)
+        return empty._replace(offset=offset)
 
 
 Buffers.TestCase.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
