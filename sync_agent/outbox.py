@@ -43,9 +43,9 @@ _BURY = f"""
 
 
 _WAITING = """
-    with done as (select coalesce(max(acknowledged), 0) as seq from consumers where name = ?)
-    select (select max(seq) from sqlite_sequence where name = 'records')
-         - (select min(r.seq) from records r, done where r.seq > done.seq) + 1
+    select (select max(seq) from sqlite_sequence where name = 'records') + 1
+         - (select seq from records where seq > (select coalesce(max(acknowledged), 0)
+            from consumers where name = ?) order by seq limit 1)
 """
 """From the first record that is not acknowledged to the last number: no row is counted."""
 

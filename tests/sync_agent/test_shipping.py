@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,8 @@ from sync_agent.buffer import open_buffer
 from sync_agent.faults import damaged
 from sync_agent.mongo import INDEXES, Position, Remote
 from sync_agent.once import LIVE_ROLE
+from sync_agent.outbox import _WAITING
+from sync_agent.pruning import SHIPPER
 from sync_agent.quarantine import retry
 from sync_agent.salvage import replace_damaged
 from sync_agent.shipment import ship_once
@@ -234,6 +239,20 @@ def test_what_waits_for_its_cover_gets_it_by_itself(agent: Agent) -> None:
         stop.set()
         shipping.join()
     assert reachable_ids(agent.settings) == set(ids)
+
+
+def test_what_waits_is_known_without_a_look_at_each_record(agent: Agent) -> None:
+    """S-18 However much waits for a server that is away, to tell it takes the same work."""
+    steps = []
+    for count in (10, 500):
+        agent.buffer.append_entries(count)
+        with contextlib.closing(sqlite3.connect(agent.buffer.path)) as connection:
+            looks = itertools.count()
+            connection.set_progress_handler(lambda looks=looks: next(looks) < 0, 10)
+            connection.execute(_WAITING, (SHIPPER,)).fetchone()
+            steps.append(next(looks))
+    assert agent.shipper.status().pending == 510
+    assert steps[1] <= steps[0] + 1
 
 
 def test_documents_of_others_are_never_touched(agent: Agent, mongo: Mongo) -> None:
