@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import time
 from collections.abc import Callable
 
@@ -26,6 +25,7 @@ from sync_agent.requests import Desk
 from sync_agent.root import OutOfTimeError, Surroundings
 from sync_agent.salvage import finish_replacement, replace_damaged
 from sync_agent.tally import Tally
+from sync_agent.waiting import asleep_seconds, is_readable
 from sync_agent.watch import Watch
 
 _SLICE_SECONDS = 0.05
@@ -85,7 +85,7 @@ class Rounds:
         self._buffer: Buffer | None = None
         self._next_prune = 0.0
         self._takes_over = False
-        self._asleep = _asleep_seconds()
+        self._asleep = asleep_seconds()
         self._is_nested = False
 
     def stop(self, deadline: float) -> None:
@@ -295,7 +295,7 @@ class Rounds:
         now = time.monotonic()
         for watch in self._watches:
             number = watch.fileno()
-            is_hinted = number is not None and _is_readable([number], 0)
+            is_hinted = number is not None and is_readable([number], 0)
             if is_hinted or any(due <= now for due in watch.root.later.values()):
                 watch.heed()
 
@@ -368,7 +368,7 @@ class Rounds:
         """
         self.expected_by = time.monotonic() + seconds + _GRACE_SECONDS
         is_hinted = self._is_hinted(seconds)
-        asleep = _asleep_seconds()
+        asleep = asleep_seconds()
         if asleep - self._asleep > _SUSPENDED_SECONDS:
             self._log.info("resumed", seconds=round(asleep - self._asleep))
             for watch in self._watches:
@@ -380,7 +380,7 @@ class Rounds:
     def _is_hinted(self, seconds: float) -> bool:
         numbers = [self._reading]
         numbers += [number for watch in self._watches if (number := watch.fileno()) is not None]
-        is_hinted = _is_readable(numbers, seconds)
+        is_hinted = is_readable(numbers, seconds)
         if is_hinted:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._reading, 4096)
@@ -395,17 +395,3 @@ def _place(error: BaseException) -> str:
     if trace is None:
         return ""
     return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
-
-
-def _is_readable(numbers: list[int], seconds: float) -> bool:
-    """Return whether one of the descriptors can be read within so many seconds."""
-    poll = select.poll()
-    for number in numbers:
-        poll.register(number, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
-
-
-def _asleep_seconds() -> float:
-    """Return how long the machine was suspended since it started, where the system tells."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.clock_gettime(clock) - time.monotonic() if clock is not None else 0.0

@@ -133,7 +133,7 @@ def test_a_network_mount_is_polled_and_said_so(
 def test_a_suspension_leads_to_a_round(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """W-07 Where the clock of suspensions has gone on, everything is looked at again."""
     asleep = [0.0]
-    monkeypatch.setattr("sync_agent.rounds._asleep_seconds", lambda: asleep[0])
+    monkeypatch.setattr("sync_agent.rounds.asleep_seconds", lambda: asleep[0])
     with reading(place) as activity:
         (state,) = activity.roots.values()
         until(lambda: state.mode == "events")
