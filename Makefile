@@ -11,7 +11,6 @@ UV := $(shell command -v uv 2>/dev/null)
 PYTHON ?= $(shell .ci/find-python)
 PACKAGES := analytics sync_agent extractors loaders flows examples benchmarks
 SOURCES := $(shell find $(PACKAGES) -name '*.py' -not -name '.*' 2>/dev/null)
-REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/bench.txt
 
 # Arguments for the tools: make test ARGS="-k usage", make pipeline ARGS=--json
 ARGS ?=
@@ -26,7 +25,7 @@ CREATE = test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 INSTALL = $(CREATE) && $(RUN) -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help pipeline install develop servers test retest soak sweep check format bench clone-check lock reference clean
+.PHONY: help pipeline install platform develop servers test retest soak sweep check format bench clone-check lock reference clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -36,7 +35,9 @@ pipeline: install ## transcripts (CLAUDE_DIR, or the bundled sample) to priced, 
 
 install: $(VENV)/.runtime $(VENV)/.project $(VENV)/.compiled ## create .venv with the locked packages
 
-develop: install $(VENV)/.dev ## the same, and what the tests and checks need
+platform: install $(VENV)/.platform ## the same, and Prefect: what deployments, server and worker need
+
+develop: platform $(VENV)/.dev ## the same, and what the tests and checks need
 
 servers: develop ## the real servers that tests use, built with Go where that is installed
 	@$(RUN) -m tests.servers.building
@@ -85,7 +86,12 @@ $(VENV)/.runtime: requirements/runtime.txt
 	@$(INSTALL) --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+# Every package of .runtime in the same versions, and Prefect with what it brings.
+$(VENV)/.platform: requirements/platform.txt $(VENV)/.runtime
+	@$(INSTALL) --require-hashes -r requirements/platform.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.platform
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
