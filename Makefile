@@ -25,7 +25,7 @@ CREATE = test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 INSTALL = $(CREATE) && $(RUN) -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help pipeline install platform develop servers test retest soak sweep check format bench clone-check lock reference clean
+.PHONY: help pipeline install platform develop deploy servers test retest soak sweep check format bench clone-check lock reference clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -38,6 +38,9 @@ install: $(VENV)/.runtime $(VENV)/.project $(VENV)/.compiled ## create .venv wit
 platform: install $(VENV)/.platform ## the same, and Prefect: what deployments, server and worker need
 
 develop: platform $(VENV)/.dev ## the same, and what the tests and checks need
+
+deploy: platform ## put deployments and automations on the Prefect server at PREFECT_API_URL
+	@$(RUN) -m flows.orchestrated deploy
 
 servers: develop ## the real servers that tests use, built with Go where that is installed
 	@$(RUN) -m tests.servers.building

@@ -11,6 +11,7 @@ import contextlib
 import heapq
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Any
 
@@ -116,6 +117,14 @@ class MongoSource:
                 for agent in agents
                 if isinstance(agent.get("committedSeq"), int)
             }
+
+    def last_heartbeat(self) -> datetime | None:
+        """Return when an agent last wrote here, by the server's clock; None where none ever did."""
+        with self._faults():
+            agents = self._database[AGENTS].find({}, {"heartbeatAt": 1})
+            found = [agent.get("heartbeatAt") for agent in agents]
+        beats = [beat.replace(tzinfo=UTC) for beat in found if isinstance(beat, datetime)]
+        return max(beats, default=None)
 
     def read(self, agent_id: str, *, after: int, through: int) -> Iterator[list[Record]]:
         """Yield the records in ``(after, through]``, claimed ones under their claim's position.

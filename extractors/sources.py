@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from analytics.settings import Settings
@@ -30,6 +31,14 @@ def require_source(settings: Settings) -> None:
         return
     with contextlib.closing(_server(settings)) as server:
         server.committed()
+
+
+def last_heartbeat(settings: Settings) -> datetime | None:
+    """Return when an agent was last heard of on the server; None where there is no server."""
+    if settings.mongo_uri is None:
+        return None
+    with contextlib.closing(_server(settings)) as server:
+        return server.last_heartbeat()
 
 
 def agreed_source(

@@ -23,6 +23,7 @@ REAL_TRANSCRIPTS = ROOT.parent / "shared" / "transcripts"
 SLOW_FIRST = (
     "soak",
     "sweep",
+    "platform",
     "end_to_end",
     "resilience",
     "integration",

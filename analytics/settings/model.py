@@ -162,6 +162,39 @@ class Settings(BaseSettings):
     )
     log_file_count: int = Field(5, ge=1, description="Rotated log files kept beside the current.")
 
+    prefect_api_url: str | None = Field(
+        None,
+        description="Prefect server on whose record the stage commands run as flows; unset means"
+        " without Prefect.",
+    )
+    flow_retries: int = Field(
+        3, ge=0, description="Times a stage is tried again in a flow where a retry may help."
+    )
+    flow_retry_seconds: float = Field(
+        10, gt=0, description="Seconds before the first retry in a flow; each wait doubles."
+    )
+    zombie_seconds: int = Field(
+        100,
+        ge=40,
+        description="Seconds without a sign of life after which a flow run counts as crashed; it"
+        " gives one every 30.",
+    )
+    freshness_hours: float = Field(
+        72,
+        ge=0,
+        description="Hours without new data, while an agent is at work, that are notified; 0 for"
+        " never.",
+    )
+    notify_with: Literal["none", "webhook", "slack", "teams"] = Field(
+        "none", description="What notifies of failed, dead and overdue flow runs."
+    )
+    notify_url: SecretStr | None = Field(
+        None, description="Address that notifications are sent to; a secret, as it lets in."
+    )
+    dbt_docs_url: str = Field(
+        "http://127.0.0.1:8686", description="Address of the dbt docs, for links from flow runs."
+    )
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

@@ -56,6 +56,7 @@ def test_the_contracts_hold() -> None:
         ("Only the lake modules speak Iceberg", {"extractors.lake", "loaders.lake"}),
         ("Only the warehouse module speaks DuckDB", {"loaders.warehouse"}),
         ("Only the dbt project's own module runs dbt", {"loaders.dbt_project"}),
+        ("Only the orchestrated flows know Prefect", {"flows.orchestrated"}),
         (
             "Only the agent's and the extractor's mongo modules speak to MongoDB",
             {"sync_agent.mongo", "extractors.mongo"},

@@ -10,6 +10,7 @@ import typer
 
 from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
+from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.output import say
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ def register(app: typer.Typer) -> None:
     app.command(**example("annals pipeline --claude-dir ~/.claude/projects"))(pipeline)
 
 
-def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir = None) -> None:
+def pipeline(
+    context: typer.Context,
+    as_json: AsJson = False,
+    claude_dir: ClaudeDir = None,
+    as_flow: AsFlow = False,
+) -> None:
     """Run every stage: transcripts to priced, published usage.
 
     Only what is new is worked on. Where the default CLAUDE_DIR does not exist and nothing was
@@ -36,7 +42,7 @@ def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: Claude
 
     found = in_force(context, claude_dir=claude_dir)
     started = time.monotonic()
-    report = _run(found)
+    report = _run(found, as_flow=as_flow)
     seconds = time.monotonic() - started
     warn(report.sync)
     if report.ship:
@@ -49,13 +55,13 @@ def pipeline(context: typer.Context, as_json: AsJson = False, claude_dir: Claude
     leave_if_partial(report.sync)
 
 
-def _run(found: InForce) -> PipelineReport:
+def _run(found: InForce, *, as_flow: bool) -> PipelineReport:
     from analytics.telemetry.terminal import terminal_progress
-    from flows import stages
     from flows.history import noted
 
+    stages = stage_functions(found, as_flow=as_flow)
     with noted(found.settings, "pipeline") as run, terminal_progress() as progress:
-        report = stages.pipeline(found.settings, work_ahead=True, progress=progress)
+        report: PipelineReport = stages.pipeline(found.settings, work_ahead=True, progress=progress)
         run.counters = report.counters()
     return report
 

@@ -10,6 +10,7 @@ import typer
 
 from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, example
+from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.tables import count, size
 
 FullBackfill = Annotated[
@@ -36,12 +37,13 @@ def register(app: typer.Typer) -> None:
 
 
 def extract(
-    context: typer.Context, as_json: AsJson = False, full_backfill: FullBackfill = False
+    context: typer.Context,
+    as_json: AsJson = False,
+    full_backfill: FullBackfill = False,
+    as_flow: AsFlow = False,
 ) -> None:
     """Append what is new in the buffer to the lake."""
-    from flows import stages
-
-    with _stage(context) as (found, progress):
+    with _stage(context, as_flow=as_flow) as (found, stages, progress):
         report = stages.extract(found.settings, full_backfill=full_backfill, progress=progress)
     text = (
         f"{count(report.entries_new)} records appended in {count(report.snapshots_committed)}"
@@ -50,11 +52,9 @@ def extract(
     _answer("extract", report, found=found, as_json=as_json, text=text)
 
 
-def load(context: typer.Context, as_json: AsJson = False) -> None:
+def load(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = False) -> None:
     """Make new data files of the lake visible to the warehouse."""
-    from flows import stages
-
-    with _stage(context) as (found, progress):
+    with _stage(context, as_flow=as_flow) as (found, stages, progress):
         report = stages.load(found.settings, progress=progress)
     text = (
         f"{count(report.files_new)} new data files with {count(report.rows_scanned)} rows;"
@@ -68,11 +68,10 @@ def transform(
     as_json: AsJson = False,
     full_refresh: FullRefresh = False,
     run_tests: RunTests = False,
+    as_flow: AsFlow = False,
 ) -> None:
     """Rebuild what the loaded batches touch, with dbt."""
-    from flows import stages
-
-    with _stage(context) as (found, progress):
+    with _stage(context, as_flow=as_flow) as (found, stages, progress):
         report = stages.transform(
             found.settings, full_refresh=full_refresh, run_tests=run_tests, progress=progress
         )
@@ -83,11 +82,9 @@ def transform(
     _answer("transform", report, found=found, as_json=as_json, text=text)
 
 
-def publish(context: typer.Context, as_json: AsJson = False) -> None:
+def publish(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = False) -> None:
     """Publish the built gold as a new build for readers."""
-    from flows import stages
-
-    with _stage(context) as (found, progress):
+    with _stage(context, as_flow=as_flow) as (found, stages, progress):
         report = stages.publish(found.settings, progress=progress)
     text = (
         f"build {report.build_id}: {count(report.tables)} tables, {size(report.bytes_written)}"
@@ -99,13 +96,14 @@ def publish(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @contextlib.contextmanager
-def _stage(context: typer.Context) -> Iterator[tuple[InForce, Any]]:
-    """Give the body the settings in force and the progress to report to."""
+def _stage(context: typer.Context, *, as_flow: bool) -> Iterator[tuple[InForce, Any, Any]]:
+    """Give the body the settings in force, the stage functions and the progress to report to."""
     from analytics.telemetry.terminal import terminal_progress
 
     found = in_force(context)
+    stages = stage_functions(found, as_flow=as_flow)
     with terminal_progress() as progress:
-        yield found, progress
+        yield found, stages, progress
 
 
 def _answer(name: str, report: object, *, found: InForce, as_json: bool, text: str) -> None:

@@ -1,0 +1,68 @@
+"""``python -m flows.orchestrated deploy`` and ``python -m flows.orchestrated worker``.
+
+The name of this module matters: children of the fork server import the main module again, unless
+it is called ``__main__``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+
+from analytics.errors import AnalyticsError, UsageError
+from analytics.settings import load_settings
+
+HEARTBEAT_SECONDS = 30  # the least that Prefect allows
+QUERY_SECONDS = 3
+
+
+def main() -> int:
+    """Run the command that the arguments name; return its exit code."""
+    commands = {"deploy": _deploy, "worker": _work}
+    try:
+        command = commands.get(" ".join(sys.argv[1:]))
+        if command is None:
+            raise UsageError(
+                "which command?", hint=f"Name one of: {', '.join(commands)}; nothing more."
+            )
+        command()
+    except AnalyticsError as error:
+        sys.stderr.write(f"error: {error.message}\n{error.hint}\n")
+        return error.exit_code
+    return 0
+
+
+def _deploy() -> None:
+    from flows.orchestrated.reaching import reach
+
+    settings = load_settings()
+    reach(settings)
+    from flows.orchestrated.deployments import deploy
+
+    for line in deploy(settings):
+        sys.stdout.write(f"{line}\n")
+
+
+def _work() -> None:
+    from flows.orchestrated.reaching import reach
+
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT_SECONDS))
+    os.environ.setdefault("PREFECT_WORKER_QUERY_SECONDS", str(QUERY_SECONDS))
+    reach(load_settings())
+    from flows.orchestrated import engine
+
+    engine.prepare()
+    import anyio
+    from prefect.utilities.processutils import setup_signal_handlers_worker
+
+    from flows.orchestrated.worker import POOL, WarmWorker
+
+    say = partial(print, file=sys.stderr, flush=True)
+    setup_signal_handlers_worker(os.getpid(), "the worker", say)
+    worker = WarmWorker(work_pool_name=POOL, create_pool_if_not_found=False)
+    anyio.run(partial(worker.start, printer=say))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

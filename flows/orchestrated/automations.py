@@ -1,0 +1,167 @@
+"""What watches over the runs: failed ones, dead ones, and none that brings anything new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.automations import AutomationCore, EventTrigger, Posture
+from prefect.blocks.core import Block
+from prefect.blocks.notifications import (
+    CustomWebhookNotificationBlock,
+    MicrosoftTeamsWebhook,
+    SlackWebhook,
+)
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing, SendNotification
+from prefect.events.schemas.events import ResourceSpecification
+from pydantic import SecretStr
+
+from analytics.errors import SettingsError
+from analytics.settings import Settings
+from flows.orchestrated.freshness import AGENT_ACTIVE, DATA_ARRIVED, RESOURCE
+
+BLOCK = "annals"
+TAG = "annals"
+FAILED = "annals: a run failed"
+ZOMBIES = "annals: a run is dead"
+OVERDUE = "annals: no new data"
+
+_RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
+_ENDED = tuple(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled"))
+_BROKEN = tuple(f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "TimedOut"))
+
+
+def apply(client: SyncPrefectClient, settings: Settings) -> Iterator[str]:
+    """Make the automations what the settings say, and yield a line about each."""
+    block = _block(settings)
+    for wanted in (_failed(block), _zombies(settings), _overdue(settings, block)):
+        found = client.read_automations_by_name(wanted.name)
+        if found:
+            client.update_automation(found[0].id, wanted)
+        else:
+            client.create_automation(wanted)
+        for doubled in found[1:]:
+            client.delete_automation(doubled.id)
+        state = "on" if wanted.enabled else "off"
+        yield f"automation {'updated' if found else 'created'}: {wanted.name} ({state})"
+
+
+def _of_ours() -> ResourceSpecification:
+    labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
+    return ResourceSpecification(labels)
+
+
+def _failed(block: UUID | None) -> AutomationCore:
+    """Notify of every run that failed, crashed or took too long."""
+    return AutomationCore(
+        name=FAILED,
+        description="Notifies of a run of Annals that failed, crashed or took too long.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            expect=set(_BROKEN),
+            match=ResourceSpecification(_RUNS),
+            match_related=_of_ours(),
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=_told(
+            block,
+            "Annals: {{ flow_run.state.name }}: {{ flow_run.name }}",
+            "{{ flow_run.state.message }}\n\n{{ flow_run | ui_url }}",
+        ),
+    )
+
+
+def _zombies(settings: Settings) -> AutomationCore:
+    """Let a run crash that gave no sign of life for too long: its process is gone."""
+    seconds = settings.zombie_seconds
+    return AutomationCore(
+        name=ZOMBIES,
+        description=f"Crashes a run of Annals that gave no sign of life for {seconds} seconds.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *_ENDED, *_BROKEN},
+            match=ResourceSpecification(_RUNS),
+            match_related=_of_ours(),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=seconds),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                message=f"The run gave no sign of life for {seconds} seconds: its process is gone."
+                " What its stages had committed is kept; the next run goes on from there.",
+                force=False,
+            )
+        ],
+    )
+
+
+def _overdue(settings: Settings, block: UUID | None) -> AutomationCore:
+    """Notify where an agent is at work, and yet nothing new comes."""
+    hours = settings.freshness_hours
+    return AutomationCore(
+        name=OVERDUE,
+        description=f"Notifies where an agent was at work and {hours:g} hours brought no new data.",
+        tags=[TAG],
+        enabled=bool(hours),
+        trigger=EventTrigger(
+            after={AGENT_ACTIVE},
+            expect={DATA_ARRIVED},
+            match=ResourceSpecification({"prefect.resource.id": RESOURCE["prefect.resource.id"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(hours=hours or 24),
+        ),
+        actions=_told(
+            block,
+            "Annals: no new data",
+            f"An agent is at work, and for {hours:g} hours no run brought anything new. Look at"
+            " `annals status` and `annals doctor`; FRESHNESS_HOURS sets the time.",
+        ),
+    )
+
+
+def _told(block: UUID | None, subject: str, body: str) -> list[ActionTypes]:
+    if block is None:
+        return [DoNothing()]
+    return [SendNotification(block_document_id=block, subject=subject, body=body)]
+
+
+def _block(settings: Settings) -> UUID | None:
+    """Save the notification block that the settings choose; None for none.
+
+    Raises SettingsError (exit 3) where there is no address to send to.
+    """
+    if settings.notify_with == "none":
+        return None
+    if settings.notify_url is None:
+        raise SettingsError(
+            f"NOTIFY_WITH is {settings.notify_with}, but NOTIFY_URL is not set",
+            hint="Set NOTIFY_URL to the address that notifications are sent to.",
+        )
+    block = _made(settings.notify_with, settings.notify_url)
+    saved: Any = block.save(f"{BLOCK}-{settings.notify_with}", overwrite=True)
+    return UUID(str(saved))
+
+
+def _made(kind: str, url: SecretStr) -> Block:
+    if kind == "slack":
+        return SlackWebhook(url=url)
+    if kind == "teams":
+        return MicrosoftTeamsWebhook(url=url)
+    return CustomWebhookNotificationBlock(
+        name=BLOCK,
+        url="{{url}}",
+        secrets={"url": url.get_secret_value()},
+        json_data={"text": "{{subject}}\n{{body}}", "subject": "{{subject}}", "body": "{{body}}"},
+    )

@@ -1,0 +1,67 @@
+"""All stages in a row as a flow: what the deployments run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect import flow
+
+from flows.orchestrated import freshness, summary, tasks
+from flows.orchestrated.names import run_name
+from flows.orchestrated.outcome import in_our_words
+from flows.orchestrated.stages import FullBackfill, FullRefresh, RunTests, SourceChoice
+from flows.orchestrated.work import Work, begin
+from flows.stages import PipelineReport
+
+if TYPE_CHECKING:
+    from sync_agent.once import SyncReport
+
+_TIMEOUT_SECONDS = 6 * 3600
+
+
+@flow(flow_run_name=run_name, timeout_seconds=_TIMEOUT_SECONDS, persist_result=False)
+def pipeline(
+    source: SourceChoice = "auto",
+    full_backfill: FullBackfill = False,
+    full_refresh: FullRefresh = False,
+    run_tests: RunTests = False,
+) -> PipelineReport:
+    """Take the transcripts all the way to a published build.
+
+    Only what is new is worked on. Each stage holds the lock for itself, so that a stage that waits
+    for its next try keeps nobody out.
+    """
+    return in_our_words(
+        lambda: _through(
+            begin(source),
+            full_backfill=full_backfill,
+            full_refresh=full_refresh,
+            run_tests=run_tests,
+        )
+    )
+
+
+def _through(
+    work: Work, *, full_backfill: bool, full_refresh: bool, run_tests: bool
+) -> PipelineReport:
+    report = PipelineReport(
+        sync=_sync(work),
+        ship=tasks.ship(work),
+        extract=tasks.extract(work, full_backfill=full_backfill),
+        load=tasks.load(work),
+        transform=tasks.transform(work, full_refresh=full_refresh, run_tests=run_tests),
+        publish=tasks.publish(work),
+    )
+    freshness.tell(work.settings, records=report.extract.records_read)
+    summary.leave(work, {name: getattr(report, name) for name in PipelineReport.__slots__})
+    return report
+
+
+def _sync(work: Work) -> SyncReport:
+    """Read the transcripts, unless they are on other machines, whose agents ship them."""
+    from sync_agent.once import SyncReport
+
+    settings = work.settings
+    if settings.mongo_uri and not any(folder.exists() for folder in settings.claude_dirs):
+        return SyncReport()
+    return tasks.sync(work)

@@ -1,0 +1,138 @@
+"""What a run leaves in Prefect: a summary, a table of checks, and links."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from analytics.errors import AnalyticsError
+from analytics.settings import Settings
+from flows.orchestrated.work import Work, counters
+from flows.status import Status, status
+from flows.validation import Check
+
+SUMMARY = "pipeline-summary"
+CHECKS = "quality-checks"
+DOCS = "dbt-docs"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table of checks."""
+
+    name: str
+    verdict: str
+    promise: str
+    figures: str
+
+
+def leave(work: Work, reports: Mapping[str, object]) -> None:
+    """Leave the artifacts of a run over ``reports``, the stages' reports by their names."""
+    now = status(work.settings)
+    checks = [*_at_a_glance(now), *_prices(work.settings)]
+    create_markdown_artifact(markdown=_summary(work, reports, now), key=SUMMARY)
+    leave_checks(checks)
+    leave_link(work.settings)
+
+
+def leave_checks(rows: Iterable[Row]) -> None:
+    """Leave the table of checks."""
+    table = [
+        {"check": row.name, "verdict": row.verdict, "promise": row.promise, "figures": row.figures}
+        for row in rows
+    ]
+    create_table_artifact(table=table, key=CHECKS, description="What was checked, and how it is.")
+
+
+def leave_link(settings: Settings) -> None:
+    """Leave the link to the documentation of all models."""
+    create_link_artifact(link=settings.dbt_docs_url, link_text="dbt docs: every model", key=DOCS)
+
+
+def row_of(check: Check) -> Row:
+    """Return a check of ``validate`` as a row."""
+    verdict = "skipped" if check.skipped else "FAILED" if check.faults else "ok"
+    told = check.skipped or "; ".join(check.faults) or _told(check.figures)
+    return Row(check.name, verdict, check.promise, told)
+
+
+def _told(figures: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in figures.items())
+
+
+def _summary(work: Work, reports: Mapping[str, object], now: Status) -> str:
+    """Return the summary in Markdown: what each stage did, what waits, what is in custody."""
+    lines = ["| stage | seconds | rows | bytes | what it did |", "|---|---:|---:|---:|---|"]
+    for stage, report in reports.items():
+        if stage in work.seconds:
+            figures = counters(report)
+            lines.append(
+                f"| {stage} | {work.seconds[stage]:.2f} | {_rows(figures):,} |"
+                f" {_bytes(figures):,} | {_told(figures)} |"
+            )
+    lag = _told(now.lag) if any(now.lag.values()) else "nothing waits"
+    lines += ["", f"**Lag:** {lag}", "", f"**Data quality:** {_quality(now)}"]
+    lines += ["", f"**Build:** {(now.build or {}).get('build_id', 'none yet')}"]
+    lines += [f"\n**Not readable:** {name}" for name in now.unreadable]
+    return "\n".join(lines)
+
+
+def _rows(figures: Mapping[str, int]) -> int:
+    names = ("records_read", "records_shipped", "rows_scanned", "entries_new", "tables")
+    return next((figures[name] for name in names if name in figures), 0)
+
+
+def _bytes(figures: Mapping[str, int]) -> int:
+    return sum(number for name, number in figures.items() if name.startswith("bytes_"))
+
+
+def _quality(now: Status) -> str:
+    kept = now.custody
+    if kept is None:
+        return "the transcripts are not on this machine"
+    return (
+        f"{kept.entries:,} entries and {kept.quarantined:,} quarantined ranges of"
+        f" {kept.files:,} files; {kept.pending_bytes:,} bytes pending"
+    )
+
+
+def _at_a_glance(now: Status) -> Iterable[Row]:
+    """Check what every run can afford to."""
+    kept = now.custody
+    if kept is not None:
+        judged = kept.entry_bytes + kept.quarantined_bytes + kept.separator_bytes
+        same = kept.balanced and judged + kept.pending_bytes == kept.bytes_on_disk
+        told = _told({"judged": judged, "pending": kept.pending_bytes, "disk": kept.bytes_on_disk})
+        yield Row("ledger", _verdict(ok=same), "the ledger adds up to the bytes on disk", told)
+        yield Row(
+            "quarantine",
+            _verdict(ok=not kept.quarantined),
+            "every range of every file is an entry",
+            _told({"ranges": kept.quarantined, "bytes": kept.quarantined_bytes}),
+        )
+    waits = {name: number for name, number in now.lag.items() if name != "bytes"}
+    ok = not any(waits.values())
+    yield Row("lag", _verdict(ok=ok), "what was read is in the build", _told(now.lag))
+
+
+def _prices(settings: Settings) -> Iterable[Row]:
+    """Say of the published build how much of it is priced and final."""
+    from loaders import usage
+    from loaders.warehouse import open_build
+
+    with contextlib.suppress(AnalyticsError), contextlib.closing(open_build(settings)) as build:
+        models = usage.models(build, usage.Window(settings.timezone))
+        sums = usage.total(model.figures for model in models)
+        figures = {"responses": sums.responses, "unpriced": sums.unpriced_responses}
+        ok = not sums.unpriced_responses
+        yield Row("prices", _verdict(ok=ok), "every response has a price", _told(figures))
+        partial = {"responses": sums.responses, "partial": sums.partial_responses}
+        ok = not sums.partial_responses
+        yield Row("responses", _verdict(ok=ok), "every response was seen to end", _told(partial))
+
+
+def _verdict(*, ok: bool) -> str:
+    return "ok" if ok else "look at it"

@@ -1,0 +1,123 @@
+"""A worker for pools of type ``process`` whose flow runs start warm (docs/adr/0018).
+
+The stock worker starts a fresh Python for each run; this one differs in that alone. What it builds
+on is private to Prefect, so it belongs to the version that requirements/platform.txt pins.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import anyio.abc
+from prefect.flows import load_flow_from_flow_run
+from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
+from prefect.runner._process_manager import ProcessHandle
+from prefect.settings import get_current_settings
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
+
+from flows.orchestrated import engine
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.runner._control_channel import ControlChannel
+
+POOL = "annals"
+"""The work pool of prefect.yaml."""
+
+_GRACE_SECONDS = 20.0
+"""How long a run may take to roll back when the worker is told to stop."""
+
+
+class WarmWorker(ProcessWorker):
+    """The process worker, whose runs are forks of a process that has imported everything."""
+
+    type = "process"
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: ProcessJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> ProcessWorkerResult:
+        """Execute the run in a forked child and return how that ended."""
+        if configuration._command_configured:  # noqa: SLF001 - a pool with a command of its own
+            return await super().run(flow_run, configuration, task_status)
+        async with FlowRunExecutorContext() as context:
+            executor = context.create_executor(
+                flow_run,
+                _Forking(configuration, context.control_channel),
+                resolve_flow=load_flow_from_flow_run,
+                propose_submitting=False,
+            )
+            result: FlowRunExecutionResult | None = None
+
+            async def execute(*, task_status: anyio.abc.TaskStatus[ProcessHandle]) -> None:
+                nonlocal result
+                result = await executor.submit(task_status=task_status)
+
+            async with anyio.create_task_group() as group:
+                handle = await group.start(execute)
+                if task_status is not None:
+                    task_status.started(handle.pid)
+        code = 1 if result is None or result.status_code is None else result.status_code
+        return ProcessWorkerResult(status_code=code, identifier=str(handle.pid))
+
+
+class _Forking:
+    """How Prefect's executor gets the process of a run."""
+
+    def __init__(self, configuration: ProcessJobConfiguration, channel: ControlChannel) -> None:
+        self._configuration = configuration
+        self._channel = channel
+
+    async def start(
+        self,
+        flow_run: FlowRun,
+        task_status: anyio.abc.TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Fork, tell of the child, and return when it has ended.
+
+        Where the worker is told to stop, so is the child, which rolls back and reports Crashed.
+        """
+        folder = self._configuration.working_dir or Path.cwd()
+        begin = partial(engine.begin, str(flow_run.id), self._environment(flow_run), str(folder))
+        child = await anyio.to_thread.run_sync(begin)
+        task_status.started(ProcessHandle(cast("SpawnProcess", child)))
+        try:
+            await anyio.wait_readable(child.sentinel)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await _stop(child)
+            raise
+        child.join()
+
+    def _environment(self, flow_run: FlowRun) -> dict[str, str]:
+        """Return what the stock worker would give to the run's process."""
+        settings: dict[str, Any] = get_current_settings().to_environment_variables(
+            exclude_unset=True
+        )
+        port, token = self._channel.register(flow_run.id)
+        found = {
+            **settings,
+            **self._configuration.env,
+            "PREFECT__FLOW_RUN_ID": str(flow_run.id),
+            "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
+            "PREFECT__CONTROL_PORT": str(port),
+            "PREFECT__CONTROL_TOKEN": token,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+async def _stop(child: BaseProcess) -> None:
+    child.terminate()
+    with anyio.move_on_after(_GRACE_SECONDS):
+        await anyio.wait_readable(child.sentinel)
+    if child.is_alive():
+        child.kill()
+    child.join()

@@ -1,0 +1,208 @@
+"""A Prefect server and a worker of ours: real ones, with a home and a port of their own."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.conftest import clean_environment
+from tests.servers.running import free_port
+
+PATIENCE_SECONDS = 240.0
+_LOOK_SECONDS = 0.3
+
+Found = TypeVar("Found")
+
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+def until(look: Callable[[], Found], *, what: str) -> Found:
+    """Look again and again until there is something true, and return it."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(_LOOK_SECONDS)
+    raise TimeoutError(f"not seen in {PATIENCE_SECONDS:.0f} seconds: {what}")
+
+
+class Process:
+    """A process with a log, in the environment of the platform."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as file:
+            self.popen = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=environment,
+                cwd=environment["HOME"],
+                stdout=file,
+                stderr=file,
+            )
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit code."""
+        self.popen.terminate()
+        return self.popen.wait(PATIENCE_SECONDS)
+
+
+class Platform:
+    """The server, a worker, a receiver of notifications, and a home for what flow runs do."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.receiver = Receiver()
+        port = free_port()
+        self.api = f"http://127.0.0.1:{port}/api"
+        outside = {name for name in os.environ if name.startswith("PREFECT")}
+        self.environment = {
+            name: value
+            for name, value in clean_environment(home).items()
+            if name not in outside
+        } | {
+            "PREFECT_HOME": str(home / "prefect"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "ANNALS_HOME": str(home / "annals"),
+            "SQLITE_PATH": str(home / "buffer.db"),
+            "CLAUDE_DIR": str(home / "transcripts"),
+            "FLOW_RETRY_SECONDS": "1",
+            "ZOMBIE_SECONDS": "40",
+            "FRESHNESS_HOURS": "0.004",
+            "NOTIFY_WITH": "webhook",
+            "NOTIFY_URL": f"http://127.0.0.1:{self.receiver.port}/secret-path",
+        }
+        self.server = self._start(
+            "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)
+        )
+        until(self._is_healthy, what="a healthy Prefect server")
+        self.first_deploy = self.deploy()
+        self.worker = self.start_worker()
+
+    def close(self) -> None:
+        """Stop everything, by its own process id."""
+        self.worker.kill()
+        self.server.kill()
+        self.receiver.close()
+
+    def deploy(self) -> subprocess.CompletedProcess[str]:
+        """Run what ``make deploy`` runs."""
+        return subprocess.run(
+            [sys.executable, "-m", "flows.orchestrated", "deploy"],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+
+    def start_worker(self) -> Process:
+        """Start a worker, in the place of the one before."""
+        self.worker = self._start("-m", "flows.orchestrated", "worker")
+        return self.worker
+
+    def begin(self, deployment: str, **environment: str) -> str:
+        """Ask for a run of ``flow/deployment`` with these variables; return its id."""
+        found = self.get(f"/deployments/name/{deployment}")
+        asked = {
+            "state": {"type": "SCHEDULED"},
+            "job_variables": {"env": environment} if environment else {},
+        }
+        made: str = self.post(f"/deployments/{found['id']}/create_flow_run", **asked)["id"]
+        return made
+
+    def state(self, run_id: str) -> dict[str, Any]:
+        """Return the run's state: its type, name and message."""
+        found: dict[str, Any] = self.get(f"/flow_runs/{run_id}")["state"]
+        return found
+
+    def becomes(self, run_id: str, *kinds: str) -> dict[str, Any]:
+        """Wait until the run is in a state of one of these types, or at its end; return it."""
+
+        def look() -> dict[str, Any] | None:
+            state = self.state(run_id)
+            return state if state["type"] in (*kinds, *ENDED) else None
+
+        return until(look, what=f"run {run_id} in {kinds}; {self.worker.log.read_text()[-2000:]}")
+
+    def finish(self, deployment: str, **environment: str) -> dict[str, Any]:
+        """Ask for a run and return the state in which it ended."""
+        return self.becomes(self.begin(deployment, **environment))
+
+    def get(self, path: str) -> Any:
+        """Ask the server's API."""
+        return self._call(path, None)
+
+    def post(self, path: str, **body: Any) -> Any:
+        """Ask the server's API with a body."""
+        return self._call(path, body)
+
+    def _call(self, path: str, body: dict[str, Any] | None) -> Any:
+        request = urllib.request.Request(  # noqa: S310 -- our own server on the loopback
+            self.api + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 -- as above
+            return json.load(answer)
+
+    def _is_healthy(self) -> bool:
+        if self.server.popen.poll() is not None:
+            raise ChildProcessError(self.server.log.read_text()[-2000:])
+        try:
+            return bool(self.get("/health"))
+        except OSError:
+            return False
+
+    def _start(self, *arguments: str) -> Process:
+        log = self.home / f"{arguments[1]}.log"
+        return Process(*arguments, environment=self.environment, log=log)
+
+
+class Receiver:
+    """An HTTP server that keeps what is sent to it."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        bodies = self.bodies
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                bodies.append(json.loads(self.rfile.read(length)))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def told(self, *words: str) -> Iterator[dict[str, Any]]:
+        """Yield the notifications that have all these words in them."""
+        return (one for one in self.bodies if all(word in json.dumps(one) for word in words))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
