@@ -9,8 +9,7 @@ from prefect import flow
 from flows.orchestrated import freshness, summary, tasks
 from flows.orchestrated.names import run_name
 from flows.orchestrated.outcome import in_our_words
-from flows.orchestrated.stages import FullBackfill, FullRefresh, RunTests, SourceChoice
-from flows.orchestrated.work import Work, begin
+from flows.orchestrated.work import Source, Work, begin
 from flows.stages import PipelineReport
 
 if TYPE_CHECKING:
@@ -21,15 +20,22 @@ _TIMEOUT_SECONDS = 6 * 3600
 
 @flow(flow_run_name=run_name, timeout_seconds=_TIMEOUT_SECONDS, persist_result=False)
 def pipeline(
-    source: SourceChoice = "auto",
-    full_backfill: FullBackfill = False,
-    full_refresh: FullRefresh = False,
-    run_tests: RunTests = False,
+    source: Source = "auto",
+    full_backfill: bool = False,
+    full_refresh: bool = False,
+    run_tests: bool = False,
 ) -> PipelineReport:
     """Take the transcripts all the way to a published build.
 
     Only what is new is worked on. Each stage holds the lock for itself, so that a stage that waits
     for its next try keeps nobody out.
+
+    Args:
+        source: Where records are extracted from: auto is MongoDB where MONGO_URI is set, and else
+            the buffer of this machine.
+        full_backfill: Read again all that the source still holds; append only what the lake lacks.
+        full_refresh: Rebuild every model from the whole lake.
+        run_tests: Run the dbt tests too, as validate does.
     """
     return in_our_words(
         lambda: _through(

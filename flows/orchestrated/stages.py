@@ -1,65 +1,42 @@
-"""Each stage by itself as a flow, and the validation."""
+"""Each stage by itself as a flow, and the validation.
+
+Prefect makes the form of its UI from a flow's parameters and what ``Args`` says of them; so nothing
+in a signature may be known to type checkers only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TypeVar
 
 from prefect import flow
 from prefect.logging import get_run_logger
-from pydantic import Field
 
 from analytics.errors import IntegrityError, QualityError
+from extractors.extract import ExtractReport
 from flows import validation
 from flows.orchestrated import summary, tasks
 from flows.orchestrated.names import run_name
 from flows.orchestrated.outcome import in_our_words
 from flows.orchestrated.work import Source, Work, begin
-
-if TYPE_CHECKING:
-    from extractors.extract import ExtractReport
-    from loaders.load import LoadReport
-    from loaders.publish import PublishReport
-    from loaders.transform import TransformReport
+from loaders.load import LoadReport
+from loaders.publish import PublishReport
+from loaders.transform import TransformReport
 
 Report = TypeVar("Report")
-
-SourceChoice = Annotated[
-    Source,
-    Field(
-        title="Source",
-        description="Where records are extracted from: auto is MongoDB where MONGO_URI is set, and"
-        " else the buffer of this machine.",
-    ),
-]
-FullBackfill = Annotated[
-    bool,
-    Field(
-        title="Full backfill",
-        description="Read again all that the source still holds; append only what the lake lacks.",
-    ),
-]
-FullRefresh = Annotated[
-    bool,
-    Field(title="Full refresh", description="Rebuild every model from the whole lake."),
-]
-RunTests = Annotated[
-    bool, Field(title="Run tests", description="Run the dbt tests too, as validate does.")
-]
-Deep = Annotated[
-    bool,
-    Field(
-        title="Deep",
-        description="Read every file and every row of the lake again; trust nothing.",
-    ),
-]
 
 _HOUR = 3600
 
 
 @flow(flow_run_name=run_name, timeout_seconds=2 * _HOUR, persist_result=False)
-def extract(source: SourceChoice = "auto", full_backfill: FullBackfill = False) -> ExtractReport:
-    """Append what is new in the source to the lake."""
+def extract(source: Source = "auto", full_backfill: bool = False) -> ExtractReport:
+    """Append what is new in the source to the lake.
+
+    Args:
+        source: Where records are extracted from: auto is MongoDB where MONGO_URI is set, and else
+            the buffer of this machine.
+        full_backfill: Read again all that the source still holds; append only what the lake lacks.
+    """
     return in_our_words(
         lambda: _alone(
             "extract", lambda work: tasks.extract(work, full_backfill=full_backfill), begin(source)
@@ -74,8 +51,13 @@ def load() -> LoadReport:
 
 
 @flow(flow_run_name=run_name, timeout_seconds=2 * _HOUR, persist_result=False)
-def transform(full_refresh: FullRefresh = False, run_tests: RunTests = False) -> TransformReport:
-    """Rebuild what the loaded batches touch, with dbt."""
+def transform(full_refresh: bool = False, run_tests: bool = False) -> TransformReport:
+    """Rebuild what the loaded batches touch, with dbt.
+
+    Args:
+        full_refresh: Rebuild every model from the whole lake.
+        run_tests: Run the dbt tests too, as validate does.
+    """
     return in_our_words(
         lambda: _alone(
             "transform",
@@ -92,10 +74,13 @@ def publish() -> PublishReport:
 
 
 @flow(flow_run_name=run_name, timeout_seconds=4 * _HOUR, persist_result=False)
-def validate(deep: Deep = False) -> validation.ValidationReport:
+def validate(deep: bool = False) -> validation.ValidationReport:
     """Check that nothing was lost, doubled or invented.
 
     Ends Failed where a promise is broken; the table of checks says which, and how.
+
+    Args:
+        deep: Read every file and every row of the lake again; trust nothing.
     """
     return in_our_words(lambda: _checked(begin(), deep=deep))
 

@@ -71,9 +71,7 @@ class Platform:
         self.api = f"http://127.0.0.1:{port}/api"
         outside = {name for name in os.environ if name.startswith("PREFECT")}
         self.environment = {
-            name: value
-            for name, value in clean_environment(home).items()
-            if name not in outside
+            name: value for name, value in clean_environment(home).items() if name not in outside
         } | {
             "PREFECT_HOME": str(home / "prefect"),
             "PREFECT_API_URL": self.api,

@@ -1,0 +1,278 @@
+"""Deployments on a real Prefect server, run by a real worker.
+
+The tests share one server and go in their order: the run whose worker is killed first is looked at
+last, as Prefect allows no sign of life oftener than every half minute.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from analytics.locks import exclusive
+from tests.conftest import ROOT
+from tests.servers.prefects import Platform, until
+from tests.servers.running import Mongo
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PIPELINE = "pipeline/pipeline-adhoc"
+VALIDATE = "validate/validate-daily"
+PATIENT = {"FLOW_RETRIES": "50"}
+
+
+@contextmanager
+def _pipeline_in_use(platform: Platform) -> Iterator[None]:
+    """Hold the lock of the pipeline, so that a run of it waits for its next try."""
+    lock = platform.home / "annals" / "pipeline.lock"
+    with exclusive(lock, role="this test", what="the pipeline"):
+        yield
+
+
+def _tried_in_vain(platform: Platform, run_id: str) -> bool:
+    """Tell whether a stage of the run waits for its next try."""
+    found = platform.post("/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+    return any(task["state"]["name"] == "AwaitingRetry" for task in found)
+
+
+@pytest.fixture(scope="session")
+def killed(platform: Platform) -> str:
+    """Kill a worker while a run is at work, start another, and return the run's id."""
+    with _pipeline_in_use(platform):
+        run_id = platform.begin(VALIDATE, **PATIENT)
+        until(lambda: _tried_in_vain(platform, run_id), what="a run that waits for the lock")
+        beats = {"event": {"name": ["prefect.flow-run.heartbeat"]}}
+        until(lambda: platform.post("/events/filter", filter=beats)["events"], what="a heartbeat")
+        platform.worker.kill()
+    platform.start_worker()
+    return run_id
+
+
+def test_deploying_again_changes_nothing(platform: Platform, killed: str) -> None:
+    """``make deploy`` says what there is; done twice, there is nothing twice."""
+    assert platform.first_deploy.returncode == 0, platform.first_deploy.stderr
+    assert "work pool created: annals" in platform.first_deploy.stdout
+    again = platform.deploy()
+    assert again.returncode == 0, again.stderr
+    created = platform.first_deploy.stdout.replace("created", "updated").splitlines()
+    assert again.stdout.replace("work pool:", "work pool updated:").splitlines() == created
+    found = platform.post("/deployments/filter")
+    assert sorted(one["name"] for one in found) == [
+        "pipeline-adhoc",
+        "pipeline-backfill",
+        "pipeline-hourly",
+        "validate-daily",
+    ]
+    assert len(platform.post("/automations/filter")) == 3
+    for one in found:
+        assert one["global_concurrency_limit"]["limit"] == 1
+        assert one["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+        assert len(one["schedules"]) == int(one["name"].endswith(("hourly", "daily")))
+        parameters = one["parameter_openapi_schema"]["properties"].values()
+        assert parameters
+        assert all(parameter["description"] for parameter in parameters)
+
+
+def test_make_deploys() -> None:
+    """``make deploy`` runs that command."""
+    done = subprocess.run(
+        ["make", "--dry-run", "deploy"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "-m flows.orchestrated deploy" in done.stdout
+
+
+def test_a_run_leaves_data_artifacts_and_lineage(platform: Platform) -> None:
+    """A run takes the sample to a build, and says so in summary, checks, link and assets."""
+    state = platform.finish(PIPELINE)
+    assert state["name"] == "Completed", state
+    assert (platform.home / "annals" / "published" / "current" / "catalog.duckdb").exists()
+    artifacts = {one["key"]: one for one in platform.post("/artifacts/latest/filter")}
+    assert {"pipeline-summary", "quality-checks", "dbt-docs"} <= set(artifacts)
+    summary = artifacts["pipeline-summary"]["data"]
+    for words in ("| sync |", "| publish |", "**Lag:** nothing waits", "**Data quality:** 493"):
+        assert words in summary
+    verdicts = {
+        row["check"]: row["verdict"] for row in json.loads(artifacts["quality-checks"]["data"])
+    }
+    assert verdicts["ledger"] == verdicts["lag"] == "ok"
+    assert set(verdicts) >= {"quarantine", "prices", "responses"}
+    assert "127.0.0.1:8686" in artifacts["dbt-docs"]["data"]
+    assert _made(platform) == {
+        "annals://buffer": {"annals://transcripts"},
+        "annals://lake/analytics/conversations": {"annals://buffer"},
+        "annals://warehouse/raw": {"annals://lake/analytics/conversations"},
+        "annals://warehouse/gold": {"annals://warehouse/raw"},
+        "annals://published/current": {"annals://warehouse/gold"},
+    }
+
+
+def _made(platform: Platform) -> dict[str, set[str]]:
+    """Return each asset that was made, with those that it was made of."""
+    name = "prefect.asset.materialization.succeeded"
+
+    def look() -> dict[str, set[str]]:
+        events = platform.post("/events/filter", filter={"event": {"name": [name]}})["events"]
+        return {
+            event["resource"]["prefect.resource.id"]: {
+                related["prefect.resource.id"]
+                for related in event["related"]
+                if related["prefect.resource.role"] == "asset"
+            }
+            for event in events
+        }
+
+    until(lambda: len(look()) >= 5, what="an event for each asset")
+    return look()
+
+
+def _logs(platform: Platform, run_id: str) -> str:
+    found = platform.post(
+        "/logs/filter", logs={"flow_run_id": {"any_": [run_id]}}, sort="TIMESTAMP_ASC"
+    )
+    return "\n".join(line["message"] for line in found)
+
+
+def test_two_at_once_are_one_completed_and_one_cancelled(platform: Platform) -> None:
+    """The second run of a deployment is cancelled; the first goes on when the lock is free."""
+    with _pipeline_in_use(platform):
+        first = platform.begin(PIPELINE, **PATIENT)
+        until(lambda: _tried_in_vain(platform, first), what="a run that waits for the lock")
+        second = platform.begin(PIPELINE)
+        assert platform.becomes(second)["name"] == "Cancelled"
+    assert platform.becomes(first)["name"] == "Completed"
+    run = platform.get(f"/flow_runs/{first}")
+    assert run["name"].startswith("pipeline-adhoc: what is new, ")
+    assert {"annals", "pipeline"} <= set(run["tags"])
+    assert run["total_run_time"] < 60
+    logs = until(lambda: _logs(platform, first), what="the run's log")
+    assert "entries_new=0" in logs
+
+
+def test_the_backfill_runs_from_its_button(platform: Platform) -> None:
+    """The backfill deployment reads all again, rebuilds everything and doubles nothing."""
+    run_id = platform.begin("pipeline/pipeline-backfill")
+    assert platform.becomes(run_id)["name"] == "Completed"
+    assert "full-backfill, full-refresh" in platform.get(f"/flow_runs/{run_id}")["name"]
+    logs = until(lambda: _logs(platform, run_id), what="the run's log")
+    assert "full_refresh=1" in logs
+    (summary,) = platform.post("/artifacts/filter", artifacts=_of(run_id, "pipeline-summary"))
+    assert "**Data quality:** 493 entries" in summary["data"]
+
+
+def _of(run_id: str, key: str) -> dict[str, Any]:
+    return {"flow_run_id": {"any_": [run_id]}, "key": {"any_": [key]}}
+
+
+def test_a_dependency_that_is_down_is_tried_again_told_and_notified(platform: Platform) -> None:
+    """The run ends Failed with our error and its hint, after a retry, and somebody is told."""
+    place = {"MONGO_URI": "mongodb://me:hunter2@127.0.0.1:1/", "FLOW_RETRIES": "1"}
+    run_id = platform.begin(PIPELINE, **place)
+    state = platform.becomes(run_id)
+    assert state["name"] == "Failed"
+    assert state["message"].startswith("DependencyError: MongoDB (")
+    assert "Check that the server runs and can be reached from here" in state["message"]
+    tasks = platform.post("/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+    assert {task["name"]: task["run_count"] for task in tasks} == {"sync": 1, "ship": 2}
+    told = until(
+        lambda: list(platform.receiver.told("DependencyError", "Check that the server runs")),
+        what="a notification",
+    )
+    assert "Failed" in told[0]["subject"]
+    everything = json.dumps(told) + json.dumps(state) + _logs(platform, run_id)
+    assert "hunter2" not in everything
+    assert "hunter2" not in platform.worker.log.read_text()
+
+
+def test_what_a_person_has_to_mend_is_not_tried_again(platform: Platform) -> None:
+    """A wrong setting ends the run Failed at the first try."""
+    run_id = platform.begin(PIPELINE, MONGO_URI="mongodb://host:port/", **PATIENT)
+    state = platform.becomes(run_id)
+    assert state["name"] == "Failed"
+    assert state["message"].startswith("SettingsError: ")
+    tasks = platform.post("/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+    assert {task["name"]: task["run_count"] for task in tasks} == {"sync": 1, "ship": 1}
+
+
+def test_a_run_goes_by_way_of_the_server(platform: Platform, mongo: Mongo) -> None:
+    """With MONGO_URI set a run ships to MongoDB, extracts from there, and draws that lineage."""
+    place = {
+        "MONGO_URI": mongo.uri,
+        "MONGO_DB": mongo.name,
+        "ANNALS_HOME": str(platform.home / "by-server"),
+        "SQLITE_PATH": str(platform.home / "by-server.db"),
+    }
+    state = platform.finish(PIPELINE, **place)
+    assert state["name"] == "Completed", state
+    assert mongo.conversations.count_documents({}) > 0
+    made = until(
+        lambda: "annals://mongodb/conversations" in _made(platform), what="the server as an asset"
+    )
+    assert made
+
+
+def test_the_command_line_is_on_the_record(platform: Platform) -> None:
+    """With PREFECT_API_URL set a stage command is a flow run; its output is the same as ever."""
+    done = subprocess.run(
+        [sys.executable, "-m", "analytics.cli", "pipeline", "--json"],
+        env=platform.environment,
+        cwd=platform.home,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["nothing_new"] is True
+    tags = {"tags": {"all_": ["command-line"]}}
+    (run,) = platform.post("/flow_runs/filter", flow_runs=tags)
+    assert run["state"]["name"] == "Completed"
+    assert run["name"].startswith("pipeline by hand")
+
+
+def test_an_error_of_a_flow_is_the_commands_own(platform: Platform) -> None:
+    """As a flow, too, a command ends with the exit code and the hint of its error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "analytics.cli", "extract", "--prefect"],
+        env=platform.environment | {"MONGO_URI": "mongodb://127.0.0.1:1/", "FLOW_RETRIES": "0"},
+        cwd=platform.home,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "hint: Check that the server runs" in done.stderr
+
+
+def test_silence_while_an_agent_is_at_work_is_notified(platform: Platform) -> None:
+    """Where an agent is at work and nothing new comes for FRESHNESS_HOURS, somebody is told."""
+    lock = platform.home / "buffer.db.lock"
+    with exclusive(lock, role="sync run", what="the buffer"):
+        assert platform.finish(PIPELINE)["name"] == "Completed"
+    told = until(lambda: list(platform.receiver.told("no new data")), what="a notification")
+    assert "`annals status`" in told[0]["body"]
+
+
+def test_a_worker_that_is_stopped_ends_its_run(platform: Platform) -> None:
+    """Told to stop, a worker lets its run roll back and report, and leaves with exit code 0."""
+    with _pipeline_in_use(platform):
+        run_id = platform.begin(PIPELINE, **PATIENT)
+        until(lambda: _tried_in_vain(platform, run_id), what="a run that waits for the lock")
+        assert platform.worker.stop() == 0
+        assert platform.becomes(run_id)["type"] == "CRASHED"
+    platform.start_worker()
+    assert platform.finish(PIPELINE)["name"] == "Completed"
+
+
+def test_the_run_of_a_killed_worker_is_cleaned_up(platform: Platform, killed: str) -> None:
+    """A run whose worker was killed counts as crashed, and the next one is not kept out."""
+    state = platform.becomes(killed)
+    assert state["type"] == "CRASHED"
+    assert "no sign of life" in state["message"]
+    assert platform.finish(VALIDATE)["name"] == "Completed"
