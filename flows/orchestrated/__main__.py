@@ -6,6 +6,7 @@ it is called ``__main__``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from functools import partial
@@ -61,7 +62,10 @@ def _work() -> None:
     say = partial(print, file=sys.stderr, flush=True)
     setup_signal_handlers_worker(os.getpid(), "the worker", say)
     worker = WarmWorker(work_pool_name=POOL, create_pool_if_not_found=False)
-    anyio.run(partial(worker.start, printer=say))
+    with contextlib.suppress(
+        KeyboardInterrupt
+    ):  # what both signals become; runs have ended by then
+        anyio.run(partial(worker.start, printer=say))
 
 
 if __name__ == "__main__":

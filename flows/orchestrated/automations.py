@@ -40,14 +40,30 @@ def apply(client: SyncPrefectClient, settings: Settings) -> Iterator[str]:
     block = _block(settings)
     for wanted in (_failed(block), _zombies(settings), _overdue(settings, block)):
         found = client.read_automations_by_name(wanted.name)
-        if found:
-            client.update_automation(found[0].id, wanted)
-        else:
-            client.create_automation(wanted)
         for doubled in found[1:]:
             client.delete_automation(doubled.id)
-        state = "on" if wanted.enabled else "off"
-        yield f"automation {'updated' if found else 'created'}: {wanted.name} ({state})"
+        done = "unchanged"
+        if not found:
+            client.create_automation(wanted)
+            done = "created"
+        elif _meaning(found[0]) != _meaning(wanted):
+            client.update_automation(found[0].id, wanted)
+            done = "updated"
+        yield f"automation {done}: {wanted.name} ({'on' if wanted.enabled else 'off'})"
+
+
+def _meaning(automation: AutomationCore) -> dict[str, Any]:
+    """Return what an automation does, without ids and instants.
+
+    One that is the same is left alone: an update makes a new trigger, which knows nothing of what
+    the old one waits for, such as the next sign of life of a run.
+    """
+    kept = automation.model_dump(mode="json", include=set(AutomationCore.model_fields))
+    kept["trigger"].pop("id", None)
+    kept["tags"] = sorted(kept["tags"])
+    for name in ("after", "expect", "for_each"):
+        kept["trigger"][name] = sorted(kept["trigger"][name])
+    return kept
 
 
 def _of_ours() -> ResourceSpecification:

@@ -52,7 +52,7 @@ def _pool(client: SyncPrefectClient) -> str:
             )
         )
         return f"work pool created: {POOL}"
-    return f"work pool: {POOL}"
+    return f"work pool unchanged: {POOL}"
 
 
 def _deployments() -> None:

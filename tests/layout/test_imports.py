@@ -91,6 +91,13 @@ def test_a_report_loads_duckdb_and_nothing_else_heavy(home: Path) -> None:
     assert _packages(loaded).isdisjoint({"structlog", "msgspec", "genai_prices", "sync_agent"})
 
 
+def test_a_stage_loads_no_prefect_where_it_is_not_asked_for(home: Path) -> None:
+    """Without PREFECT_API_URL and --prefect a stage command is a plain function."""
+    loaded = _loaded(_command("load"), home)
+    assert "flows.stages" in loaded
+    assert _packages(loaded).isdisjoint({"prefect"})
+
+
 def test_the_sync_agent_stays_small(home: Path) -> None:
     """Reading transcripts loads none of the lake, the warehouse or the orchestration."""
     loaded = _loaded("import sync_agent.once, sync_agent.ledger, sync_agent.holdings", home)

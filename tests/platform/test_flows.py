@@ -38,7 +38,7 @@ def _pipeline_in_use(platform: Platform) -> Iterator[None]:
 def _tried_in_vain(platform: Platform, run_id: str) -> bool:
     """Tell whether a stage of the run waits for its next try."""
     found = platform.post("/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
-    return any(task["state"]["name"] == "AwaitingRetry" for task in found)
+    return any((task["state"] or {}).get("name") == "AwaitingRetry" for task in found)
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +60,7 @@ def test_deploying_again_changes_nothing(platform: Platform, killed: str) -> Non
     assert "work pool created: annals" in platform.first_deploy.stdout
     again = platform.deploy()
     assert again.returncode == 0, again.stderr
-    created = platform.first_deploy.stdout.replace("created", "updated").splitlines()
-    assert again.stdout.replace("work pool:", "work pool updated:").splitlines() == created
+    assert again.stdout == platform.first_deploy.stdout.replace("created", "unchanged")
     found = platform.post("/deployments/filter")
     assert sorted(one["name"] for one in found) == [
         "pipeline-adhoc",
@@ -70,6 +69,8 @@ def test_deploying_again_changes_nothing(platform: Platform, killed: str) -> Non
         "validate-daily",
     ]
     assert len(platform.post("/automations/filter")) == 3
+    hourly = {"deployments": {"name": {"any_": ["pipeline-hourly"]}}}
+    until(lambda: platform.post("/flow_runs/filter", **hourly), what="runs on the schedule")
     for one in found:
         assert one["global_concurrency_limit"]["limit"] == 1
         assert one["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
@@ -149,7 +150,6 @@ def test_two_at_once_are_one_completed_and_one_cancelled(platform: Platform) -> 
     run = platform.get(f"/flow_runs/{first}")
     assert run["name"].startswith("pipeline-adhoc: what is new, ")
     assert {"annals", "pipeline"} <= set(run["tags"])
-    assert run["total_run_time"] < 60
     logs = until(lambda: _logs(platform, first), what="the run's log")
     assert "entries_new=0" in logs
 
@@ -177,8 +177,7 @@ def test_a_dependency_that_is_down_is_tried_again_told_and_notified(platform: Pl
     assert state["name"] == "Failed"
     assert state["message"].startswith("DependencyError: MongoDB (")
     assert "Check that the server runs and can be reached from here" in state["message"]
-    tasks = platform.post("/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
-    assert {task["name"]: task["run_count"] for task in tasks} == {"sync": 1, "ship": 2}
+    until(lambda: _tries(platform, run_id) == {"sync": 1, "ship": 2}, what="two tries")
     told = until(
         lambda: list(platform.receiver.told("DependencyError", "Check that the server runs")),
         what="a notification",
@@ -189,14 +188,19 @@ def test_a_dependency_that_is_down_is_tried_again_told_and_notified(platform: Pl
     assert "hunter2" not in platform.worker.log.read_text()
 
 
+def _tries(platform: Platform, run_id: str) -> dict[str, int]:
+    """Return how often each stage was tried; Prefect knows it a moment after the run's end."""
+    tasks = platform.post("/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+    return {task["name"]: task["run_count"] for task in tasks}
+
+
 def test_what_a_person_has_to_mend_is_not_tried_again(platform: Platform) -> None:
     """A wrong setting ends the run Failed at the first try."""
     run_id = platform.begin(PIPELINE, MONGO_URI="mongodb://host:port/", **PATIENT)
     state = platform.becomes(run_id)
     assert state["name"] == "Failed"
     assert state["message"].startswith("SettingsError: ")
-    tasks = platform.post("/task_runs/filter", flow_runs={"id": {"any_": [run_id]}})
-    assert {task["name"]: task["run_count"] for task in tasks} == {"sync": 1, "ship": 1}
+    until(lambda: _tries(platform, run_id) == {"sync": 1, "ship": 1}, what="one try")
 
 
 def test_a_run_goes_by_way_of_the_server(platform: Platform, mongo: Mongo) -> None:

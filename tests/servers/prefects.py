@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from tests.servers.running import free_port
 
 PATIENCE_SECONDS = 240.0
 _LOOK_SECONDS = 0.3
+_BUSY_SECONDS = (0.5, 1, 2, 4, 8)
 
 Found = TypeVar("Found")
 
@@ -159,8 +161,15 @@ class Platform:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 -- as above
-            return json.load(answer)
+        for wait in (*_BUSY_SECONDS, None):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 -- as above
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or wait is None:
+                    raise
+                time.sleep(wait)  # SQLite was locked, and the server asks to try again
+        raise AssertionError
 
     def _is_healthy(self) -> bool:
         if self.server.popen.poll() is not None:
