@@ -171,7 +171,9 @@ class Settings(BaseSettings):
         3, ge=0, description="Times a stage is tried again in a flow where a retry may help."
     )
     flow_retry_seconds: float = Field(
-        10, gt=0, description="Seconds before the first retry in a flow; each wait doubles."
+        10,
+        gt=0,
+        description="Seconds before the first retry in a flow; then doubled, up to 8-fold.",
     )
     zombie_seconds: int = Field(
         100,

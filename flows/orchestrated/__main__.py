@@ -6,10 +6,8 @@ it is called ``__main__``.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from functools import partial
 
 from analytics.errors import AnalyticsError, UsageError
 from analytics.settings import load_settings
@@ -55,17 +53,10 @@ def _work() -> None:
 
     engine.prepare()
     import anyio
-    from prefect.utilities.processutils import setup_signal_handlers_worker
 
     from flows.orchestrated.worker import POOL, WarmWorker
 
-    say = partial(print, file=sys.stderr, flush=True)
-    setup_signal_handlers_worker(os.getpid(), "the worker", say)
-    worker = WarmWorker(work_pool_name=POOL, create_pool_if_not_found=False)
-    with contextlib.suppress(
-        KeyboardInterrupt
-    ):  # what both signals become; runs have ended by then
-        anyio.run(partial(worker.start, printer=say))
+    anyio.run(WarmWorker(POOL, create_pool_if_not_found=False).serve)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect.assets import Asset
 from prefect.context import AssetContext
-from prefect.tasks import MaterializingTask, Task, exponential_backoff
+from prefect.tasks import MaterializingTask, Task
 
+from analytics.settings import Settings
 from flows import stages, validation
 from flows.orchestrated import assets
 from flows.orchestrated.outcome import may_succeed_later
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Report = TypeVar("Report")
 
 _JITTER = 0.2
+_WAITS_AT_MOST = 50
 
 
 def _run(
@@ -57,11 +59,20 @@ def _options(work: Work, stage: str) -> dict[str, Any]:
         "task_run_name": stage,
         "tags": ["stage"],
         "retries": work.settings.flow_retries,
-        "retry_delay_seconds": exponential_backoff(work.settings.flow_retry_seconds),
+        "retry_delay_seconds": _waits(work.settings),
         "retry_jitter_factor": _JITTER,
         "retry_condition_fn": may_succeed_later,
         "persist_result": False,
     }
+
+
+def _waits(settings: Settings) -> list[float]:
+    """Return the seconds before each retry: twice as long each time, up to eight times the first.
+
+    Prefect takes fifty at most; after these the last one counts.
+    """
+    retries = min(settings.flow_retries, _WAITS_AT_MOST)
+    return [settings.flow_retry_seconds * min(2**tried, 8) for tried in range(retries)]
 
 
 def sync(work: Work) -> SyncReport:

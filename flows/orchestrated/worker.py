@@ -6,6 +6,9 @@ on is private to Prefect, so it belongs to the version that requirements/platfor
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import sys
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -39,6 +42,23 @@ class WarmWorker(ProcessWorker):
 
     type = "process"
 
+    async def serve(self) -> None:
+        """Work until SIGINT or SIGTERM, which end the runs first and then the worker."""
+        self._ending: dict[BaseProcess, anyio.Event] = {}
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(self.start, printer=_say))
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    break  # a second one finds no handler, and kills
+            _say("told to stop: the runs at work roll back")
+            at_work = list(self._ending.items())
+            for child, _ in at_work:
+                child.terminate()
+            with anyio.move_on_after(_GRACE_SECONDS):  # after it the starters kill them
+                for _, ended in at_work:
+                    await ended.wait()
+            group.cancel_scope.cancel()
+
     async def run(
         self,
         flow_run: FlowRun,
@@ -51,7 +71,7 @@ class WarmWorker(ProcessWorker):
         async with FlowRunExecutorContext() as context:
             executor = context.create_executor(
                 flow_run,
-                _Forking(configuration, context.control_channel),
+                _Forking(configuration, context.control_channel, self._ending),
                 resolve_flow=load_flow_from_flow_run,
                 propose_submitting=False,
             )
@@ -65,6 +85,8 @@ class WarmWorker(ProcessWorker):
                 handle = await group.start(execute)
                 if task_status is not None:
                     task_status.started(handle.pid)
+        if handle.raw_process in self._ending:
+            self._ending.pop(handle.raw_process).set()
         code = 1 if result is None or result.status_code is None else result.status_code
         return ProcessWorkerResult(status_code=code, identifier=str(handle.pid))
 
@@ -72,28 +94,32 @@ class WarmWorker(ProcessWorker):
 class _Forking:
     """How Prefect's executor gets the process of a run."""
 
-    def __init__(self, configuration: ProcessJobConfiguration, channel: ControlChannel) -> None:
+    def __init__(
+        self,
+        configuration: ProcessJobConfiguration,
+        channel: ControlChannel,
+        ending: dict[BaseProcess, anyio.Event],
+    ) -> None:
         self._configuration = configuration
         self._channel = channel
+        self._ending = ending
 
     async def start(
         self,
         flow_run: FlowRun,
         task_status: anyio.abc.TaskStatus[ProcessHandle] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Fork, tell of the child, and return when it has ended.
-
-        Where the worker is told to stop, so is the child, which rolls back and reports Crashed.
-        """
+        """Fork, tell of the child, and return when it has ended."""
         folder = self._configuration.working_dir or Path.cwd()
         begin = partial(engine.begin, str(flow_run.id), self._environment(flow_run), str(folder))
         child = await anyio.to_thread.run_sync(begin)
+        self._ending[child] = anyio.Event()
         task_status.started(ProcessHandle(cast("SpawnProcess", child)))
         try:
             await anyio.wait_readable(child.sentinel)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await _stop(child)
+            child.kill()
+            child.join()
             raise
         child.join()
 
@@ -102,22 +128,19 @@ class _Forking:
         settings: dict[str, Any] = get_current_settings().to_environment_variables(
             exclude_unset=True
         )
-        port, token = self._channel.register(flow_run.id)
+        control = {}
+        with contextlib.suppress(RuntimeError):  # no port for it: a run can still be killed
+            port, token = self._channel.register(flow_run.id)
+            control = {"PREFECT__CONTROL_PORT": str(port), "PREFECT__CONTROL_TOKEN": token}
         found = {
             **settings,
             **self._configuration.env,
             "PREFECT__FLOW_RUN_ID": str(flow_run.id),
             "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
-            "PREFECT__CONTROL_PORT": str(port),
-            "PREFECT__CONTROL_TOKEN": token,
+            **control,
         }
         return {name: value for name, value in found.items() if value is not None}
 
 
-async def _stop(child: BaseProcess) -> None:
-    child.terminate()
-    with anyio.move_on_after(_GRACE_SECONDS):
-        await anyio.wait_readable(child.sentinel)
-    if child.is_alive():
-        child.kill()
-    child.join()
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
