@@ -25,13 +25,94 @@ CREATE = test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 INSTALL = $(CREATE) && $(RUN) -m pip install --quiet --disable-pip-version-check --compile
 endif
 
-.PHONY: help pipeline install platform develop deploy servers test retest soak sweep check format bench clone-check lock reference clean
+# The part of the stack that `make logs`, `make restart` and `make shell` mean.
+SERVICE ?=
+
+STACK = $(RUN) -m flows.stack
+ANNALS = $(RUN) -m analytics.cli
+PREFECT_API_URL ?= http://127.0.0.1:4200/api
+RUN_DEPLOYMENT = PREFECT_API_URL=$(PREFECT_API_URL) $(RUN) -m prefect deployment run --watch
+
+.PHONY: help pipeline install platform develop servers test retest soak sweep check format bench clone-check lock reference clean \
+	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
+	extract load transform publish validate docs doctor backup restore sbom
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+	@sed -n -e 's/^# ---- \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+# ---- The whole pipeline on this machine, without Docker
 
 pipeline: install ## transcripts (CLAUDE_DIR, or the bundled sample) to priced, published usage
 	@$(RUN) -m analytics.cli pipeline $(ARGS)
+
+extract: install ## one stage: what is new in the source to the lake
+	@$(ANNALS) extract $(ARGS)
+
+load: install ## one stage: what is new in the lake to the warehouse
+	@$(ANNALS) load $(ARGS)
+
+transform: install ## one stage: rebuild what was loaded with dbt
+	@$(ANNALS) transform $(ARGS)
+
+publish: install ## one stage: publish what was built
+	@$(ANNALS) publish $(ARGS)
+
+validate: install ## prove that nothing was lost, doubled or invented
+	@$(ANNALS) validate $(ARGS)
+
+docs: install ## write the dbt docs as one page
+	@$(RUN) -m flows.dbt_docs --build-only $(ARGS)
+
+doctor: install ## look at the machine, and say what stands in the way
+	@$(ANNALS) doctor $(ARGS)
+
+backup: install ## save lake, catalog, buffer and settings: ARGS="FILE"
+	@$(ANNALS) backup $(ARGS)
+
+restore: install ## bring a backup back into an empty place: ARGS="FILE"
+	@$(ANNALS) restore $(ARGS)
+
+up-local: platform ## agent, Prefect server, worker and dbt docs as processes of this machine
+	@$(ANNALS) up $(ARGS)
+
+# ---- The stack of containers (docs/deployment.md)
+
+up: install ## build and start it, and wait until all of it is healthy
+	@$(STACK) up $(SERVICE)
+
+down: install ## stop it; a run finishes its stage, every volume stays
+	@$(STACK) down
+
+restart: install ## restart it, or SERVICE=name alone
+	@$(STACK) restart $(SERVICE)
+
+status: install ## health of every service, last run, lag, disk
+	@$(STACK) status
+
+logs: install ## follow the worker's log, or that of SERVICE=name
+	@$(STACK) logs $(SERVICE)
+
+shell: install ## a shell in the worker, or in SERVICE=name
+	@$(STACK) shell $(SERVICE)
+
+sbom: ## the bill of materials of the images, into sbom/ (needs Docker)
+	@docker build --quiet --file deploy/annals/Dockerfile --target sbom --output type=local,dest=sbom .
+
+# ---- Prefect, in the stack or from up-local
+
+deploy: platform ## make or update the deployments; again changes nothing
+	@PREFECT_API_URL=$(PREFECT_API_URL) $(RUN) -m flows.orchestrated deploy $(ARGS)
+
+run-pipeline: platform ## run the hourly deployment now, and wait for it
+	@$(RUN_DEPLOYMENT) pipeline/pipeline-hourly $(ARGS)
+
+run-backfill: platform ## run the backfill: ARGS="--param name=value"
+	@$(RUN_DEPLOYMENT) pipeline/pipeline-backfill $(ARGS)
+
+run-adhoc: platform ## run the pipeline with parameters of your own: ARGS="--param name=value"
+	@$(RUN_DEPLOYMENT) pipeline/pipeline-adhoc $(ARGS)
+
+# ---- Installing, testing, checking
 
 install: $(VENV)/.runtime $(VENV)/.project $(VENV)/.compiled ## create .venv with the locked packages
 
@@ -57,12 +138,13 @@ soak: develop ## everything at once for MINUTES (3): a bad network, sudden death
 sweep: develop ## kill the pipeline at many points and compare what it leads to
 	@SWEEP_POINTS=$${SWEEP_POINTS:-200} $(RUN) -m pytest tests/sweep --timeout=1500 $(ARGS)
 
-check: develop ## format, lint, types, import contracts, shell scripts
+check: develop ## format, lint, types, import contracts, scripts, Dockerfiles
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi
+	@$(VENV)/bin/shellcheck .ci/* deploy/*/*.sh
+	@$(VENV)/bin/hadolint deploy/*/Dockerfile
 
 format: develop ## format the code and fix what can be fixed
 	@$(RUN) -m ruff check --fix-only .

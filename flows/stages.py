@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sync_agent.shipment import ShipReport
 
 _LOCKED = "the pipeline"
+_ELSEWHERE = "an agent elsewhere (READS_TRANSCRIPTS is false)"
 
 Report = TypeVar(
     "Report",
@@ -178,8 +179,10 @@ def transform_and_publish(
 
 
 def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:
-    from sync_agent.once import sync_once
+    from sync_agent.once import SyncReport, sync_once
 
+    if not settings.reads_transcripts:
+        return SyncReport(left_to=_ELSEWHERE)
     report = sync_once(settings, role=role, progress=progress)
     return _told(settings, "sync", report)
 
@@ -187,8 +190,10 @@ def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:
 def _ship(settings: Settings, progress: Progress, *, role: str) -> ShipReport | None:
     if settings.mongo_uri is None:
         return None
-    from sync_agent.shipment import ship_once
+    from sync_agent.shipment import ShipReport, ship_once
 
+    if not settings.reads_transcripts:
+        return ShipReport(left_to=_ELSEWHERE)
     report = ship_once(settings, role=role, progress=progress)
     return _told(settings, "ship", report)
 

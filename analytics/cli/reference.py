@@ -15,7 +15,7 @@ import typer
 from analytics import errors
 from analytics.cli.app import app
 from analytics.errors import AnalyticsError
-from analytics.settings.template import env_example, settings_reference
+from analytics.settings.template import env_example, settings_reference, stack_env_example
 
 _WIDTH = 88
 
@@ -68,6 +68,7 @@ def files(root: Path) -> dict[Path, str]:
     reference = root / "docs" / "reference"
     return {
         root / ".env.example": env_example(),
+        root / ".env.analytics.example": stack_env_example(),
         reference / "settings.md": settings_reference(),
         reference / "commands.md": commands_reference(),
         reference / "exit-codes.md": exit_codes_reference(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,7 @@ from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from analytics.errors import SettingsError
+from analytics.settings.dotenv import last_assignments
 from analytics.settings.timezone import system_timezone
 
 MIB = 1024 * 1024
@@ -91,6 +93,11 @@ class Settings(BaseSettings):
         None, description="MongoDB to ship to; unset means embedded: the buffer is the source."
     )
     mongo_db: str = Field("claude_logs", description="MongoDB database.")
+    reads_transcripts: bool = Field(
+        default=True,
+        description="Whether commands and the pipeline read and ship transcripts; false where only"
+        " an agent elsewhere does.",
+    )
     timezone: str = Field(
         default_factory=system_timezone,
         description="IANA time zone of days in reports; default the system's.",
@@ -240,10 +247,11 @@ class Settings(BaseSettings):
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings in force; ``overrides`` are flags and win over everything.
 
-    Raises SettingsError (exit 3) naming each setting that is wrong.
+    Raises SettingsError (exit 3) naming each setting that is wrong, and its line in ``.env``.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
+        lines = last_assignments(Path(str(Settings.model_config.get("env_file"))))
         return Settings(**given)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -251,11 +259,25 @@ def load_settings(**overrides: Any) -> Settings:
             hint="Make it a UTF-8 text file that you may read, or remove it.",
         ) from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}"
-            for fault in error.errors(include_input=False)
-        )
+        places = {
+            name: one.place
+            for name, one in lines.items()
+            if name not in given and not _in_environment(name)
+        }
         raise SettingsError(
-            f"invalid settings: {faults}",
+            f"invalid settings: {faults(error, places)}",
             hint="Correct the variable or the line in .env; .env.example lists every setting.",
         ) from error
+
+
+def faults(error: ValidationError, places: Mapping[str, str]) -> str:
+    """Return what is wrong with which setting; ``places`` says where some of them were set."""
+    return "; ".join(
+        f"{name.upper()}{f' ({places[name]})' if name in places else ''}: {fault['msg']}"
+        for fault in error.errors(include_input=False)
+        for name in [".".join(map(str, fault["loc"]))]
+    )
+
+
+def _in_environment(name: str) -> bool:
+    return any(key.lower() == name and value for key, value in os.environ.items())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dotenv.parser import parse_stream
 from pydantic import SecretStr
 
+from analytics.settings.dotenv import last_assignments
 from analytics.settings.model import Settings
 
 _USERINFO = re.compile(r"://.*@")
@@ -37,7 +37,7 @@ def origins(flags: Mapping[str, object]) -> dict[str, Origin]:
     names are compared without case and empty values count as absent.
     """
     environment = {name.lower(): name for name, value in os.environ.items() if value}
-    lines = dict(_dotenv_lines(_dotenv_file()))
+    lines = {name: one.place for name, one in last_assignments(_dotenv_file()).items()}
     return {
         name: _origin(name, flags=flags, environment=environment, lines=lines)
         for name in Settings.model_fields
@@ -76,14 +76,3 @@ def _origin(
 
 def _dotenv_file() -> Path:
     return Path(str(Settings.model_config.get("env_file") or ".env")).absolute()
-
-
-def _dotenv_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield each variable that the file sets, with its place; the last one of a name counts."""
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8") as file:
-        for binding in parse_stream(file):
-            if binding.key and binding.value:
-                skipped = len(binding.original.string) - len(binding.original.string.lstrip("\n"))
-                yield binding.key.lower(), f"{path.name} line {binding.original.line + skipped}"

@@ -1,4 +1,4 @@
-"""``.env.example`` and the settings reference, written from the settings class.
+"""The example ``.env`` files and the settings reference, written from the settings classes.
 
 ``python -m analytics.settings.template`` prints the first.
 """
@@ -6,17 +6,37 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from analytics.settings.model import Settings
+from analytics.settings.stack import INSIDE, StackSettings
 
 _HEAD = """\
 # Every setting of Annals with its default. Copy this file to .env and uncomment what you change.
 # A flag wins over the environment, the environment over .env, .env over the default.
 # Written by: python -m analytics.settings.template
 """
+
+_STACK_HEAD = """\
+# Every setting of the stack of containers with its default. Copy this file to .env.analytics and
+# uncomment what you change. The environment wins over this file, this file over .env.
+# Passwords are not here: the first `make up` writes them to .env.secrets, for your eyes only.
+# Written by: make reference
+"""
+
+_AGENT_AND_PIPELINE = """\
+# ---- Settings of the agent and the pipeline in the stack; the rest stands fixed inside it: ----
+"""
+
+_STACK_REFERENCE_HEAD = """
+## The stack of containers
+
+`make up` ([deployment.md](../deployment.md)) reads `.env`, then `.env.analytics`, then the
+environment; the later one wins. Any setting above may stand there too, except those that are the
+same in every container: """
 
 _REFERENCE_HEAD = """\
 # Settings
@@ -34,20 +54,50 @@ each value came from. `~` is the home folder; an empty value counts as absent.
 
 def env_example() -> str:
     """Return the text of ``.env.example``: a comment line and an assignment for each setting."""
-    blocks = [
-        f"# {field.description}\n# {name.upper()}={_default(field)}\n"
+    return "\n".join([_HEAD, *_blocks(Settings.model_fields)])
+
+
+def stack_env_example() -> str:
+    """Return the text of ``.env.analytics.example``: the stack's settings, then all others."""
+    fixed = "".join(f"# {name.upper()}={value}\n" for name, value in INSIDE.items())
+    others = {
+        name: field
         for name, field in Settings.model_fields.items()
-    ]
-    return "\n".join([_HEAD, *blocks])
+        if name not in {*INSIDE, *StackSettings.model_fields}
+    }
+    return "\n".join(
+        [
+            _STACK_HEAD,
+            *_blocks(StackSettings.model_fields),
+            _AGENT_AND_PIPELINE + fixed,
+            *_blocks(others),
+        ]
+    )
 
 
 def settings_reference() -> str:
     """Return docs/reference/settings.md: a table with a row for each setting."""
-    rows = [
-        f"| `{name.upper()}` | {_quoted(_default(field))} | {field.description} |\n"
-        for name, field in Settings.model_fields.items()
+    inside = ", ".join(f"`{name.upper()}={value}`" for name, value in INSIDE.items())
+    return (
+        _REFERENCE_HEAD
+        + _rows(Settings.model_fields)
+        + f"{_STACK_REFERENCE_HEAD}{inside}.\n\n| variable | default | meaning |\n|---|---|---|\n"
+        + _rows(StackSettings.model_fields)
+    )
+
+
+def _blocks(fields: Mapping[str, FieldInfo]) -> list[str]:
+    return [
+        f"# {field.description}\n# {name.upper()}={_default(field)}\n"
+        for name, field in fields.items()
     ]
-    return _REFERENCE_HEAD + "".join(rows)
+
+
+def _rows(fields: Mapping[str, FieldInfo]) -> str:
+    return "".join(
+        f"| `{name.upper()}` | {_quoted(_default(field))} | {field.description} |\n"
+        for name, field in fields.items()
+    )
 
 
 def _default(field: FieldInfo) -> str:

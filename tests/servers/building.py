@@ -14,7 +14,11 @@ import pytest
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".servers"
-PACKAGES = {"ferretdb": ".", "toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}
+PACKAGES = {
+    "ferretdb": ".",
+    "toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server",
+    "compose": "github.com/docker/compose/v2/cmd",
+}
 
 
 def built(name: str) -> Path:

@@ -1,0 +1,117 @@
+"""The docs of the dbt models as one static page, and a server for it.
+
+``python -m flows.dbt_docs`` builds the page from the project alone, without a warehouse, into
+``ANNALS_HOME/docs`` and serves it; with ``--build-only`` it ends after the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from analytics.errors import AnalyticsError, DependencyError, WarehouseError
+from analytics.settings import Settings, load_settings
+from loaders.dbt_project import PROJECT_FOLDER
+
+_PAGE = "static_index.html"
+
+
+def build(settings: Settings) -> Path:
+    """Write the page, and return its path; one that is there is replaced at once.
+
+    Raises WarehouseError where dbt finds something wrong with the project.
+    """
+    page = settings.annals_home / "docs" / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=page.parent) as folder:
+        done = subprocess.run(  # noqa: S603 -- a fixed command
+            _command(settings, Path(folder)),
+            env=_environment(Path(folder)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise WarehouseError(
+                f"dbt cannot write its docs: {done.stdout.strip()[-400:]}",
+                hint="`annals transform` says what is wrong with the project.",
+            )
+        (Path(folder) / _PAGE).replace(page)
+    return page
+
+
+def serve(page: Path, *, host: str, port: int) -> ThreadingHTTPServer:
+    """Return a server of the page's folder, bound and not started yet.
+
+    Raises DependencyError (exit 4) where the port cannot be had.
+    """
+    handler = functools.partial(_Handler, directory=str(page.parent))
+    try:
+        return ThreadingHTTPServer((host, port), handler)
+    except OSError as error:
+        raise DependencyError(
+            f"port {port} cannot be had: {error.strerror}",
+            hint="Stop what uses it, or give another one with --port.",
+        ) from error
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    server_version = "annals"
+    sys_version = ""
+
+    def list_directory(self, path: Any) -> None:  # noqa: ARG002 -- the library's name
+        """Show no folder: there is one page."""
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's name
+        """Log no request."""
+
+
+def _command(settings: Settings, folder: Path) -> Sequence[str]:
+    return (
+        *(sys.executable, "-m", "dbt.cli.main", "--quiet", "--no-use-colors"),
+        *("--log-level-file=none", f"--log-path={folder}", "docs", "generate"),
+        *("--static", "--empty-catalog", "--no-version-check"),
+        *(f"--project-dir={PROJECT_FOLDER}", f"--profiles-dir={PROJECT_FOLDER}"),
+        *(f"--target={settings.dbt_target}", f"--target-path={folder}"),
+        f'--vars={{"timezone": "{settings.timezone}"}}',
+    )
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a dbt that sees an empty warehouse of its own."""
+    quiet = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+    return {**os.environ, **quiet, "DUCKDB_PATH": str(folder / "empty.db")}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the page and serve it until the process is stopped; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8686)
+    parser.add_argument("--build-only", action="store_true")
+    given = parser.parse_args(arguments)
+    try:
+        page = build(load_settings())
+        sys.stderr.write(f"dbt docs: {page}\n")
+        if not given.build_only:
+            with serve(page, host=given.host, port=given.port) as server:
+                server.serve_forever()
+    except AnalyticsError as error:
+        sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
