@@ -44,7 +44,12 @@ def build(settings: Settings) -> Path:
                 f"dbt cannot write its docs: {done.stdout.strip()[-400:]}",
                 hint="`annals transform` says what is wrong with the project.",
             )
-        (Path(folder) / _PAGE).replace(page)
+        made = Path(folder) / _PAGE
+        text = made.read_text(encoding="utf-8")
+        for path in (folder, str(PROJECT_FOLDER)):  # nobody's folders in a page for others
+            text = text.replace(path, "dbt")
+        made.write_text(text, encoding="utf-8")
+        made.replace(page)
     return page
 
 
@@ -89,7 +94,7 @@ def _command(settings: Settings, folder: Path) -> Sequence[str]:
 def _environment(folder: Path) -> dict[str, str]:
     """Return the environment of a dbt that sees an empty warehouse of its own."""
     quiet = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
-    return {**os.environ, **quiet, "DUCKDB_PATH": str(folder / "empty.db")}
+    return {**os.environ, **quiet, "DUCKDB_PATH": str(folder / "analytics.db")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,3 +55,31 @@ def test_a_settings_file_that_is_no_text_is_named(home: Path) -> None:
     (home / ".env").write_bytes(b"TIMEZONE=\xff\xfe")
     with pytest.raises(SettingsError, match=r"\.env"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("TIMEZONE=UTC\n\n# how many\nbatch_size=none\n", "BATCH_SIZE (.env line 4): "),
+        ("BUILDS_KEPT=3\nBUILDS_KEPT=1\n", "BUILDS_KEPT (.env line 2): "),
+        ("TIMEZONE=UTC\nBATCH SIZE 7\n", ".env line 2: 'BATCH' begins nothing"),
+        ("'", ".env line 1: "),
+    ],
+)
+def test_a_wrong_line_of_a_file_is_named(home: Path, text: str, place: str) -> None:
+    """What is wrong in .env is named with its line, and no value is shown."""
+    (home / ".env").write_text(text)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert place in raised.value.message
+
+
+def test_the_line_is_not_blamed_for_the_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong variable is not said to stand in a file that has a right one."""
+    (home / ".env").write_text("BATCH_SIZE=5\n")
+    monkeypatch.setenv("BATCH_SIZE", "many")
+    with pytest.raises(SettingsError, match="BATCH_SIZE: ") as raised:
+        load_settings()
+    assert "line 1" not in raised.value.message

@@ -1,0 +1,135 @@
+"""The pipeline's metrics, and that board and alerts ask for nothing that nobody measures."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from analytics.errors import DependencyError, WarehouseError
+from analytics.settings import load_settings
+from flows.history import noted
+from flows.metrics import GAUGES, exposition, serve
+from sync_agent.metrics import METRICS
+from tests.conftest import ROOT, Built
+
+OBSERVABILITY = ROOT / "deploy" / "observability"
+WORDS = {"rate", "time", "up", "job", "agent", "by", "sum", "m"}
+
+
+def _samples(text: str) -> dict[str, dict[str, float]]:
+    return {
+        family.name: {",".join(one.labels.values()): one.value for one in family.samples}
+        for family in text_string_to_metric_families(text)
+    }
+
+
+def _board() -> Any:
+    return json.loads((OBSERVABILITY / "grafana/boards/annals.json").read_text(encoding="utf-8"))
+
+
+def _alerts() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
+
+
+def test_before_the_first_run_there_is_nothing_to_tell() -> None:
+    """Every metric is named, and none has a value that was made up."""
+    found = _samples(exposition(load_settings()))
+    assert set(found) == {gauge.name for gauge in GAUGES}
+    assert not any(found.values())
+
+
+def test_a_run_is_told_with_its_counters(built: Built) -> None:
+    """After a pipeline: when, how long, how it ended, what it did, what is published."""
+    found = _samples(exposition(load_settings(annals_home=built.home / ".annals" / "sample")))
+    assert found["annals_run_succeeded"] == {"": 1.0}
+    assert found["annals_run_started_timestamp_seconds"][""] > 1.7e9
+    assert found["annals_build_timestamp_seconds"][""] > 1.7e9
+    assert "entries_new" in found["annals_run_counter"]
+    assert found["annals_disk_free_bytes"]["state"] > 0
+
+
+def test_a_failure_is_told() -> None:
+    """A run that failed is 0, whatever it was."""
+    settings = load_settings()
+    with pytest.raises(WarehouseError), noted(settings, "pipeline"):
+        raise WarehouseError("broken", hint="mend it")
+    assert _samples(exposition(settings))["annals_run_succeeded"] == {"": 0.0}
+
+
+def test_it_answers_on_its_port_and_on_no_other_path() -> None:
+    """``/metrics`` is the text; a port that is taken is a dependency that is missing."""
+    settings = load_settings()
+    with serve(settings, host="127.0.0.1", port=0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert answer.read().decode() == exposition(settings)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10)
+        refused.value.close()
+        with pytest.raises(DependencyError, match="cannot be had"):
+            serve(settings, host="127.0.0.1", port=port)
+        server.shutdown()
+
+
+def test_board_and_alerts_ask_for_what_is_measured() -> None:
+    """Every metric in an expression is one of the agent's or the pipeline's."""
+    known = {one.name for one in METRICS} | {gauge.name for gauge in GAUGES} | WORDS
+    asked = [target["expr"] for panel in _board()["panels"] for target in panel["targets"]]
+    asked += [rule["expr"] for rule in _alerts()]
+    assert len(asked) > 15
+    for expression in asked:
+        named = set(re.findall(r"[a-z_]{1,}", re.sub(r"\b[\d.]+(?:e\d+)?\w?\b", "", expression)))
+        assert named <= known, expression
+
+
+def test_grafana_finds_its_board_and_its_data() -> None:
+    """Panels do not overlap, have ids of their own and name the data source that is provisioned."""
+    places = Path(OBSERVABILITY / "grafana" / "provisioning")
+    (source,) = yaml.safe_load((places / "datasources/prometheus.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((places / "dashboards/annals.yml").read_text())["providers"]
+    assert provider["options"]["path"] == "/etc/grafana/boards"
+    panels = _board()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) >= 10
+    cells = [
+        (x, y)
+        for panel in panels
+        for place in [panel["gridPos"]]
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    assert {panel["datasource"]["uid"] for panel in panels} == {source["uid"]}
+
+
+def test_prometheus_asks_the_services_of_the_stack() -> None:
+    """Each target is a service of docker-compose.yml, at the port that it listens on."""
+    found = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text(encoding="utf-8"))
+    targets = {
+        one["job_name"]: one["static_configs"][0]["targets"][0] for one in found["scrape_configs"]
+    }
+    stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    for job, target in targets.items():
+        name, _, port = target.partition(":")
+        if job != "prometheus":
+            assert port in str(stack[name].get("healthcheck")) + str(stack[name].get("command"))
+
+
+def test_every_alert_is_explained() -> None:
+    """docs/deployment.md says of each alert what it means and what to do."""
+    paper = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    for rule in _alerts():
+        assert rule["annotations"]["summary"].endswith(".")
+        assert f"| `{rule['alert']}` |" in paper
