@@ -120,9 +120,6 @@ platform: install $(VENV)/.platform ## the same, and Prefect: what deployments, 
 
 develop: platform $(VENV)/.dev ## the same, and what the tests and checks need
 
-deploy: platform ## put deployments and automations on the Prefect server at PREFECT_API_URL
-	@$(RUN) -m flows.orchestrated deploy
-
 servers: develop ## the real servers that tests use, built with Go where that is installed
 	@$(RUN) -m tests.servers.building
 

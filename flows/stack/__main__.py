@@ -83,9 +83,9 @@ COMMANDS: dict[str, Callable[[Plan, Sequence[str]], int]] = {
 _BEGINNINGS = ("up", "check")
 
 
-def _look(plan: Plan, found: preflight.Engine) -> None:
+def _look(plan: Plan, found: preflight.Engine, folder: Path) -> None:
     """Look at the machine; raise where something keeps the stack from working."""
-    findings = preflight.examine(plan, found, preflight.running(plan))
+    findings = preflight.examine(plan, found, folder, preflight.running(plan))
     for one in findings:
         if one.verdict is Verdict.WARN:
             _say(f"warning: {one.says}\nhint: {one.remedy}")
@@ -134,7 +134,7 @@ def _prepared(folder: Path, *, begins: bool) -> Plan:
         _say(f"note: made {len(made)} passwords in {PASSWORDS_FILE}; keep a copy with your backups")
     plan = make_plan(folder, stack, os.environ)
     if begins:
-        _look(plan, found)
+        _look(plan, found, folder)
     return plan
 
 

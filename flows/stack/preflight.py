@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,10 @@ LEAST_DISK = 2 * GIB
 ENOUGH_DISK = 10 * GIB
 WITHOUT = "`make up-local` runs the same without Docker."
 
+LEAST_COMPOSE = (2, 24)
+"""The first version that takes ``env_file`` with ``required``."""
+
+_READABLE = 0o444
 _SECONDS = 60
 
 
@@ -39,10 +44,11 @@ def engine(environment: Mapping[str, str]) -> Engine | Finding:
     if shutil.which("docker", path=environment.get("PATH")) is None:
         remedy = f"Install Docker Engine with its compose plugin. {WITHOUT}"
         return broken("docker", "Docker is not installed here", remedy=remedy)
-    said = _run(("docker", "compose", "version"), environment)
-    if said.returncode:
+    said = _run(("docker", "compose", "version", "--short"), environment)
+    if said.returncode or _is_old(said.stdout):
         remedy = f"Install the compose plugin (docker-compose-plugin, 2.24 or newer). {WITHOUT}"
-        return broken("docker", "Docker has no `docker compose`", remedy=remedy)
+        says = f"Docker has no `docker compose` that is new enough: {said.stdout.strip() or 'none'}"
+        return broken("docker", says, remedy=remedy)
     said = _run(("docker", "info", "--format", "{{json .}}"), environment)
     try:
         info = json.loads(said.stdout)
@@ -56,19 +62,30 @@ def engine(environment: Mapping[str, str]) -> Engine | Finding:
     return Engine(memory, shutil.disk_usage(place).free, place)
 
 
+def _is_old(version: str) -> bool:
+    found = re.match(r"v?(\d+)\.(\d+)", version.strip())
+    return found is not None and (int(found[1]), int(found[2])) < LEAST_COMPOSE
+
+
 def running(plan: Plan) -> frozenset[str]:
     """Return the services of the stack that run already: their ports are taken by themselves."""
     said = _run((*plan.command, "ps", "--services", "--status", "running"), plan.environment)
     return frozenset(said.stdout.split()) if said.returncode == 0 else frozenset()
 
 
-def examine(plan: Plan, found: Engine, at_work: frozenset[str] = frozenset()) -> list[Finding]:
-    """Return what every check of this machine found; ``at_work`` are services that run already."""
+def examine(
+    plan: Plan, found: Engine, folder: Path, at_work: frozenset[str] = frozenset()
+) -> list[Finding]:
+    """Return what every check of this machine found.
+
+    ``folder`` is the checkout, ``at_work`` are the services that run already.
+    """
     return [
         *_memory(found),
         *_disk(found),
         *_ports(plan, at_work),
         *_transcripts(plan),
+        *_files(folder),
     ]
 
 
@@ -150,6 +167,19 @@ def _transcripts(plan: Plan) -> list[Finding]:
         remedy = "Give this user the right (chmod -R u+rX)."
         return [broken("transcripts", f"{roots[0]} may not be read", remedy=remedy)]
     return [fine("transcripts", f"{roots[0]} can be read")]
+
+
+def _files(folder: Path) -> list[Finding]:
+    """Return whether containers, which are other users, may read the files mounted into them."""
+    closed = [
+        path.relative_to(folder)
+        for path in (folder / "deploy").rglob("*")
+        if path.stat().st_mode & _READABLE != _READABLE and path.is_file()
+    ]
+    if not closed:
+        return []
+    says = f"{closed[0]} can be read by its owner alone, and containers are other users"
+    return [broken("files", says, remedy="chmod -R go+rX deploy")]
 
 
 def _run(

@@ -103,7 +103,7 @@ def machine(folder: Path, home: Path, *, memory: int = 16 * 1024**3) -> Machine:
         'if [ "$1" = volume ]; then test -e "$place/volume-is-there"; exit; fi\n'
         "shift\n"
         'case " $* " in\n'
-        '*" version "*) exit ;;\n'
+        '*" version "*) cat "$place/version" 2>/dev/null; exit 0 ;;\n'
         f'*" config "*) exec {built("compose")} "$@" ;;\n'
         '*" ps --services "*) cat "$place/running" 2>/dev/null; exit ;;\n'
         '*" ps --all "*) cat "$place/ps" 2>/dev/null; exit ;;\n'

@@ -8,14 +8,18 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from analytics.settings.stack import PROFILES
-from flows.stack.passwords import NAMES
-from flows.stack.plan import seen_from_inside
+from analytics.settings.stack import PROFILES, read_stack
+from flows.doctor.findings import Verdict
+from flows.stack.passwords import NAMES, ensure_passwords
+from flows.stack.plan import make_plan, seen_from_inside
+from flows.stack.preflight import ENOUGH_DISK, LEAST_DISK, Engine, examine
 from tests.deploy.stacks import Machine, machine
+from tests.servers.building import built
 
 GIB = 1024**3
 SUMS = f"METABASE_SHA256={'a' * 64}\nMETABASE_DRIVER_SHA256={'b' * 64}\n"
@@ -116,6 +120,26 @@ def test_an_engine_that_does_not_answer_is_said_in_its_words(here: Machine) -> N
     assert "make up-local" in done.stderr
 
 
+@pytest.mark.parametrize(("version", "code"), [("2.23.3", 4), ("v2.24.0", 0), ("5.0.1-desktop", 0)])
+def test_an_old_compose_is_refused(here: Machine, version: str, code: int) -> None:
+    """What does not know the file's form is named with its version."""
+    (here.folder / "version").write_text(version)
+    done = here.run("up")
+    assert done.returncode == code
+    assert (version in done.stderr) is (code == 4)
+
+
+def test_files_that_containers_cannot_read_are_named(here: Machine) -> None:
+    """A checkout for its owner alone is said, with the command that opens what is mounted."""
+    (here.folder / "deploy").unlink()
+    (here.folder / "deploy").mkdir()
+    (here.folder / "deploy" / "closed.yml").touch(mode=0o600)
+    done = here.run("up")
+    assert done.returncode == 4
+    assert "deploy/closed.yml can be read by its owner alone" in done.stderr
+    assert "chmod -R go+rX deploy" in done.stderr
+
+
 @pytest.mark.skipif(shutil.which("docker") is None, reason="no docker command here")
 def test_the_docker_of_this_machine_is_understood(here: Machine) -> None:
     """Whatever Docker is here: it is used, or the message says why not and what to do."""
@@ -167,18 +191,13 @@ def test_too_little_memory_is_said(
 
 def test_too_little_disk_is_said(here: Machine) -> None:
     """The check of the disk stops below the least and warns below enough."""
-    from analytics.settings.stack import read_stack
-    from flows.doctor.findings import Verdict
-    from flows.stack.plan import make_plan
-    from flows.stack.preflight import ENOUGH_DISK, LEAST_DISK, Engine, examine
-
     plan = make_plan(here.folder, read_stack(here.folder, here.variables), {})
     for free, verdict in (
         (LEAST_DISK - 1, Verdict.FAIL),
         (ENOUGH_DISK - 1, Verdict.WARN),
         (ENOUGH_DISK, Verdict.OK),
     ):
-        found = examine(plan, Engine(16 * GIB, free, "/var/lib/docker"))
+        found = examine(plan, Engine(16 * GIB, free, "/var/lib/docker"), here.folder)
         (one,) = (each for each in found if each.check == "disk")
         assert one.verdict is verdict
 
@@ -246,10 +265,19 @@ def test_this_machine_has_another_name_inside(uri: str, inside: str) -> None:
 )
 def test_every_combination_of_parts_parses(here: Machine, profiles: str) -> None:
     """Compose's own parser takes every combination, with and without MongoDB and Metabase."""
-    for text in ("", SUMS, "MONGO_URI=mongodb://db.example.org/\n", "MONGO_PUBLISH_PORT=27018\n"):
+    ensure_passwords(here.folder / ".env.secrets")
+    for text in ("", f"{SUMS}MONGO_PUBLISH_PORT=27018\n", "MONGO_URI=mongodb://db.example.org/\n"):
         here.write(".env.analytics", f"STACK_PROFILES={profiles}\n{text}")
-        done = here.run("check")
-        assert done.returncode == 0, done.stderr
+        plan = make_plan(here.folder, read_stack(here.folder, {}), os.environ)
+        parsed = subprocess.run(
+            [built("compose"), *plan.command[2:], "config", "--services"],
+            env=dict(plan.environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert parsed.returncode == 0, parsed.stderr
+        assert set(parsed.stdout.split()) == {*plan.services, "prefect-deploy"}
 
 
 def test_what_is_published_can_be_read_where_it_stands(here: Machine) -> None:
