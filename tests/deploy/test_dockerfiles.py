@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import ROOT, clean_environment
 from tests.deploy.dockerfiles import FILES, Stage, stages
+from tests.deploy.stacks import model
 from tests.servers.running import free_port
 
 PROGRAMS = Path(sys.executable).parent
@@ -229,3 +230,22 @@ def test_the_bill_of_materials_is_what_is_installed(image: Path) -> None:
     }
     assert found == wanted
     assert sum("licenses" in one for one in bill["components"]) > len(found) / 2
+
+
+def test_every_volume_lies_on_a_folder_that_its_user_owns(home: Path) -> None:
+    """A new volume takes over owner and mode of the image's folder; each of ours has one."""
+    services = model(home)["services"]
+    checked = 0
+    for name, service in services.items():
+        build = service.get("build")
+        if not build:
+            continue
+        path = Path(build["context"], build.get("dockerfile", "Dockerfile"))
+        wanted = build.get("target", _final(str(path.relative_to(ROOT)))[-1].name)
+        (stage,) = (one for one in stages(path) if one.name == wanted)
+        made = " ".join(run for run in stage.all("RUN") if "10001" in run).split()
+        for mount in service.get("volumes", []):
+            if mount["type"] == "volume":
+                checked += 1
+                assert mount["target"] in made, f"{name}: {mount['target']}"
+    assert checked > 8
