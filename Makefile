@@ -66,7 +66,7 @@ docs: install ## write the dbt docs as one page
 doctor: install ## look at the machine, and say what stands in the way
 	@$(ANNALS) doctor $(ARGS)
 
-backup: install ## save lake, catalog, buffer and settings: ARGS="FILE"
+backup: install ## save lake, catalog, buffer and settings: ARGS="--to FILE"
 	@$(ANNALS) backup $(ARGS)
 
 restore: install ## bring a backup back into an empty place: ARGS="FILE"

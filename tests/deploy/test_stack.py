@@ -142,10 +142,10 @@ def test_files_that_containers_cannot_read_are_named(here: Machine) -> None:
 
 @pytest.mark.skipif(shutil.which("docker") is None, reason="no docker command here")
 def test_the_docker_of_this_machine_is_understood(here: Machine) -> None:
-    """Whatever Docker is here: it is used, or the message says why not and what to do."""
+    """Whatever Docker is here: it is used, or a hint says what to do."""
     done = here.run_with(os.environ["PATH"], "check")
-    assert done.returncode in (0, 4)
-    assert done.returncode == 0 or "make up-local" in done.stderr
+    assert done.returncode in (0, 3, 4)  # 3: a stack of this machine, without its passwords here
+    assert done.returncode != 4 or "hint: " in done.stderr
 
 
 def test_a_port_that_is_taken_is_named_with_its_setting(here: Machine) -> None:
