@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from analytics.cli.commands import (
+    backup,
     config,
     doctor,
     iceberg,
@@ -64,6 +65,7 @@ app.add_typer(config.app, name="config")
 status.register(app)
 doctor.register(app)
 validate.register(app)
+backup.register(app)
 version.register(app)
 
 

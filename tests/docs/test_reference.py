@@ -26,6 +26,7 @@ def test_generated_papers_are_current(path: Any) -> None:
 def test_every_command_that_was_promised_is_there() -> None:
     """The commands of this version, no more and no fewer."""
     assert set(COMMANDS) == {
+        "annals backup",
         "annals config show",
         "annals doctor",
         "annals extract",
@@ -34,6 +35,7 @@ def test_every_command_that_was_promised_is_there() -> None:
         "annals load",
         "annals pipeline",
         "annals publish",
+        "annals restore",
         "annals sessions list",
         "annals status",
         "annals sync flush",

@@ -1,0 +1,120 @@
+"""``annals backup`` and ``annals restore``: one verified archive, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analytics.cli.inforce import configured, in_force
+from analytics.cli.options import AsJson, example
+
+To = Annotated[
+    Path | None,
+    typer.Option(
+        "--to", metavar="FILE", help="The archive to write; default in ANNALS_HOME/backups."
+    ),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="File whose first line is the passphrase; without it: not encrypted."
+    ),
+]
+Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for a pipeline that is running.")]
+Archive = Annotated[Path, typer.Argument(metavar="FILE", help="An archive that backup wrote.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to ``app``."""
+    app.command(**example("annals backup --to /mnt/usb/annals.tar --passphrase-file ~/key"))(backup)
+    app.command(**example("annals restore /mnt/usb/annals.tar --passphrase-file ~/key"))(restore)
+
+
+def backup(
+    context: typer.Context,
+    to: To = None,
+    passphrase_file: PassphraseFile = None,
+    wait: Wait = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Write lake, catalog, buffer and settings into one archive, and verify it.
+
+    Agent and pipeline may be running. Secrets are left out; warehouse and builds are, too, because
+    they are made from the lake. With a passphrase the archive is encrypted (age).
+    """
+    from analytics.cli.output import as_members, print_json, say
+    from analytics.cli.tables import count, size
+    from analytics.telemetry.terminal import terminal_progress
+    from flows import backup as archives
+
+    found = in_force(context)
+    passphrase = _passphrase(passphrase_file)
+    target = to or archives.default_archive(found.settings, encrypted=passphrase is not None)
+    with terminal_progress() as progress:
+        report = archives.backup(
+            found.settings,
+            target.expanduser().absolute(),
+            passphrase=passphrase,
+            patience=wait,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"backup": as_members(report), "sample": found.sample})
+        return
+    kind = "encrypted" if report.encrypted else "not encrypted"
+    say(f"{report.archive}  {size(report.bytes)}, {kind}, verified")
+    say(f"{count(report.files)} files, {size(report.bytes_kept)}")
+
+
+def restore(
+    context: typer.Context,
+    archive: Archive,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put an archive into the empty place that ANNALS_HOME and SQLITE_PATH name.
+
+    The archive is verified before anything is written, and nothing is half restored. The lake may
+    go to another folder than it came from.
+    """
+    from analytics.cli.output import as_members, print_json, say
+    from analytics.cli.tables import count, size
+    from analytics.telemetry.terminal import terminal_progress
+    from flows import backup as archives
+
+    settings = configured(context)
+    with terminal_progress() as progress:
+        report = archives.restore(
+            settings,
+            archive.expanduser().absolute(),
+            passphrase=_passphrase(passphrase_file),
+            progress=progress,
+        )
+    if as_json:
+        print_json({"restore": as_members(report)})
+        return
+    say(f"{count(report.files)} files, {size(report.bytes)} restored")
+    for note in report.notes:
+        say(f"note: {note}")
+
+
+def _passphrase(path: Path | None) -> str | None:
+    """Return the first line of a file; raise UsageError where there is none."""
+    from analytics.errors import UsageError
+
+    if path is None:
+        return None
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the passphrase file {path} cannot be read: {error}",
+            hint="Name a text file whose first line is the passphrase.",
+        ) from error
+    if not lines or not lines[0]:
+        raise UsageError(
+            f"the passphrase file {path} is empty", hint="Write the passphrase into its first line."
+        )
+    return lines[0]

@@ -1,0 +1,179 @@
+"""Which files a lake consists of, and what has to be rewritten where its folder is another one.
+
+Iceberg's metadata names every file by its absolute location: the metadata file its manifest lists,
+a list its manifests, a manifest its data files. Lists and manifests are Avro files; they are
+rewritten with the schema and the properties that they had.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from sqlite3 import connect
+from typing import Any
+
+import fastavro
+from fastavro.schema import SchemaParseException
+
+from analytics.errors import IntegrityError
+
+_DELETED = 2
+_LIST, _MANIFEST = "manifest_file", "manifest_entry"
+_SCHEMES = ("file://", "file:", "")
+_CATALOG_COLUMNS = (
+    ("iceberg_tables", "metadata_location"),
+    ("iceberg_tables", "previous_metadata_location"),
+    ("iceberg_namespace_properties", "property_value"),
+)
+
+Moved = Callable[[Any], Any]
+"""Returns a value of any shape with every location in it as it is in the new place."""
+
+
+def require_whole(metadata: Path) -> int:
+    """Return how many files the lake with this newest metadata file consists of.
+
+    Of every snapshot that is kept. Raises IntegrityError (exit 9) naming the first file that is
+    missing or has another size.
+    """
+    known: dict[str, int] = {str(metadata): 0}
+    for snapshot in _json(metadata).get("snapshots", ()):
+        listed = _require(known, snapshot["manifest-list"], None)
+        for manifest in _records(listed) if listed else ():
+            path = _require(known, manifest["manifest_path"], manifest["manifest_length"])
+            for entry in _records(path) if path else ():
+                if entry["status"] != _DELETED:
+                    file = entry["data_file"]
+                    _require(known, file["file_path"], file["file_size_in_bytes"])
+    return len(known)
+
+
+def relocate(folder: Path, *, old: Path, new: Path) -> None:
+    """Rewrite the metadata below ``folder``, so that a lake from ``old`` works as ``new``.
+
+    ``folder`` is where the files are for the moment. Raises IntegrityError for metadata that
+    cannot be read.
+    """
+    moved = _mover(old, new)
+    lengths: dict[str, int] = {}
+    lists = []
+    for path in sorted(folder.rglob("*.avro")):
+        with _explained(path), path.open("rb") as file:
+            kind = _schema(fastavro.reader(file))["name"]
+        if kind == _LIST:
+            lists.append(path)
+        elif kind == _MANIFEST:
+            _rewrite(path, moved)
+            lengths[str(new / path.relative_to(folder))] = path.stat().st_size
+    for path in lists:
+        _rewrite(path, lambda record: _with_length(moved(record), lengths))
+    for path in sorted(folder.rglob("*.metadata.json")):
+        content = json.dumps(moved(_json(path)))
+        path.write_text(content, encoding="utf-8")
+
+
+def relocate_catalog(catalog: Path, *, old: Path, new: Path) -> None:
+    """Let a catalog (SQLite) name the metadata in the new folder."""
+    moved = _mover(old, new)
+    with closing(connect(catalog)) as connection, connection:
+        for table, column in _CATALOG_COLUMNS:
+            rows = connection.execute(f"select rowid, {column} from {table}").fetchall()  # noqa: S608 -- constants
+            connection.executemany(
+                f"update {table} set {column} = ? where rowid = ?",  # noqa: S608 -- as above
+                [(moved(value), number) for number, value in rows if moved(value) != value],
+            )
+
+
+def local_path(location: str) -> Path:
+    """Return the path of a location on this machine."""
+    scheme = next(scheme for scheme in _SCHEMES if location.startswith(scheme))
+    return Path(location.removeprefix(scheme))
+
+
+def _mover(old: Path, new: Path) -> Moved:
+    def moved(value: Any) -> Any:
+        if isinstance(value, str):
+            return _moved_text(value, str(old), str(new))
+        if isinstance(value, Mapping):
+            return {name: moved(member) for name, member in value.items()}
+        if isinstance(value, list):
+            return [moved(member) for member in value]
+        return value
+
+    return moved
+
+
+def _moved_text(text: str, old: str, new: str) -> str:
+    for scheme in _SCHEMES:
+        start = scheme + old
+        if text == start or text.startswith(start + "/"):
+            return scheme + new + text[len(start) :]
+    return text
+
+
+def _with_length(record: dict[str, Any], lengths: Mapping[str, int]) -> dict[str, Any]:
+    length = lengths.get(str(local_path(record["manifest_path"])))
+    return record if length is None else {**record, "manifest_length": length}
+
+
+def _rewrite(path: Path, changed: Callable[[Any], Any]) -> None:
+    with _explained(path), path.open("rb") as file:
+        reader = fastavro.reader(file)
+        schema, codec = _schema(reader), reader.codec
+        properties = {
+            name: value for name, value in reader.metadata.items() if not name.startswith("avro.")
+        }
+        records = [changed(record) for record in reader]
+    half = path.with_name(path.name + ".moved")
+    with half.open("wb") as file:
+        fastavro.writer(file, schema, records, codec=codec, metadata=properties)
+    half.replace(path)
+
+
+def _schema(reader: Any) -> dict[str, Any]:
+    schema: Any = reader.writer_schema
+    return dict(schema)
+
+
+def _records(path: Path) -> Iterator[Any]:
+    with _explained(path), path.open("rb") as file:
+        yield from fastavro.reader(file)
+
+
+def _json(path: Path) -> Any:
+    with _explained(path):
+        return json.loads(path.read_bytes())
+
+
+def _require(known: dict[str, int], location: str, size: int | None) -> Path | None:
+    """Return the file's path where it was not looked at yet; raise where it is not right."""
+    path = local_path(location)
+    if str(path) in known:
+        return None
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise _broken(path, error.strerror or str(error)) from error
+    if size is not None and found != size:
+        raise _broken(path, f"{found} bytes instead of {size}")
+    known[str(path)] = found
+    return path
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what a reader raises for a damaged file into IntegrityError."""
+    try:
+        yield
+    except (OSError, ValueError, EOFError, KeyError, SchemaParseException) as error:
+        raise _broken(path, f"{type(error).__name__}: {error}") from error
+
+
+def _broken(path: Path, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"the lake's file {path} is missing or damaged: {why}",
+        hint="Restore it from a backup of the lake; nothing was changed.",
+        path=path,
+    )

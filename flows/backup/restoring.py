@@ -1,0 +1,273 @@
+"""``restore``: an archive into an empty place, verified first and put there in one step.
+
+What is unpacked lies beside its final place until all of it is ready. Then a note of what goes
+where is written, and everything is renamed; a restore that was killed in between is finished by the
+next one. Warehouse and builds are made again from the lake.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from analytics.errors import DiskFullError, SettingsError, UsageError
+from analytics.locks import exclusive
+from analytics.settings import Settings
+from analytics.telemetry import NO_PROGRESS, Progress
+from flows.backup.checking import unpack, verify
+from flows.backup.contents import lake_names, require_own_catalog
+from flows.backup.manifest import BUFFER, CATALOG, LAKE, PRICES, SETTINGS, Manifest
+
+_SPARE_BYTES = 64 * 1024 * 1024
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What was restored. ``moved`` says that the lake's metadata names another folder now.
+
+    ``notes`` say what else is to be done for the same figures.
+    """
+
+    files: int
+    bytes: int
+    snapshot_id: int | None
+    agent_id: str | None
+    moved: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything goes, and where it is unpacked before."""
+
+    lake: Path
+    catalog: Path
+    buffer: Path
+    home: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Place:
+        """Return the place that these settings name."""
+        catalog = require_own_catalog(settings)
+        return cls(settings.lake_folder, catalog, settings.sqlite_path, settings.annals_home)
+
+    @property
+    def note(self) -> Path:
+        """The note of what is being renamed."""
+        return self.home / "restoring.json"
+
+    @property
+    def catalog_inside(self) -> bool:
+        """Whether the catalog lies in the lake's folder and moves with it."""
+        return self.catalog.is_relative_to(self.lake)
+
+    def moves(self) -> dict[Path, Path]:
+        """Return each final place by what will be renamed to it."""
+        targets = [self.lake, *([] if self.catalog_inside else [self.catalog]), self.buffer]
+        targets += [self.home / f"restored-{name}" for name in (SETTINGS, PRICES)]
+        return {unpacked(target): target for target in targets}
+
+    def target(self, name: str) -> Path:
+        """Return where a part of the archive is unpacked."""
+        if name == CATALOG and self.catalog_inside:
+            return unpacked(self.lake) / self.catalog.relative_to(self.lake)
+        if name.startswith(f"{LAKE}/"):
+            return unpacked(self.lake) / name.removeprefix(f"{LAKE}/")
+        known = {CATALOG: self.catalog, BUFFER: self.buffer}
+        return unpacked(known.get(name) or self.home / f"restored-{name}")
+
+
+def unpacked(target: Path) -> Path:
+    """Return where something is unpacked that belongs to ``target``: beside it."""
+    return target.with_name(f".{target.name}.restoring")
+
+
+def restore(
+    settings: Settings,
+    archive: Path,
+    *,
+    passphrase: str | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> RestoreReport:
+    """Put an archive into the empty place that the settings name.
+
+    The archive is read from end to end before anything is written. Raises UsageError where the
+    place is not empty or the archive cannot be opened, IntegrityError (exit 9) for a damaged one,
+    DiskFullError (exit 10), SettingsError where the lake would go by other names; nothing is there
+    afterwards that was not before.
+    """
+    place = Place.of(settings)
+    place.home.mkdir(parents=True, exist_ok=True)
+    with (
+        exclusive(settings.pipeline_lock, role="restore", what="the pipeline"),
+        exclusive(settings.buffer_lock, role="restore", what=f"the buffer {place.buffer}"),
+    ):
+        if finished := _finish(place):
+            return _report(settings, place, finished)
+        _require_empty(settings, place)
+        manifest = verify(archive, passphrase, progress=progress)
+        _require_same_names(settings, manifest)
+        _require_space(place, manifest)
+        try:
+            _unpack(place, archive, passphrase, manifest=manifest, progress=progress)
+            _relocate(place, manifest)
+            _announce(place, manifest)
+        except BaseException:
+            _clear(place)
+            raise
+        _finish(place)
+    return _report(settings, place, manifest)
+
+
+def _report(settings: Settings, place: Place, manifest: Manifest) -> RestoreReport:
+    return RestoreReport(
+        files=len(manifest.members),
+        bytes=manifest.bytes,
+        snapshot_id=manifest.snapshot_id,
+        agent_id=manifest.agent_id,
+        moved=_old_folder(place, manifest) is not None,
+        notes=tuple(_notes(settings, place, manifest)),
+    )
+
+
+def _require_empty(settings: Settings, place: Place) -> None:
+    candidates = (
+        *(place.lake, place.catalog, place.buffer),
+        *(settings.warehouse_file, settings.builds_folder),
+    )
+    for path in candidates:
+        if path.is_dir() and not any(path.iterdir()):
+            continue
+        if path.exists() or path.is_symlink():
+            raise UsageError(
+                f"{path} is there already; a restore goes into an empty place only",
+                hint="Set ANNALS_HOME and SQLITE_PATH to empty places, or move what is there away.",
+                path=path,
+            )
+
+
+def _require_same_names(settings: Settings, manifest: Manifest) -> None:
+    if manifest.lake is None:
+        return
+    wanted = manifest.lake.model_copy(update={"folder": str(settings.lake_folder)})
+    if wanted != lake_names(settings):
+        raise SettingsError(
+            f"the archive's lake is {wanted.catalog}: {wanted.namespace}.{wanted.table}, and the"
+            " settings name another one",
+            hint=f"Set ICEBERG_CATALOG_NAME={wanted.catalog}, ICEBERG_NAMESPACE={wanted.namespace}"
+            f" and ICEBERG_TABLE_NAME={wanted.table}.",
+        )
+
+
+def _require_space(place: Place, manifest: Manifest) -> None:
+    """Raise where it cannot fit; with several disks, each could need nearly all of it."""
+    needed = manifest.bytes + _SPARE_BYTES
+    for path in (place.lake, place.buffer):
+        above = next(parent for parent in path.parents if parent.exists())
+        free = shutil.disk_usage(above).free
+        if free < needed:
+            raise DiskFullError(
+                f"{needed:,} bytes are needed and {free:,} are free at {above}",
+                hint="Make room, or set ANNALS_HOME and SQLITE_PATH to another disk.",
+                path=above,
+            )
+
+
+def _unpack(
+    place: Place,
+    archive: Path,
+    passphrase: str | None,
+    *,
+    manifest: Manifest,
+    progress: Progress,
+) -> None:
+    _clear(place)
+
+    def take(name: str) -> IO[bytes]:
+        path = place.target(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.fdopen(os.open(path, _FRESH, 0o600), "wb")
+
+    promised = {member.path for member in manifest.members}
+    read = unpack(
+        archive,
+        passphrase,
+        lambda name: take(name) if name in promised else None,
+        progress=progress,
+    )
+    if read != manifest:
+        raise UsageError(
+            f"{archive} was changed while it was read", hint="Let nobody write it, and try again."
+        )
+
+
+def _old_folder(place: Place, manifest: Manifest) -> Path | None:
+    """Return the folder that the lake came from where it is another one."""
+    old = Path(manifest.lake.folder) if manifest.lake else place.lake
+    return None if old == place.lake else old
+
+
+def _relocate(place: Place, manifest: Manifest) -> None:
+    """Let the lake's metadata name its new folder."""
+    old = _old_folder(place, manifest)
+    if old is None:
+        return
+    from extractors.lake.relocation import relocate, relocate_catalog
+
+    relocate(unpacked(place.lake), old=old, new=place.lake)
+    relocate_catalog(place.target(CATALOG), old=old, new=place.lake)
+
+
+def _announce(place: Place, manifest: Manifest) -> None:
+    """Put everything on stable storage, and note what is to be renamed."""
+    os.sync()
+    moves = {str(source): str(target) for source, target in place.moves().items()}
+    half = place.note.with_suffix(".new")
+    with half.open("w", encoding="utf-8") as file:
+        json.dump({"moves": moves, "manifest": manifest.model_dump_json()}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(place.note)
+
+
+def _finish(place: Place) -> Manifest | None:
+    """Rename what the note names, and return what it was; without a note do nothing.
+
+    It can be done twice: what is renamed already is left.
+    """
+    if not place.note.exists():
+        return None
+    note = json.loads(place.note.read_text(encoding="utf-8"))
+    for source, target in ((Path(one), Path(other)) for one, other in note["moves"].items()):
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                target.rmdir()  # it was empty
+            source.replace(target)
+    os.sync()
+    place.note.unlink()
+    return Manifest.model_validate_json(note["manifest"])
+
+
+def _clear(place: Place) -> None:
+    """Remove what an unfinished restore has unpacked."""
+    for path in place.moves():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _notes(settings: Settings, place: Place, manifest: Manifest) -> Iterator[str]:
+    yield "`annals pipeline` makes warehouse and builds again from the lake"
+    if manifest.timezone != settings.timezone:
+        yield f"the days of its reports began in {manifest.timezone}: set TIMEZONE for the same"
+    if manifest.has(PRICES):
+        yield f"it had prices of your own: set PRICES_CSV={place.home / f'restored-{PRICES}'}"
+    yield f"the settings of then, without secrets, are in {place.home / f'restored-{SETTINGS}'}"
