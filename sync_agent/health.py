@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analytics.settings import Settings
 from sync_agent.metrics import CONTENT_TYPE, exposition
 from sync_agent.observation import Observation, Observer
+
+if TYPE_CHECKING:
+    from sync_agent.trigger import Asked
 
 _JSON = "application/json"
 
@@ -69,6 +72,9 @@ MEMBERS = {
     "circuit": "`closed`, `open` (the server is left alone for a while), `half-open`, or `none`"
     " without MONGO_URI",
     "watchMissedTotal": "changes that no event told of, found by a full round",
+    "pipeline": "null with PIPELINE_TRIGGER=off; else `state` (`idle`, `waiting`, `running`,"
+    " `failing`), `runs`, `failures`, `busy` (how often another run was under way), `lastError`,"
+    " `lastRunSeconds`",
 }
 """What each member of ``/health`` means; the first six are those of the original service."""
 
@@ -108,6 +114,20 @@ def health_members(seen: Observation) -> dict[str, Any]:
         "deadLetters": seen.dead_letters,
         "circuit": seen.circuit,
         "watchMissedTotal": seen.missed,
+        "pipeline": _pipeline(seen.pipeline),
+    }
+
+
+def _pipeline(asked: Asked | None) -> dict[str, Any] | None:
+    if asked is None:
+        return None
+    return {
+        "state": asked.state,
+        "runs": asked.runs,
+        "failures": asked.failures,
+        "busy": asked.busy,
+        "lastError": asked.last_error,
+        "lastRunSeconds": asked.last_run_seconds,
     }
 
 

@@ -91,6 +91,18 @@ METRICS = (
         _one(lambda seen: seen.missed),
     ),
     Metric(
+        "component_pipeline_runs_total",
+        "counter",
+        "Pipeline runs that were asked for and succeeded (PIPELINE_TRIGGER).",
+        _one(lambda seen: seen.pipeline.runs if seen.pipeline else 0),
+    ),
+    Metric(
+        "component_pipeline_failures_total",
+        "counter",
+        "Pipeline runs that failed or could not be asked for (PIPELINE_TRIGGER).",
+        _one(lambda seen: seen.pipeline.failures if seen.pipeline else 0),
+    ),
+    Metric(
         "component_synced_events",
         "gauge",
         "Records that every consumer has, over the buffer's lifetime.",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
@@ -16,6 +16,9 @@ from sync_agent.carrier import Shipping, ShippingStatus
 from sync_agent.holdings import reading
 from sync_agent.pruning import SHIPPER
 from sync_agent.root import name_of
+
+if TYPE_CHECKING:
+    from sync_agent.trigger import Asked
 
 _LAG_SHOWN = 20
 _STUCK = "reading has not shown itself for more than a minute: restart the agent"
@@ -56,13 +59,15 @@ class Observation:
     bytes_read: int
     commits: int
     missed: int
+    pipeline: Asked | None
 
 
 class Observer:
     """Looks the agent up.
 
     ``shipping`` gives what ships, or None where nothing does; ``is_stuck`` says whether the reading
-    thread should have shown itself and did not.
+    thread should have shown itself and did not; ``asked`` gives what came of asking for pipeline
+    runs, None where PIPELINE_TRIGGER is off.
     """
 
     def __init__(
@@ -72,7 +77,9 @@ class Observer:
         shipping: Callable[[], Shipping | None],
         *,
         is_stuck: Callable[[], bool],
+        asked: Callable[[], Asked | None] = lambda: None,
     ) -> None:
+        self._asked = asked
         self._settings = settings
         self._activity = activity
         self._shipping = shipping
@@ -82,18 +89,10 @@ class Observer:
         """Return the agent as it is now; reads the buffer with a connection of its own."""
         activity, shipping = self._activity, self._shipping()
         shipped = shipping.status() if shipping is not None else None
-        trouble = activity.trouble or (_STUCK if self._is_stuck() else None)
-        try:
-            figures = buffer_figures(
-                self._settings.sqlite_path, ships=self._settings.mongo_uri is not None
-            )
-        except AnalyticsError as error:
-            figures, trouble = Figures(), trouble or type(error).__name__
-        if shipped is not None:
-            last = shipped.last_ship_at or figures.last_sync_at
-            figures = figures._replace(pending=shipped.pending, last_sync_at=last)
+        figures, trouble = self._figures(shipped)
         lag = _lag(activity)
-        waits = _what_waits(activity, shipped)
+        asked = self._asked()
+        waits = _what_waits(activity, shipped, asked)
         return Observation(
             status="error" if trouble else "degraded" if waits else "ok",
             message=trouble or "; ".join(waits),
@@ -117,7 +116,21 @@ class Observer:
             bytes_read=activity.bytes_read,
             commits=activity.commits,
             missed=activity.missed,
+            pipeline=asked,
         )
+
+    def _figures(self, shipped: ShippingStatus | None) -> tuple[Figures, str | None]:
+        """Return what the buffer says, and what keeps it from being written or read."""
+        trouble = self._activity.trouble or (_STUCK if self._is_stuck() else None)
+        ships = self._settings.mongo_uri is not None
+        try:
+            figures = buffer_figures(self._settings.sqlite_path, ships=ships)
+        except AnalyticsError as error:
+            figures, trouble = Figures(), trouble or type(error).__name__
+        if shipped is not None:
+            last = shipped.last_ship_at or figures.last_sync_at
+            figures = figures._replace(pending=shipped.pending, last_sync_at=last)
+        return figures, trouble
 
 
 def buffer_figures(path: Path, *, ships: bool) -> Figures:
@@ -158,7 +171,9 @@ def _lag(activity: Activity) -> dict[str, int]:
     return found
 
 
-def _what_waits(activity: Activity, shipped: ShippingStatus | None) -> list[str]:
+def _what_waits(
+    activity: Activity, shipped: ShippingStatus | None, asked: Asked | None
+) -> list[str]:
     waits = [
         f"{Path(root).name}: {state.note}"
         for root, state in tuple(activity.roots.items())
@@ -170,4 +185,6 @@ def _what_waits(activity: Activity, shipped: ShippingStatus | None) -> list[str]
         waits.append(f"the server cannot be reached: {shipped.last_error or 'not yet asked'}")
     if shipped is not None and shipped.dead_letters:
         waits.append(f"{shipped.dead_letters} records were refused by the server")
+    if asked is not None and asked.last_error is not None:
+        waits.append(f"the pipeline does not run: {asked.last_error}")
     return waits

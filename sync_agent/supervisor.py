@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from analytics.errors import DiskFullError
 from analytics.locks import exclusive
@@ -27,6 +28,9 @@ from sync_agent.requests import Desk
 from sync_agent.rounds import Rounds
 from sync_agent.salvage import finish_replacement
 from sync_agent.service import notify, watchdog_seconds
+
+if TYPE_CHECKING:
+    from sync_agent.trigger import Asked, Trigger
 
 _INTERRUPTED = 130
 _GRACE_SECONDS = 1.0
@@ -75,13 +79,14 @@ class Supervisor:
         self._ending = threading.Event()
         self._fresh = threading.Event()
         self._ship: ShippingThread | None = None
+        self._trigger: Trigger | None = None
         is_shipping = settings.mongo_uri is not None
         desk = Desk(settings, self._fresh.set, self._shipping_status if is_shipping else None)
         self._rounds = Rounds(
             settings,
             activity=self._activity,
             log=self._log,
-            committed=self._fresh.set,
+            committed=self._committed,
             desk=desk,
             replacing=self._replacing,
         )
@@ -99,6 +104,7 @@ class Supervisor:
         """Start everything, wait for the end, and end within SHUTDOWN_TIMEOUT_S."""
         self._start_shipping()
         self._reading.start()
+        self._start_trigger()
         self._serve()
         notify("READY=1")
         self._wait()
@@ -107,6 +113,8 @@ class Supervisor:
         deadline = now + seconds
         read_until = deadline if self._ship is None else now + seconds / 2  # leave time to ship it
         self._rounds.stop(read_until)
+        if self._trigger is not None:
+            self._trigger.end(_GRACE_SECONDS)
         self._reading.join(timeout=max(0.0, read_until - time.monotonic()) + _GRACE_SECONDS)
         is_done = self._end_shipping(deadline)
         self._say("stopped" if is_done else "stopped; what is not shipped yet stays in the buffer")
@@ -133,6 +141,7 @@ class Supervisor:
             self._activity,
             lambda: self._ship.shipping if self._ship else None,
             is_stuck=lambda: not self._reading.is_alive() or self._rounds.is_stuck(),
+            asked=self._asked,
         )
         where = ", ".join(root.name for root in self._settings.claude_dirs)
         try:
@@ -147,6 +156,35 @@ class Supervisor:
             served = None
         told = f"; health on http://{served[0]}:{served[1]}/health" if served else ""
         self._say(f"watching {where}{told}; end with Ctrl-C")
+
+    def _committed(self) -> None:
+        self._fresh.set()
+        if self._trigger is not None:
+            self._trigger.wake()
+
+    def _start_trigger(self) -> None:
+        """Have pipeline runs asked for, where PIPELINE_TRIGGER says so."""
+        if self._settings.pipeline_trigger == "off":
+            return
+        from sync_agent.pipelines import LocalPipelines, PrefectPipelines  # noqa: PLC0415 -- if wanted
+        from sync_agent.trigger import Trigger  # noqa: PLC0415 -- as above
+
+        is_local = self._settings.pipeline_trigger == "local"
+        self._trigger = Trigger(
+            self._settings,
+            LocalPipelines(self._settings) if is_local else PrefectPipelines(self._settings),
+            arrived=lambda: self._activity.entries + self._activity.quarantined,
+            is_within_reach=lambda: self._ship is None or self._shipping_status().pending == 0,
+            failed=self._trigger_failed,
+        )
+        self._trigger.start()
+
+    def _trigger_failed(self, reason: str) -> None:
+        self._activity.errors["pipeline"] += 1
+        self._log.warning("pipeline_not_run", reason=reason)
+
+    def _asked(self) -> Asked | None:
+        return self._trigger.asked if self._trigger is not None else None
 
     def _start_shipping(self) -> None:
         if self._settings.mongo_uri is None:

@@ -168,6 +168,20 @@ class Settings(BaseSettings):
         10 * MIB, ge=1024, description="Size at which the log file is rotated."
     )
     log_file_count: int = Field(5, ge=1, description="Rotated log files kept beside the current.")
+    pipeline_trigger: Literal["off", "local", "prefect"] = Field(
+        "off",
+        description="Who runs the pipeline when the agent has read new entries: off, local (a"
+        " process of its own), prefect.",
+    )
+    pipeline_debounce_s: float = Field(
+        5, ge=0, description="Seconds without new entries after which that run is asked for."
+    )
+    pipeline_interval_s: float = Field(
+        20,
+        ge=0,
+        description="Seconds between two of these runs at least, and after which one is asked for"
+        " at the latest while entries keep coming.",
+    )
 
     prefect_api_url: str | None = Field(
         None,

@@ -128,10 +128,25 @@ def test_the_running_agent_stays_small(home: Path) -> None:
     command = _command("sync", "run", "--claude-dir", "projects")
     loaded = _loaded(ending + command, home)
     assert {"sync_agent.health", "sync_agent.root"} <= loaded
+    assert loaded.isdisjoint({"sync_agent.trigger", "sync_agent.pipelines"})
     forbidden = {"prefect", "duckdb", "pyiceberg", "pyarrow", "dbt", "pandas", "numpy", "pymongo"}
     assert _packages(loaded).isdisjoint(
         forbidden | {"extractors", "loaders", "flows", "watchfiles"}
     )
+
+
+def test_asking_for_pipelines_loads_no_client(home: Path) -> None:
+    """With PIPELINE_TRIGGER=prefect the agent speaks HTTP with what it has: no client, no stage."""
+    (home / "projects").mkdir()
+    ending = "import os, signal, threading\n"
+    ending += "os.environ['PIPELINE_TRIGGER'] = 'prefect'\n"
+    ending += "os.environ['PREFECT_API_URL'] = 'http://127.0.0.1:9/api'\n"
+    ending += "os.environ |= {'PIPELINE_DEBOUNCE_S': '0', 'LOG_LEVEL': 'error'}\n"
+    ending += "threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+    loaded = _loaded(ending + _command("sync", "run", "--claude-dir", "projects"), home)
+    assert "sync_agent.trigger" in loaded
+    assert _packages(loaded).isdisjoint(HEAVY | {"httpx", "requests", "urllib3"})
+    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,24 @@
+"""Settings handed on to another process of this program, as environment variables."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from analytics.settings.model import Settings
+
+
+def as_environment(settings: Settings, **changes: str) -> dict[str, str]:
+    """Return every setting that is no default by its variable, secrets included; then ``changes``.
+
+    So a process that is started in another folder, or without our flags, means the same.
+    """
+    values = {
+        name.upper(): _plain(getattr(settings, name))
+        for name in sorted(settings.model_fields_set)
+        if getattr(settings, name) is not None
+    }
+    return {**values, **changes}
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
