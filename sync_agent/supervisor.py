@@ -80,6 +80,7 @@ class Supervisor:
         self._fresh = threading.Event()
         self._ship: ShippingThread | None = None
         self._trigger: Trigger | None = None
+        self._told: str | None = None
         is_shipping = settings.mongo_uri is not None
         desk = Desk(settings, self._fresh.set, self._shipping_status if is_shipping else None)
         self._rounds = Rounds(
@@ -181,7 +182,9 @@ class Supervisor:
 
     def _trigger_failed(self, reason: str) -> None:
         self._activity.errors["pipeline"] += 1
-        self._log.warning("pipeline_not_run", reason=reason)
+        if reason != self._told:
+            self._log.warning("pipeline_not_run", reason=reason)
+        self._told = reason
 
     def _asked(self) -> Asked | None:
         return self._trigger.asked if self._trigger is not None else None

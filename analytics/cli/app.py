@@ -19,6 +19,7 @@ from analytics.cli.commands import (
     doctor,
     iceberg,
     pipeline,
+    platform,
     sessions,
     stages,
     status,
@@ -66,6 +67,7 @@ status.register(app)
 doctor.register(app)
 validate.register(app)
 backup.register(app)
+platform.register(app)
 version.register(app)
 
 

@@ -1,0 +1,83 @@
+"""``annals up`` and ``annals down``: the platform as processes of this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analytics.cli.inforce import configured
+from analytics.cli.options import AsJson, example
+
+if TYPE_CHECKING:
+    from analytics.settings import Settings
+    from flows.local import State
+
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Return when all of it is healthy; it stays.")
+]
+Timeout = Annotated[float, typer.Option(min=0, help="Seconds to wait for it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to ``app``."""
+    app.command(**example("annals up --detach"))(up)
+    app.command(**example("annals down"))(down)
+
+
+def up(
+    context: typer.Context, detach: Detach = False, timeout: Timeout = 180, as_json: AsJson = False
+) -> None:
+    """Start agent, Prefect server, worker and dbt docs here, and keep them running.
+
+    Without Docker and without any other server. In the foreground it shows what all of them say,
+    until Ctrl-C ends them in order. Where it runs already it says how it stands. Needs Prefect
+    (`make platform`). Exit code 6: with --detach, not healthy within --timeout; it goes on trying.
+    """
+    from analytics.locks import held_by
+    from flows import local
+    from flows.local.state import lock_of, read_state
+
+    settings = configured(context)
+    if held_by(lock_of(settings)) is not None:
+        typer.echo("note: it runs already; `annals down` ends it", err=True)
+        state = read_state(settings)
+        if state is not None:
+            _show(settings, state, as_json=as_json)
+    elif detach:
+        from flows.local.detaching import detached
+
+        _show(settings, detached(settings, timeout=timeout), as_json=as_json)
+    else:
+        local.up(settings, show=lambda state: _show(settings, state, as_json=as_json))
+
+
+def down(context: typer.Context, timeout: Timeout = 120, as_json: AsJson = False) -> None:
+    """End what up started; data, settings and the record of all runs stay.
+
+    A pipeline run under way rolls back to its last finished stage; the next run goes on there.
+    """
+    from analytics.cli.output import print_json, say
+    from flows import local
+
+    stopped = local.down(configured(context), timeout=timeout)
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        say(f"stopped: {', '.join(stopped)}" if stopped else "it does not run")
+
+
+def _show(settings: Settings, state: State, *, as_json: bool) -> None:
+    """Print how each service stands."""
+    import sys
+
+    from analytics.cli.output import as_members, print_json, say
+    from flows.local.state import log_of
+
+    if as_json:
+        print_json({"healthy": state.is_healthy, **as_members(state), "log": str(log_of(settings))})
+    else:
+        for service in state.services:
+            say(f"{service.name:<8} {service.state:<9} {service.address}".rstrip())
+        say(f"log      {log_of(settings)}")
+    sys.stdout.flush()

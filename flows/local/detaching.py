@@ -1,0 +1,61 @@
+"""``up --detach``: the supervisor as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from analytics.errors import AnalyticsError, PartialError
+from analytics.settings import Settings
+from analytics.settings.passing import as_environment
+from flows.local.preflight import require_prefect
+from flows.local.state import State, folder_of, log_of, read_state
+
+_LOOK_SECONDS = 0.2
+
+
+def detached(settings: Settings, *, timeout: float) -> State:
+    """Start the supervisor so that it stays, and return when everything is healthy.
+
+    Raises PartialError (exit 6) where that takes longer than ``timeout`` seconds, and the error
+    with which the supervisor ended where it could not begin.
+    """
+    require_prefect()
+    folder_of(settings).mkdir(parents=True, exist_ok=True)
+    told = folder_of(settings) / "start.log"
+    with told.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "analytics.cli", "up"],
+            env={**os.environ, **as_environment(settings)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=output,
+            start_new_session=True,
+        )
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        code = process.poll()
+        if code is not None:
+            raise _refused(told.read_text(encoding="utf-8", errors="replace"), code)
+        state = read_state(settings)
+        if state is not None and state.pid == process.pid and state.is_healthy:
+            return state
+        time.sleep(_LOOK_SECONDS)
+    raise PartialError(
+        f"not everything is healthy after {timeout:.0f} s; it goes on trying",
+        hint=f"{log_of(settings)} says why; `annals down` ends it.",
+        log=log_of(settings),
+    )
+
+
+def _refused(said: str, code: int) -> AnalyticsError:
+    """Return the supervisor's own error, with its exit code."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    texts = {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+    kinds = {kind.exit_code: kind for kind in reversed(AnalyticsError.__subclasses__())}
+    return kinds.get(code, AnalyticsError)(
+        texts.get("error", f"it ended with status {code}"),
+        hint=texts.get("hint", "Run `annals up` without --detach to see more."),
+    )

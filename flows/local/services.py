@@ -1,0 +1,209 @@
+"""The services: how each is started, where it answers, and what has to be there before it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from analytics.locks import held_by
+from analytics.settings import Settings
+from analytics.settings.passing import as_environment
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_API = "http://127.0.0.1:4200/api"
+POOL = "annals"
+_ANSWER_SECONDS = 5.0
+_AT_REST = {
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT15S",
+}
+"""Loops of the server that tidy up, slower than its defaults: they are half of what it costs at
+rest. What the environment says wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process. ``after`` names what must be healthy before it is started.
+
+    ``is_healthy`` asks it; ``runs_once`` is for work that is done when it ends with exit code 0.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    address: str
+    is_healthy: Callable[[], bool]
+    port: int | None = None
+    after: tuple[str, ...] = ()
+    runs_once: bool = False
+    stop_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What is to run; ``elsewhere`` says of a service who runs it already."""
+
+    services: tuple[Service, ...]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+
+def platform_of(settings: Settings) -> Platform:
+    """Return the services for these settings.
+
+    A Prefect server on another machine (PREFECT_API_URL) is used and not started, an agent that
+    runs already as a service of the system is left to it.
+    """
+    api = api_of(settings)
+    environment = environment_of(settings, api)
+    services = [_docs(settings, environment)]
+    elsewhere = {}
+    if urlsplit(api).hostname in LOOPBACK:
+        services.insert(0, _server(api, environment))
+    else:
+        elsewhere["prefect"] = api
+    after = ("prefect",) if "prefect" not in elsewhere else ()
+    services.insert(len(services) - 1, _deployments(api, environment, after))
+    services.insert(len(services) - 1, _worker(api, environment))
+    holder = held_by(settings.buffer_lock)
+    if holder is not None:
+        elsewhere["agent"] = str(holder)
+    else:
+        services.insert(0, _agent(settings, environment))
+    return Platform(tuple(services), elsewhere)
+
+
+def api_of(settings: Settings) -> str:
+    """Return the address of the Prefect API."""
+    return (settings.prefect_api_url or DEFAULT_API).rstrip("/")
+
+
+def prefect_home(settings: Settings) -> Path:
+    """Return Prefect's own folder: never the user's."""
+    return settings.annals_home / "prefect"
+
+
+def environment_of(settings: Settings, api: str) -> dict[str, str]:
+    """Return the environment of every service: ours, our settings, Prefect's without telemetry."""
+    return {
+        **_AT_REST,
+        **os.environ,
+        **as_environment(settings),
+        "PREFECT_HOME": str(prefect_home(settings)),
+        "PREFECT_API_URL": api,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "PREFECT_CLI_PROMPT": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _agent(settings: Settings, environment: Mapping[str, str]) -> Service:
+    own = dict(environment)
+    if "pipeline_trigger" not in settings.model_fields_set:
+        own["PIPELINE_TRIGGER"] = "prefect"
+    host, port = settings.health_host, settings.health_port
+    url = f"http://{host}:{port}"
+    return Service(
+        name="agent",
+        command=_python("analytics.cli", "sync", "run"),
+        environment=own,
+        address=f"{url}/health" if port else "",
+        is_healthy=lambda: not port or answers(f"{url}/health"),
+        port=port or None,
+        stop_seconds=settings.shutdown_timeout_s + 5,
+    )
+
+
+def _server(api: str, environment: Mapping[str, str]) -> Service:
+    place = urlsplit(api)
+    port = place.port or 4200
+    host = "127.0.0.1" if place.hostname == "localhost" else str(place.hostname)
+    return Service(
+        name="prefect",
+        command=_python("prefect", "server", "start", "--host", host, "--port", str(port)),
+        environment=environment,
+        address=api.removesuffix("/api"),
+        is_healthy=lambda: answers(f"{api}/health"),
+        port=port,
+    )
+
+
+def _deployments(api: str, environment: Mapping[str, str], after: tuple[str, ...]) -> Service:
+    return Service(
+        name="deploy",
+        command=_python("flows.orchestrated", "deploy"),
+        environment=environment,
+        address="",
+        is_healthy=lambda: answers(f"{api}/deployments/name/pipeline/pipeline-adhoc"),
+        after=after,
+        runs_once=True,
+    )
+
+
+def _worker(api: str, environment: Mapping[str, str]) -> Service:
+    since = datetime.now(UTC)
+    return Service(
+        name="worker",
+        command=_python("flows.orchestrated", "worker"),
+        environment=environment,
+        address="",
+        is_healthy=lambda: has_worker(api, since),
+        after=("deploy",),
+    )
+
+
+def _docs(settings: Settings, environment: Mapping[str, str]) -> Service:
+    place = urlsplit(settings.dbt_docs_url)
+    port = place.port or 8686
+    return Service(
+        name="docs",
+        command=_python("flows.dbt_docs", "--host", "127.0.0.1", "--port", str(port)),
+        environment=environment,
+        address=f"http://127.0.0.1:{port}",
+        is_healthy=lambda: answers(f"http://127.0.0.1:{port}/", "HEAD"),
+        port=port,
+    )
+
+
+def _python(module: str, *words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *words)
+
+
+def answers(url: str, method: str = "GET") -> bool:
+    """Return whether something answers there with a success."""
+    request = urllib.request.Request(url, method=method)  # noqa: S310 -- our own
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 -- as above
+            return bool(answer.status == 200)  # noqa: PLR2004 -- OK
+    except (OSError, ValueError):
+        return False
+
+
+def has_worker(api: str, since: datetime) -> bool:
+    """Return whether a worker of the pool has shown itself since then."""
+    request = urllib.request.Request(  # noqa: S310 -- our own
+        f"{api}/work_pools/{POOL}/workers/filter",
+        data=b"{}",
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 -- as above
+            seen = (worker["last_heartbeat_time"] for worker in json.load(answer))
+            return any(datetime.fromisoformat(at) >= since for at in seen if at)
+    except (OSError, ValueError, KeyError):
+        return False
