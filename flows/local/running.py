@@ -16,7 +16,7 @@ from flows.local.state import ServiceState, birth_of
 _BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS = 60.0
 _ASK_SECONDS = 0.5
-_ASK_AGAIN_SECONDS = 10.0
+_ASK_AGAIN_SECONDS = 30.0
 
 Say = Callable[[str, str], None]
 """Takes the name of a service and a line that it said."""

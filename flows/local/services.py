@@ -28,6 +28,8 @@ _AT_REST = {
     "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",
     "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "60",
     "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "30",
+    "PREFECT_WORKER_QUERY_SECONDS": "5",
     "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT15S",
 }
 """Loops of the server that tidy up, slower than its defaults: they are half of what it costs at
@@ -68,21 +70,19 @@ def platform_of(settings: Settings) -> Platform:
     """
     api = api_of(settings)
     environment = environment_of(settings, api)
-    services = [_docs(settings, environment)]
-    elsewhere = {}
-    if urlsplit(api).hostname in LOOPBACK:
-        services.insert(0, _server(api, environment))
-    else:
-        elsewhere["prefect"] = api
-    after = ("prefect",) if "prefect" not in elsewhere else ()
-    services.insert(len(services) - 1, _deployments(api, environment, after))
-    services.insert(len(services) - 1, _worker(api, environment))
     holder = held_by(settings.buffer_lock)
-    if holder is not None:
-        elsewhere["agent"] = str(holder)
-    else:
-        services.insert(0, _agent(settings, environment))
-    return Platform(tuple(services), elsewhere)
+    is_ours = urlsplit(api).hostname in LOOPBACK
+    # The clock of a server on another machine may be another one.
+    since = datetime.now(UTC) if is_ours else datetime.min.replace(tzinfo=UTC)
+    services = (
+        *(() if holder else (_agent(settings, environment),)),
+        *((_server(api, environment),) if is_ours else ()),
+        _deployments(api, environment, ("prefect",) if is_ours else ()),
+        _worker(api, environment, since),
+        _docs(settings, environment),
+    )
+    elsewhere = {"agent": str(holder)} if holder else {}
+    return Platform(services, elsewhere if is_ours else {**elsewhere, "prefect": api})
 
 
 def api_of(settings: Settings) -> str:
@@ -155,8 +155,7 @@ def _deployments(api: str, environment: Mapping[str, str], after: tuple[str, ...
     )
 
 
-def _worker(api: str, environment: Mapping[str, str]) -> Service:
-    since = datetime.now(UTC)
+def _worker(api: str, environment: Mapping[str, str], since: datetime) -> Service:
     return Service(
         name="worker",
         command=_python("flows.orchestrated", "worker"),
