@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prefect import flow
 
+from flows.history import noted
 from flows.orchestrated import freshness, summary, tasks
 from flows.orchestrated.names import run_name
 from flows.orchestrated.outcome import in_our_words
@@ -50,14 +51,16 @@ def pipeline(
 def _through(
     work: Work, *, full_backfill: bool, full_refresh: bool, run_tests: bool
 ) -> PipelineReport:
-    report = PipelineReport(
-        sync=_sync(work),
-        ship=tasks.ship(work),
-        extract=tasks.extract(work, full_backfill=full_backfill),
-        load=tasks.load(work),
-        transform=tasks.transform(work, full_refresh=full_refresh, run_tests=run_tests),
-        publish=tasks.publish(work),
-    )
+    with noted(work.settings, "pipeline") as run:
+        report = PipelineReport(
+            sync=_sync(work),
+            ship=tasks.ship(work),
+            extract=tasks.extract(work, full_backfill=full_backfill),
+            load=tasks.load(work),
+            transform=tasks.transform(work, full_refresh=full_refresh, run_tests=run_tests),
+            publish=tasks.publish(work),
+        )
+        run.counters = report.counters()
     freshness.tell(work.settings, records=report.extract.records_read)
     summary.leave(work, {name: getattr(report, name) for name in PipelineReport.__slots__})
     return report

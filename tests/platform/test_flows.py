@@ -98,7 +98,11 @@ def test_a_run_leaves_data_artifacts_and_lineage(platform: Platform) -> None:
     """A run takes the sample to a build, and says so in summary, checks, link and assets."""
     state = platform.finish(PIPELINE)
     assert state["name"] == "Completed", state
-    assert (platform.home / "annals" / "published" / "current" / "catalog.duckdb").exists()
+    annals_home = platform.home / "annals"
+    assert (annals_home / "published" / "current" / "catalog.duckdb").exists()
+    note = json.loads((annals_home / "last-run.json").read_text())
+    assert (note["command"], note["outcome"]) == ("pipeline", "ok")
+    assert note["counters"]["models_built"] > 0, "`status` and the metrics tell of this run"
     artifacts = {one["key"]: one for one in platform.post("/artifacts/latest/filter")}
     assert {"pipeline-summary", "quality-checks", "dbt-docs"} <= set(artifacts)
     summary = artifacts["pipeline-summary"]["data"]
