@@ -30,8 +30,7 @@ SERVICE ?=
 
 STACK = $(RUN) -m flows.stack
 ANNALS = $(RUN) -m analytics.cli
-PREFECT_API_URL ?= http://127.0.0.1:4200/api
-RUN_DEPLOYMENT = PREFECT_API_URL=$(PREFECT_API_URL) $(RUN) -m prefect deployment run --watch
+RUN_DEPLOYMENT = $(RUN) -m flows.orchestrated run
 
 .PHONY: help pipeline install platform develop servers test retest soak sweep check format bench clone-check lock reference clean \
 	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
@@ -101,7 +100,7 @@ sbom: ## the bill of materials of the images, into sbom/ (needs Docker)
 # ---- Prefect, in the stack or from up-local
 
 deploy: platform ## make or update the deployments; again changes nothing
-	@PREFECT_API_URL=$(PREFECT_API_URL) $(RUN) -m flows.orchestrated deploy $(ARGS)
+	@$(RUN) -m flows.orchestrated deploy $(ARGS)
 
 run-pipeline: platform ## run the hourly deployment now, and wait for it
 	@$(RUN_DEPLOYMENT) pipeline/pipeline-hourly $(ARGS)

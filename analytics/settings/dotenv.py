@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,26 @@ def assignments(path: Path) -> Iterator[Assignment]:
     """
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"{path.name} line {line} is no text in UTF-8",
+            hint="Save the file as UTF-8.",
+            path=path,
+            line=line,
+        ) from error
+    yield from _parsed(text, path)
+
+
+def _parsed(text: str, path: Path) -> Iterator[Assignment]:
+    with io.StringIO(text) as file:
         for binding in parse_stream(file):
-            text = binding.original.string
-            line = binding.original.line + len(text) - len(text.lstrip("\n"))
+            written = binding.original.string
+            line = binding.original.line + len(written) - len(written.lstrip("\n"))
             if binding.error:
-                first = text.split()[0] if text.split() else ""
+                first = (written.split() or [""])[0]
                 raise SettingsError(
                     f"{path.name} line {line}: {first.partition('=')[0]!r} begins nothing of the"
                     " form NAME=VALUE",

@@ -1,4 +1,4 @@
-"""``python -m flows.orchestrated deploy`` and ``python -m flows.orchestrated worker``.
+"""``python -m flows.orchestrated deploy``, ``worker``, and ``run FLOW/DEPLOYMENT``.
 
 The name of this module matters: children of the fork server import the main module again, unless
 it is called ``__main__``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from analytics.errors import AnalyticsError, UsageError
 from analytics.settings import load_settings
@@ -18,14 +19,13 @@ QUERY_SECONDS = 3
 
 def main() -> int:
     """Run the command that the arguments name; return its exit code."""
-    commands = {"deploy": _deploy, "worker": _work}
+    commands: dict[str, Callable[..., None]] = {"deploy": _deploy, "worker": _work, "run": _run}
+    name, *rest = sys.argv[1:] or [""]
     try:
-        command = commands.get(" ".join(sys.argv[1:]))
-        if command is None:
-            raise UsageError(
-                "which command?", hint=f"Name one of: {', '.join(commands)}; nothing more."
-            )
-        command()
+        if name not in commands or bool(rest) != (name == "run"):
+            hint = "Name one of: deploy, worker, run FLOW/DEPLOYMENT [--param NAME=VALUE]."
+            raise UsageError("which command?", hint=hint)
+        commands[name](*rest)
     except AnalyticsError as error:
         sys.stderr.write(f"error: {error.message}\n{error.hint}\n")
         return error.exit_code
@@ -41,6 +41,15 @@ def _deploy() -> None:
 
     for line in deploy(settings):
         sys.stdout.write(f"{line}\n")
+
+
+def _run(*deployment: str) -> None:
+    """Become Prefect's own command, on the server of our settings, which waits for the run."""
+    from flows.orchestrated.reaching import reach
+
+    reach(load_settings())
+    words = [sys.executable, "-m", "prefect", "deployment", "run", "--watch", *deployment]
+    os.execv(sys.executable, words)  # noqa: S606 - this very program, without a shell
 
 
 def _work() -> None:

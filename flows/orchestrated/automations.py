@@ -32,6 +32,10 @@ OVERDUE = "annals: no new data"
 
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
 _ENDED = tuple(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled"))
+_HEARTBEAT = "prefect.flow-run.heartbeat"
+_ALIVE = ("prefect.flow-run.Pending", "prefect.flow-run.Running", _HEARTBEAT)
+"""After each of these a run gives a sign of life: also one that a worker took and never began."""
+
 _BROKEN = tuple(f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "TimedOut"))
 
 
@@ -100,8 +104,8 @@ def _zombies(settings: Settings) -> AutomationCore:
         description=f"Crashes a run of Annals that gave no sign of life for {seconds} seconds.",
         tags=[TAG],
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
-            expect={"prefect.flow-run.heartbeat", *_ENDED, *_BROKEN},
+            after=set(_ALIVE),
+            expect={_HEARTBEAT, *_ENDED, *_BROKEN},
             match=ResourceSpecification(_RUNS),
             match_related=_of_ours(),
             for_each={"prefect.resource.id"},

@@ -17,8 +17,8 @@ _PATIENCE_SECONDS = 10
 def reach(settings: Settings) -> str:
     """Return the server's address, having told Prefect and made sure that it answers.
 
-    Raises SettingsError (exit 3) where Prefect is not installed or the address is none, and
-    DependencyError (exit 4) where nobody answers there.
+    Raises SettingsError (exit 3) where Prefect is not installed, and DependencyError (exit 4) where
+    nobody answers there.
     """
     if importlib.util.find_spec("prefect") is None:
         raise SettingsError(
@@ -26,10 +26,6 @@ def reach(settings: Settings) -> str:
             hint="Run `make platform`, or leave out --prefect and PREFECT_API_URL.",
         )
     address = (settings.prefect_api_url or DEFAULT_API_URL).rstrip("/")
-    if not address.startswith(("http://", "https://")):
-        raise SettingsError(
-            f"PREFECT_API_URL is no address: {address}", hint=f"Write {DEFAULT_API_URL}."
-        )
     try:
         with urllib.request.urlopen(f"{address}/health", timeout=_PATIENCE_SECONDS):  # noqa: S310
             pass

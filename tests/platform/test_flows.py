@@ -60,6 +60,17 @@ def killed(platform: Platform) -> str:
     return run_id
 
 
+@pytest.fixture(scope="session")
+def taken(platform: Platform) -> str:
+    """Have a run that some worker took, and did not begin before it died; return the run's id."""
+    deployment = platform.get(f"/deployments/name/{VALIDATE}")["id"]
+    later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}}
+    run_id: str = platform.post(f"/deployments/{deployment}/create_flow_run", state=later)["id"]
+    platform.post(f"/flow_runs/{run_id}/set_state", state={"type": "PENDING"}, force=True)
+    return run_id
+
+
+@pytest.mark.usefixtures("taken")
 def test_deploying_again_changes_nothing(platform: Platform, killed: str) -> None:
     """``make deploy`` says what there is; done twice, there is nothing twice."""
     assert platform.first_deploy.returncode == 0, platform.first_deploy.stderr
@@ -278,6 +289,23 @@ def test_a_worker_that_is_stopped_ends_its_run(platform: Platform) -> None:
         assert platform.becomes(run_id)["type"] == "CRASHED"
     platform.start_worker()
     assert platform.finish(PIPELINE)["name"] == "Completed"
+
+
+def test_make_runs_a_deployment_and_waits_for_it(platform: Platform) -> None:
+    """``make run-pipeline`` and its sisters find the server as every command does."""
+    done = platform.command("run", VALIDATE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Completed" in done.stdout
+    wrong = platform.command("run", "pipeline/none")
+    assert wrong.returncode != 0
+    assert "pipeline/none" in wrong.stdout + wrong.stderr
+
+
+def test_a_run_that_was_taken_and_never_begun_is_cleaned_up(platform: Platform, taken: str) -> None:
+    """A run without any heartbeat counts as crashed too: nothing waits for it for ever."""
+    state = platform.becomes(taken)
+    assert state["type"] == "CRASHED"
+    assert "no sign of life" in state["message"]
 
 
 def test_the_run_of_a_killed_worker_is_cleaned_up(platform: Platform, killed: str) -> None:

@@ -112,8 +112,12 @@ class Platform:
 
     def deploy(self) -> subprocess.CompletedProcess[str]:
         """Run what ``make deploy`` runs."""
+        return self.command("deploy")
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m flows.orchestrated`` with these words."""
         return subprocess.run(
-            [sys.executable, "-m", "flows.orchestrated", "deploy"],
+            [sys.executable, "-m", "flows.orchestrated", *words],
             env=self.environment,
             cwd=self.home,
             capture_output=True,
