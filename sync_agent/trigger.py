@@ -134,7 +134,7 @@ class Trigger:
             return False
         if not is_run:
             self.asked.busy += 1
-            self.asked.state = "waiting"
+            self.asked.state, self.asked.last_error = "waiting", None
             return False
         self._begun_at = started
         self._covered = count

@@ -52,10 +52,18 @@ def require_space(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def require_ports(platform: Platform) -> None:
-    """Raise LockedError (exit 7) naming the first port that another program has."""
+    """Raise LockedError (exit 7) naming the first port that another program or service has."""
+    taken: dict[int, str] = {}
     for service in platform.services:
         if service.port is None:
             continue
+        if service.port in taken:
+            raise LockedError(
+                f"{service.name} and {taken[service.port]} are both to use port {service.port}",
+                hint=f"Set another port for one of them: {_REMEDIES[service.name]}.",
+                port=service.port,
+            )
+        taken[service.port] = service.name
         with contextlib.closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -5,11 +5,14 @@ Doing it again changes nothing but what has changed: all of them are found by th
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
@@ -31,7 +34,8 @@ def deploy(settings: Settings) -> Iterator[str]:
     """
     with get_client(sync_client=True) as client:
         yield _pool(client)
-        _deployments()
+        if not _are_current(client):
+            _deployments()
         for found in client.read_deployments():
             if found.work_pool_name == POOL:
                 yield f"deployment: {found.name}"
@@ -55,6 +59,21 @@ def _pool(client: SyncPrefectClient) -> str:
     return f"work pool unchanged: {POOL}"
 
 
+def _version() -> str:
+    """Return what tells this prefect.yaml from others: a hash of its text."""
+    return blake2b(DEPLOYMENTS.read_bytes(), digest_size=8).hexdigest()
+
+
+def _are_current(client: SyncPrefectClient) -> bool:
+    """Return whether the server has every deployment as this prefect.yaml says.
+
+    They are left alone then: to deploy again would delete the runs that are scheduled.
+    """
+    wanted = {one["name"] for one in yaml.safe_load(DEPLOYMENTS.read_bytes())["deployments"]}
+    found = {one.name: one.version for one in client.read_deployments()}
+    return {found.get(name) for name in wanted} == {_version()}
+
+
 def _deployments() -> None:
     """Let Prefect's own command read prefect.yaml: it knows every key of it."""
     done = subprocess.run(  # noqa: S603 - this very Python, and arguments of our own
@@ -63,6 +82,7 @@ def _deployments() -> None:
             *("--prefect-file", str(DEPLOYMENTS)),
         ],
         cwd=DEPLOYMENTS.parent,
+        env={**os.environ, "ANNALS_DEPLOYED": _version()},
         capture_output=True,
         text=True,
         check=False,

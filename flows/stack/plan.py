@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analytics.settings import Settings
+from analytics.settings.dotenv import last_assignments
 from analytics.settings.stack import FILES, StackSettings
 from flows.stack.passwords import FILE as PASSWORDS_FILE
 
@@ -67,7 +68,7 @@ class Plan:
 def make_plan(folder: Path, stack: StackSettings, environment: Mapping[str, str]) -> Plan:
     """Return how the stack in ``folder`` is run with these settings."""
     profiles, notes = _profiles(stack)
-    added, explained = _environment(stack)
+    added, explained = _environment(stack, _given(folder, environment))
     present = [name for name in (*FILES, PASSWORDS_FILE) if (folder / name).is_file()]
     layers = ["docker-compose.yml"]
     if "team" in profiles:
@@ -100,14 +101,23 @@ def _profiles(stack: StackSettings) -> tuple[tuple[str, ...], list[str]]:
     return tuple(profiles), notes
 
 
-def _environment(stack: StackSettings) -> tuple[dict[str, str], list[str]]:
+def _given(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what files and environment say, by names in small letters; the environment wins."""
+    files = (last_assignments(folder / name) for name in FILES)
+    given = {name: one.value for found in files for name, one in found.items()}
+    return given | {name.lower(): value for name, value in environment.items() if value}
+
+
+def _environment(
+    stack: StackSettings, values: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
     notes = []
     settings = Settings()
     added = {
         "CLAUDE_DIR": str(stack.claude_dir),
         "ANNALS_UID": str(_user(stack.claude_dir)),
-        "HOST_NAME": settings.host_name,
-        "TIMEZONE": settings.timezone,
+        "HOST_NAME": values.get("host_name", settings.host_name),
+        "TIMEZONE": values.get("timezone", settings.timezone),
         "COMPOSE_IGNORE_ORPHANS": "true",
     }
     if stack.mongo_uri is not None:

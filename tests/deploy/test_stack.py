@@ -189,6 +189,24 @@ def test_too_little_memory_is_said(
     assert says in done.stderr
 
 
+def test_settings_of_the_files_are_those_of_the_stack(here: Machine) -> None:
+    """What .env.analytics says of time zone and host holds inside, unless the environment wins."""
+    with (here.folder / ".env.analytics").open("a", encoding="utf-8") as file:
+        file.write("TIMEZONE=Asia/Tokyo\nHOST_NAME=tower\n")
+    stack = read_stack(here.folder, here.variables)
+    inside = make_plan(here.folder, stack, {}).environment
+    assert (inside["TIMEZONE"], inside["HOST_NAME"]) == ("Asia/Tokyo", "tower")
+    assert make_plan(here.folder, stack, {"TIMEZONE": "UTC"}).environment["TIMEZONE"] == "UTC"
+
+
+def test_a_file_in_another_encoding_is_named(here: Machine) -> None:
+    """A .env that is no UTF-8 is exit 3 with its name and the line."""
+    (here.folder / ".env").write_bytes(b"TIMEZONE=UTC\nHOST_NAME=caf\xe9\n")
+    done = here.run("up")
+    assert done.returncode == 3
+    assert ".env line 2 is no text in UTF-8" in done.stderr
+
+
 def test_too_little_disk_is_said(here: Machine) -> None:
     """The check of the disk stops below the least and warns below enough."""
     plan = make_plan(here.folder, read_stack(here.folder, here.variables), {})

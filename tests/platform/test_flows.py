@@ -60,6 +60,16 @@ def killed(platform: Platform) -> str:
     return run_id
 
 
+def _scheduled(platform: Platform) -> set[str]:
+    """Return the runs that the schedules have made, as soon as there are some."""
+    wanted = {"state": {"type": {"any_": ["SCHEDULED"]}}, "tags": {"all_": ["auto-scheduled"]}}
+
+    def look() -> set[str]:
+        return {run["id"] for run in platform.post("/flow_runs/filter", flow_runs=wanted)}
+
+    return until(look, what="scheduled runs")
+
+
 @pytest.fixture(scope="session")
 def taken(platform: Platform) -> str:
     """Have a run that some worker took, and did not begin before it died; return the run's id."""
@@ -75,8 +85,10 @@ def test_deploying_again_changes_nothing(platform: Platform, killed: str) -> Non
     """``make deploy`` says what there is; done twice, there is nothing twice."""
     assert platform.first_deploy.returncode == 0, platform.first_deploy.stderr
     assert "work pool created: annals" in platform.first_deploy.stdout
+    before = _scheduled(platform)
     again = platform.deploy()
     assert again.returncode == 0, again.stderr
+    assert before <= _scheduled(platform), "runs that are scheduled stay so"
     assert again.stdout == platform.first_deploy.stdout.replace("created", "unchanged")
     found = platform.post("/deployments/filter")
     assert sorted(one["name"] for one in found) == [

@@ -241,6 +241,22 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / ".claude-sync").exists()
 
 
+def test_one_port_for_two_services_is_named(tmp_path: Path) -> None:
+    """Two of our own services on one port are told before anything starts, and so is no address."""
+    (tmp_path / "transcripts").mkdir()
+    settings = own_settings(tmp_path)
+    port = settings["HEALTH_PORT"]
+    settings["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    done = start("up", home=tmp_path, cwd=tmp_path, **settings)
+    assert done.code == 7, done.err
+    assert f"prefect and agent are both to use port {port}" in done.err
+    for nonsense in ("nonsense", "http://127.0.0.1:99999/api"):
+        settings["PREFECT_API_URL"] = nonsense
+        done = start("up", home=tmp_path, cwd=tmp_path, **settings)
+        assert done.code == 3, done.err
+        assert "PREFECT_API_URL" in done.err
+
+
 def test_without_prefect_it_says_how_to_get_it(tmp_path: Path) -> None:
     """Where Prefect is not installed that is exit 3 with the command that installs it."""
     hide = (
