@@ -97,7 +97,7 @@ def cut(data: bytes) -> bytes:
 
 
 def cut_a_little(data: bytes) -> bytes:
-    """Cut the very end off: more than the blocks that fill up and end a tar, at most 1,535 bytes."""
+    """Cut the end off, and more of it than the up to 1,535 bytes that only fill up a tar."""
     return data[:-1600]
 
 
