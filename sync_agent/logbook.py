@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from analytics.errors import SettingsError
 from analytics.settings import Settings
+from analytics.telemetry.log_file import require_writable
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -19,7 +19,8 @@ class Logbook:
     """
 
     def __init__(self, settings: Settings) -> None:
-        require_writable(settings.log_file)
+        if settings.log_file is not None:
+            require_writable(settings.log_file)
         self._settings = settings
         self._lock = threading.Lock()
         self._is_open = False
@@ -66,18 +67,3 @@ class Logbook:
                 from analytics.telemetry.logs import log_warning  # noqa: PLC0415 -- as above
 
                 log_warning("log_file_refused", reason=error.message, hint=error.hint)
-
-
-def require_writable(file: Path | None) -> None:
-    """Raise SettingsError (exit 3) where LOG_FILE is set and cannot be written."""
-    if file is None:
-        return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab"):
-            pass
-    except OSError as error:
-        raise SettingsError(
-            f"the log file {file} cannot be written: {error.strerror}",
-            hint="Set LOG_FILE to a file that this user may write, or leave it unset.",
-        ) from error

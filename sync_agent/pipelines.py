@@ -18,7 +18,6 @@ from analytics.settings import Settings
 from analytics.settings.passing import as_environment
 
 DEPLOYMENT = "pipeline/pipeline-adhoc"
-LOCAL_API = "http://127.0.0.1:4200/api"
 
 _ANSWER_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
@@ -42,7 +41,7 @@ class PrefectPipelines:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._api = urlsplit(settings.prefect_api_url or LOCAL_API)
+        self._api = urlsplit(settings.prefect_api)
         self._waiting: str | None = None
 
     def run(self, stop: threading.Event) -> bool:
@@ -92,7 +91,7 @@ class PrefectPipelines:
         try:
             text = None if body is None else json.dumps(body)
             headers = {"Content-Type": "application/json"}
-            connection.request(method, self._api.path.rstrip("/") + path, text, headers)
+            connection.request(method, self._api.path + path, text, headers)
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:

@@ -239,6 +239,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def prefect_api(self) -> str:
+        """The address of the Prefect API, without a slash at its end: ours where none is set."""
+        return (self.prefect_api_url or "http://127.0.0.1:4200/api").rstrip("/")
+
+    @property
     def claude_dirs(self) -> tuple[Path, ...]:
         """The folders below which transcripts are read, each by itself."""
         return tuple(map(Path, str(self.claude_dir).split(os.pathsep)))

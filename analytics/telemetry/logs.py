@@ -17,8 +17,8 @@ from typing import Any
 
 import structlog
 
-from analytics.errors import SettingsError
 from analytics.settings import Settings
+from analytics.telemetry.log_file import require_writable
 
 _CHANGE = "_change"
 _STDLIB_LOGGER = "annals"
@@ -115,16 +115,10 @@ def _factory(file: LogFile | None) -> Any:
     for handler in tuple(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    try:
-        file.path.parent.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            file.path, maxBytes=file.max_bytes, backupCount=file.count, encoding="utf-8"
-        )
-    except OSError as error:
-        raise SettingsError(
-            f"the log file {file.path} cannot be written: {error.strerror}",
-            hint="Set LOG_FILE to a file that this user may write, or leave it unset.",
-        ) from error
+    require_writable(file.path)
+    handler = RotatingFileHandler(
+        file.path, maxBytes=file.max_bytes, backupCount=file.count, encoding="utf-8"
+    )
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)

@@ -18,7 +18,6 @@ from analytics.settings import Settings
 from analytics.settings.passing import as_environment
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-DEFAULT_API = "http://127.0.0.1:4200/api"
 POOL = "annals"
 _ANSWER_SECONDS = 5.0
 _AT_REST = {
@@ -68,7 +67,7 @@ def platform_of(settings: Settings) -> Platform:
     A Prefect server on another machine (PREFECT_API_URL) is used and not started, an agent that
     runs already as a service of the system is left to it.
     """
-    api = api_of(settings)
+    api = settings.prefect_api
     environment = environment_of(settings, api)
     holder = held_by(settings.buffer_lock)
     is_ours = urlsplit(api).hostname in LOOPBACK
@@ -83,11 +82,6 @@ def platform_of(settings: Settings) -> Platform:
     )
     elsewhere = {"agent": str(holder)} if holder else {}
     return Platform(services, elsewhere if is_ours else {**elsewhere, "prefect": api})
-
-
-def api_of(settings: Settings) -> str:
-    """Return the address of the Prefect API."""
-    return (settings.prefect_api_url or DEFAULT_API).rstrip("/")
 
 
 def prefect_home(settings: Settings) -> Path:

@@ -10,7 +10,6 @@ import urllib.request
 from analytics.errors import DependencyError, SettingsError
 from analytics.settings import Settings
 
-DEFAULT_API_URL = "http://127.0.0.1:4200/api"
 _PATIENCE_SECONDS = 10
 
 
@@ -25,7 +24,7 @@ def reach(settings: Settings) -> str:
             "Prefect is not installed here",
             hint="Run `make platform`, or leave out --prefect and PREFECT_API_URL.",
         )
-    address = (settings.prefect_api_url or DEFAULT_API_URL).rstrip("/")
+    address = settings.prefect_api
     try:
         with urllib.request.urlopen(f"{address}/health", timeout=_PATIENCE_SECONDS):  # noqa: S310
             pass
