@@ -40,7 +40,7 @@ def in_force(context: typer.Context, **flags: Any) -> InForce:
     if not wants_sample(settings):
         return InForce(settings, settings, sample=False, flags=given)
     sys.stderr.write(
-        f"note: there is no {settings.claude_dir}, so this is the bundled sample"
+        f"note: no transcripts in {settings.claude_dir}, so this is the bundled sample"
         " (set CLAUDE_DIR to the folder of your transcripts)\n"
     )
     return InForce(sample_settings(settings), settings, sample=True, flags=given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from analytics.settings.model import Settings
@@ -13,15 +14,21 @@ SAMPLE_TRANSCRIPTS = Path(__file__).resolve().parents[2] / "examples" / "transcr
 def wants_sample(settings: Settings) -> bool:
     """Tell whether these settings mean the sample.
 
-    They do where nobody named a ``CLAUDE_DIR``, the default folder does not exist, and nothing
-    was ever kept on this machine: a folder that is only unmounted never turns into the sample.
+    They do where nobody named a ``CLAUDE_DIR``, the default folder holds no transcript, and
+    nothing was ever kept on this machine: a folder that is only unmounted never turns into the
+    sample, nor does one that may not be looked into.
     """
-    if "claude_dir" in settings.model_fields_set or any(
-        root.exists() for root in settings.claude_dirs
-    ):
+    if "claude_dir" in settings.model_fields_set or not all(map(_is_bare, settings.claude_dirs)):
         return False
     kept = (settings.sqlite_path, settings.lake_folder, settings.builds_folder)
     return not any(path.exists() for path in kept)
+
+
+def _is_bare(root: Path) -> bool:
+    if not root.exists():
+        return True
+    is_open = root.is_dir() and os.access(root, os.R_OK | os.X_OK)
+    return is_open and next(root.rglob("*.jsonl"), None) is None
 
 
 def sample_settings(settings: Settings) -> Settings:

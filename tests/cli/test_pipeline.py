@@ -93,11 +93,12 @@ def test_a_missing_folder_that_was_named_is_an_error(annals: Run, tmp_path: Path
 
 
 def test_a_folder_without_transcripts_is_no_error(annals: Run, home: Path) -> None:
-    """A folder that exists and is empty gives an empty report, and logs what was asked for."""
-    (home / ".claude" / "projects").mkdir(parents=True)
-    done = annals("pipeline", LOG_LEVEL="info", LOG_FORMAT="json")
+    """A named folder that is empty gives an empty report, and logs what was asked for."""
+    empty = home / "projects"
+    empty.mkdir()
+    done = annals("pipeline", CLAUDE_DIR=str(empty), LOG_LEVEL="info", LOG_FORMAT="json")
     assert done.code == 0, done.err
-    assert "no usage in these transcripts" in done.out
+    assert f"no usage in the transcripts below {empty}" in done.out
     assert "in custody: 0 files" in done.out
     events = [json.loads(line) for line in done.err.splitlines()]
     assert [event["stage"] for event in events] == [

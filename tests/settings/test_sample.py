@@ -15,6 +15,29 @@ def test_a_machine_without_transcripts_means_the_sample() -> None:
     assert wants_sample(load_settings())
 
 
+@pytest.mark.parametrize(
+    ("found", "meant"),
+    [(None, True), ("-home-me/", True), ("-home-me/notes.txt", True), ("-home-me/s.jsonl", False)],
+)
+def test_a_default_folder_without_a_transcript_means_the_sample(
+    found: str | None, meant: bool, home: Path
+) -> None:
+    """A folder that was made and never written to is no transcripts; one transcript is."""
+    projects = home / ".claude" / "projects"
+    projects.mkdir(parents=True)
+    if found is not None:
+        (projects / found).parent.mkdir(exist_ok=True)
+        (projects / found).mkdir() if found.endswith("/") else (projects / found).touch()
+    assert wants_sample(load_settings()) is meant
+
+
+def test_a_default_folder_that_is_a_file_never_means_the_sample(home: Path) -> None:
+    """What cannot be looked into is told, not replaced by something else."""
+    (home / ".claude").mkdir()
+    (home / ".claude" / "projects").touch()
+    assert not wants_sample(load_settings())
+
+
 def test_a_folder_that_was_named_never_means_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CLAUDE_DIR that somebody set is meant, also where it is missing."""
     monkeypatch.setenv("CLAUDE_DIR", "/no/such/folder")

@@ -33,9 +33,9 @@ def pipeline(
 ) -> None:
     """Run every stage: transcripts to priced, published usage.
 
-    Only what is new is worked on. Where the default CLAUDE_DIR does not exist and nothing was
-    kept before, the bundled sample is used, with a state of its own; later commands find it the
-    same way.
+    Only what is new is worked on. Where the default CLAUDE_DIR holds no transcript and nothing
+    was kept before, the bundled sample is used, with a state of its own; later commands find it
+    the same way.
     """
     from analytics.cli.commands.sync import leave_if_partial, warn, warn_of_shipping
     from sync_agent.ledger import custody
@@ -107,6 +107,6 @@ def _show_usage(found: InForce) -> None:
     with contextlib.closing(open_build(found.settings)) as build:
         days = usage.daily(build, usage.Window(found.settings.timezone))
     if not days:
-        say("no usage in these transcripts")
+        say(f"no usage in the transcripts below {found.settings.claude_dir}")
         return
     reports.show_days_by_model(days, newest=_DAYS_SHOWN)
