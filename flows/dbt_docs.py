@@ -17,8 +17,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from analytics.errors import AnalyticsError, DependencyError, WarehouseError
+from analytics.errors import DependencyError, WarehouseError
 from analytics.settings import Settings, load_settings
+from flows.program import exit_code_of
 from loaders.dbt_project import PROJECT_FOLDER
 
 _PAGE = "static_index.html"
@@ -104,18 +105,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8686)
     parser.add_argument("--build-only", action="store_true")
     given = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         page = build(load_settings())
         sys.stderr.write(f"dbt docs: {page}\n")
         if not given.build_only:
             with serve(page, host=given.host, port=given.port) as server:
                 server.serve_forever()
-    except AnalyticsError as error:
-        sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":

@@ -9,111 +9,84 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from threading import Thread
+from typing import Any, NamedTuple
+from wsgiref.simple_server import WSGIServer
 
-from analytics.errors import AnalyticsError, DependencyError
+from prometheus_client import start_http_server
+
+from analytics.errors import DependencyError
 from analytics.settings import Settings, load_settings
+from analytics.telemetry.exposition import Metric, Samples, registry
 from flows.history import last_run
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Samples = Iterator[tuple[str, float]]
+from flows.program import exit_code_of
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """One metric: ``read`` yields its samples, each with the text of its labels."""
+class Seen(NamedTuple):
+    """What the metrics are read from: the settings, and the note of the last run."""
 
-    name: str
-    meaning: str
-    read: Callable[[Settings, Mapping[str, Any]], Samples]
+    settings: Settings
+    run: Mapping[str, Any]
 
 
-def _started(_settings: Settings, run: Mapping[str, Any]) -> Samples:
-    if run:
-        yield "", datetime.fromisoformat(str(run["started_at"])).timestamp()
+def _started(seen: Seen) -> Samples:
+    if seen.run:
+        yield {}, datetime.fromisoformat(str(seen.run["started_at"])).timestamp()
 
 
-def _seconds(_settings: Settings, run: Mapping[str, Any]) -> Samples:
-    if run:
-        yield "", float(run.get("seconds", 0))
+def _seconds(seen: Seen) -> Samples:
+    if seen.run:
+        yield {}, float(seen.run.get("seconds", 0))
 
 
-def _succeeded(_settings: Settings, run: Mapping[str, Any]) -> Samples:
-    if run:
-        yield "", float(run.get("outcome") == "ok")
+def _succeeded(seen: Seen) -> Samples:
+    if seen.run:
+        yield {}, float(seen.run.get("outcome") == "ok")
 
 
-def _counters(_settings: Settings, run: Mapping[str, Any]) -> Samples:
-    for name, value in sorted(dict(run.get("counters") or {}).items()):
-        yield f'counter="{name}"', float(value)
+def _counters(seen: Seen) -> Samples:
+    for name, value in sorted(dict(seen.run.get("counters") or {}).items()):
+        yield {"counter": name}, float(value)
 
 
-def _published(settings: Settings, _run: Mapping[str, Any]) -> Samples:
-    current = settings.builds_folder / "current"
+def _published(seen: Seen) -> Samples:
+    current = seen.settings.builds_folder / "current"
     if current.is_symlink():
-        yield "", current.lstat().st_mtime
+        yield {}, current.lstat().st_mtime
 
 
-def _free(settings: Settings, _run: Mapping[str, Any]) -> Samples:
-    for name, path in (("state", settings.annals_home), ("published", settings.builds_folder)):
+def _free(seen: Seen) -> Samples:
+    places = {"state": seen.settings.annals_home, "published": seen.settings.builds_folder}
+    for name, path in places.items():
         if path.exists():
-            yield f'place="{name}"', float(shutil.disk_usage(path).free)
+            yield {"place": name}, float(shutil.disk_usage(path).free)
 
 
-GAUGES = (
-    Gauge("annals_run_started_timestamp_seconds", "When the last run began.", _started),
-    Gauge("annals_run_duration_seconds", "How long the last run took.", _seconds),
-    Gauge("annals_run_succeeded", "1 where the last run ended well, else 0.", _succeeded),
-    Gauge("annals_run_counter", "What the last run did, by counter.", _counters),
-    Gauge("annals_build_timestamp_seconds", "When the build in force was published.", _published),
-    Gauge("annals_disk_free_bytes", "Bytes free where the pipeline writes.", _free),
+METRICS: tuple[Metric[Seen], ...] = (
+    Metric("annals_run_started_timestamp_seconds", "gauge", "When the last run began.", _started),
+    Metric("annals_run_duration_seconds", "gauge", "How long the last run took.", _seconds),
+    Metric("annals_run_succeeded", "gauge", "1 where the last run ended well, else 0.", _succeeded),
+    Metric("annals_run_counter", "gauge", "What the last run did, by counter.", _counters),
+    Metric(
+        "annals_build_timestamp_seconds",
+        "gauge",
+        "When the build in force was published.",
+        _published,
+    ),
+    Metric("annals_disk_free_bytes", "gauge", "Bytes free where the pipeline writes.", _free),
 )
 
 
-def exposition(settings: Settings) -> str:
-    """Return every metric; what is not there yet is left out."""
-    run = last_run(settings) or {}
-    lines = []
-    for gauge in GAUGES:
-        lines += [f"# HELP {gauge.name} {gauge.meaning}", f"# TYPE {gauge.name} gauge"]
-        for labels, value in gauge.read(settings, run):
-            lines.append(
-                f"{gauge.name}{{{labels}}} {value!r}" if labels else f"{gauge.name} {value!r}"
-            )
-    return "\n".join(lines) + "\n"
-
-
-def serve(settings: Settings, *, host: str, port: int) -> ThreadingHTTPServer:
-    """Return a server of ``/metrics``, bound and not started yet.
+def serve(settings: Settings, *, host: str, port: int) -> tuple[WSGIServer, Thread]:
+    """Answer with the metrics from now on, in a thread; what is not there yet is left out.
 
     Raises DependencyError (exit 4) where the port cannot be had.
     """
-
-    class Handler(BaseHTTPRequestHandler):
-        server_version = "annals"
-        sys_version = ""
-
-        def do_GET(self) -> None:
-            """Answer one request."""
-            is_known = self.path.partition("?")[0] == "/metrics"
-            body = exposition(settings).encode() if is_known else b"try /metrics\n"
-            self.send_response(HTTPStatus.OK if is_known else HTTPStatus.NOT_FOUND)
-            self.send_header("Content-Type", CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's name
-            """Log no request."""
-
+    found = registry(METRICS, lambda: Seen(settings, last_run(settings) or {}))
     try:
-        return ThreadingHTTPServer((host, port), Handler)
+        return start_http_server(port, addr=host, registry=found)
     except OSError as error:
         raise DependencyError(
             f"port {port} cannot be had: {error.strerror}",
@@ -127,15 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9095)
     given = parser.parse_args(arguments)
-    try:
-        with serve(load_settings(), host=given.host, port=given.port) as server:
-            server.serve_forever()
-    except AnalyticsError as error:
-        sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+
+    def work() -> None:
+        _server, thread = serve(load_settings(), host=given.host, port=given.port)
+        thread.join()
+
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from analytics.settings import Settings
-from sync_agent.metrics import CONTENT_TYPE, exposition
+from analytics.telemetry.exposition import CONTENT_TYPE
+from sync_agent.metrics import metrics_of
 from sync_agent.observation import Observation, Observer
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def ready(seen: Observation) -> Answer:
 
 def metrics(seen: Observation) -> Answer:
     """Answer with every metric."""
-    return HTTPStatus.OK, CONTENT_TYPE, exposition(seen)
+    return HTTPStatus.OK, CONTENT_TYPE, metrics_of(seen)
 
 
 ENDPOINTS: dict[str, Callable[[Observation], Answer]] = {

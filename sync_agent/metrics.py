@@ -1,47 +1,29 @@
-"""The agent's metrics in the text form that Prometheus reads."""
+"""The agent's metrics: their names, their meaning, and where each is seen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
+from analytics.telemetry import exposition
+from analytics.telemetry.exposition import Metric, Samples
 from sync_agent.observation import Observation
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Samples = Mapping[str, float]
-"""Values by the text of their labels, ``kind="file"``; one without labels is under ``""``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric: ``kind`` is counter or gauge, ``read`` takes its samples."""
-
-    name: str
-    kind: str
-    meaning: str
-    read: Callable[[Observation], Samples]
 
 
 def _one(read: Callable[[Observation], float]) -> Callable[[Observation], Samples]:
-    return lambda seen: {"": read(seen)}
+    return lambda seen: [({}, read(seen))]
 
 
 def _labelled(label: str, values: Mapping[str, float]) -> Samples:
-    return {f'{label}="{_escaped(key)}"': value for key, value in values.items()}
+    return (({label: key}, value) for key, value in values.items())
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _watchers(seen: Observation) -> Iterator[tuple[str, float]]:
+def _watchers(seen: Observation) -> Iterator[tuple[Mapping[str, str], float]]:
     for number, state in enumerate(seen.roots.values()):
         word = "active" if state.is_active else "idle"
-        yield f'root="{number}",mode="{state.mode}",state="{word}"', 1
+        yield {"root": str(number), "mode": state.mode, "state": word}, 1
 
 
-METRICS = (
+METRICS: tuple[Metric[Observation], ...] = (
     Metric(
         "component_received_events_total",
         "counter",
@@ -142,7 +124,7 @@ METRICS = (
         "component_watcher_info",
         "gauge",
         "1 for each watched folder, with its mode (events, poll, missing) and state.",
-        lambda seen: dict(_watchers(seen)),
+        _watchers,
     ),
     Metric(
         "component_connected",
@@ -166,14 +148,6 @@ METRICS = (
 """Every metric, in the order in which they are told."""
 
 
-def exposition(seen: Observation) -> str:
+def metrics_of(seen: Observation) -> str:
     """Return all metrics as text."""
-    lines = []
-    for metric in METRICS:
-        lines.append(f"# HELP {metric.name} {metric.meaning}")
-        lines.append(f"# TYPE {metric.name} {metric.kind}")
-        for labels, value in metric.read(seen).items():
-            lines.append(
-                f"{metric.name}{{{labels}}} {value}" if labels else f"{metric.name} {value}"
-            )
-    return "\n".join(lines) + "\n"
+    return exposition.exposition(METRICS, lambda: seen)

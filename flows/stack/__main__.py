@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analytics.errors import AnalyticsError, DependencyError, SettingsError
+from analytics.errors import DependencyError, SettingsError
 from analytics.settings.stack import read_stack
 from flows.doctor.findings import Finding, Verdict
+from flows.program import exit_code_of
 from flows.stack import condition, preflight
 from flows.stack.passwords import FILE as PASSWORDS_FILE
 from flows.stack.passwords import ensure_passwords
@@ -145,14 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("services", nargs="*")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     given = parser.parse_args(arguments)
-    try:
+
+    def work() -> int:
         plan = _prepared(given.folder, begins=given.command in _BEGINNINGS)
         return COMMANDS[given.command](plan, given.services)
-    except AnalyticsError as error:
-        _say(f"error: {error.message}\nhint: {error.hint}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+
+    return exit_code_of(work)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import urllib.error
+import socket
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,30 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from analytics.errors import DependencyError, WarehouseError
-from analytics.settings import load_settings
+from analytics.settings import Settings, load_settings
 from flows.history import noted
-from flows.metrics import GAUGES, exposition, serve
-from sync_agent.metrics import METRICS
+from flows.metrics import METRICS, serve
+from sync_agent.metrics import METRICS as AGENT_METRICS
 from tests.conftest import ROOT, Built
 
 OBSERVABILITY = ROOT / "deploy" / "observability"
 WORDS = {"rate", "time", "up", "job", "agent", "by", "sum", "m"}
 
 
-def _samples(text: str) -> dict[str, dict[str, float]]:
+def _samples(settings: Settings) -> dict[str, dict[str, float]]:
+    """Ask the program's own port; return values by metric and by the values of its labels."""
+    server, thread = serve(settings, host="127.0.0.1", port=0)
+    try:
+        address = f"http://127.0.0.1:{server.server_port}/metrics"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            families = [*text_string_to_metric_families(answer.read().decode())]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
     return {
         family.name: {",".join(one.labels.values()): one.value for one in family.samples}
-        for family in text_string_to_metric_families(text)
+        for family in families
     }
 
 
@@ -44,14 +53,14 @@ def _alerts() -> list[dict[str, Any]]:
 
 def test_before_the_first_run_there_is_nothing_to_tell() -> None:
     """Every metric is named, and none has a value that was made up."""
-    found = _samples(exposition(load_settings()))
-    assert set(found) == {gauge.name for gauge in GAUGES}
+    found = _samples(load_settings())
+    assert set(found) == {metric.name for metric in METRICS}
     assert not any(found.values())
 
 
 def test_a_run_is_told_with_its_counters(built: Built) -> None:
     """After a pipeline: when, how long, how it ended, what it did, what is published."""
-    found = _samples(exposition(load_settings(annals_home=built.home / ".annals" / "sample")))
+    found = _samples(load_settings(annals_home=built.home / ".annals" / "sample"))
     assert found["annals_run_succeeded"] == {"": 1.0}
     assert found["annals_run_started_timestamp_seconds"][""] > 1.7e9
     assert found["annals_build_timestamp_seconds"][""] > 1.7e9
@@ -64,28 +73,20 @@ def test_a_failure_is_told() -> None:
     settings = load_settings()
     with pytest.raises(WarehouseError), noted(settings, "pipeline"):
         raise WarehouseError("broken", hint="mend it")
-    assert _samples(exposition(settings))["annals_run_succeeded"] == {"": 0.0}
+    assert _samples(settings)["annals_run_succeeded"] == {"": 0.0}
 
 
-def test_it_answers_on_its_port_and_on_no_other_path() -> None:
-    """``/metrics`` is the text; a port that is taken is a dependency that is missing."""
-    settings = load_settings()
-    with serve(settings, host="127.0.0.1", port=0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_port
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            assert answer.read().decode() == exposition(settings)
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10)
-        refused.value.close()
-        with pytest.raises(DependencyError, match="cannot be had"):
-            serve(settings, host="127.0.0.1", port=port)
-        server.shutdown()
+def test_a_port_that_is_taken_is_a_dependency_that_is_missing() -> None:
+    """The error names the port and how to give another one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(DependencyError, match=f"port {port} cannot be had"):
+            serve(load_settings(), host="127.0.0.1", port=port)
 
 
 def test_board_and_alerts_ask_for_what_is_measured() -> None:
     """Every metric in an expression is one of the agent's or the pipeline's."""
-    known = {one.name for one in METRICS} | {gauge.name for gauge in GAUGES} | WORDS
+    known = {one.name for one in (*AGENT_METRICS, *METRICS)} | WORDS
     asked = [target["expr"] for panel in _board()["panels"] for target in panel["targets"]]
     asked += [rule["expr"] for rule in _alerts()]
     assert len(asked) > 15

@@ -1,0 +1,21 @@
+"""The outer edge of the programs beside ``annals``: an error is message, hint and exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from analytics.errors import AnalyticsError
+
+_INTERRUPTED = 130
+
+
+def exit_code_of(work: Callable[[], int | None]) -> int:
+    """Do the work and return its exit code; one of our errors is told on standard error."""
+    try:
+        return work() or 0
+    except AnalyticsError as error:
+        sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
