@@ -49,12 +49,25 @@ def in_force(context: typer.Context, **flags: Any) -> InForce:
 def configured(context: typer.Context, **flags: Any) -> Settings:
     """Return what the sources say, for a command that never means the sample.
 
+    Names in ``.env`` that look like settings and are none are told on standard error, once.
     Raises SettingsError (exit 3), UsageError for a ``--set`` of no such setting.
     """
     from analytics.settings import load_settings
 
     given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
-    return load_settings(**given)
+    settings = load_settings(**given)
+    _warn_once(context)
+    return settings
+
+
+def _warn_once(context: typer.Context) -> None:
+    from analytics.settings.misspelt import misspelt
+
+    told = context.find_root().ensure_object(dict)
+    if not told.setdefault("misspelt", False):
+        told["misspelt"] = True
+        for says in misspelt():
+            sys.stderr.write(f"warning: {says}\n")
 
 
 def _assignments(context: typer.Context) -> dict[str, str]:

@@ -52,7 +52,7 @@ def _parsed(text: str, path: Path) -> Iterator[Assignment]:
         for binding in parse_stream(file):
             written = binding.original.string
             line = binding.original.line + len(written) - len(written.lstrip("\n"))
-            if binding.error:
+            if binding.error or (binding.key and binding.value is None):
                 first = (written.split() or [""])[0]
                 raise SettingsError(
                     f"{path.name} line {line}: {first.partition('=')[0]!r} begins nothing of the"

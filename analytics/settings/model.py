@@ -281,7 +281,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        lines = last_assignments(Path(str(Settings.model_config.get("env_file"))))
+        lines = last_assignments(settings_file())
         return Settings(**given)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -298,6 +298,11 @@ def load_settings(**overrides: Any) -> Settings:
             f"invalid settings: {faults(error, places)}",
             hint="Correct the variable or the line in .env; .env.example lists every setting.",
         ) from error
+
+
+def settings_file() -> Path:
+    """Return the file that settings are read from, in the working folder."""
+    return Path(str(Settings.model_config.get("env_file") or ".env")).absolute()
 
 
 def faults(error: ValidationError, places: Mapping[str, str]) -> str:

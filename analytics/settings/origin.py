@@ -6,13 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import SecretStr
 
 from analytics.settings.dotenv import last_assignments
-from analytics.settings.model import Settings
+from analytics.settings.model import Settings, settings_file
 
 _USERINFO = re.compile(r"://.*@")
 _QUERY = re.compile(r"\?.*")
@@ -37,7 +36,7 @@ def origins(flags: Mapping[str, object]) -> dict[str, Origin]:
     names are compared without case and empty values count as absent.
     """
     environment = {name.lower(): name for name, value in os.environ.items() if value}
-    lines = {name: one.place for name, one in last_assignments(_dotenv_file()).items()}
+    lines = {name: one.place for name, one in last_assignments(settings_file()).items()}
     return {
         name: _origin(name, flags=flags, environment=environment, lines=lines)
         for name in Settings.model_fields
@@ -72,7 +71,3 @@ def _origin(
     if name in lines:
         return Origin(".env", lines[name])
     return Origin("default", "")
-
-
-def _dotenv_file() -> Path:
-    return Path(str(Settings.model_config.get("env_file") or ".env")).absolute()

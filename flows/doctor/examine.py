@@ -6,8 +6,9 @@ from pathlib import Path
 
 from analytics.errors import QualityError
 from analytics.settings import Settings
+from analytics.settings.misspelt import misspelt
 from flows.doctor import agent, machine, stores
-from flows.doctor.findings import Finding, fine
+from flows.doctor.findings import Finding, doubtful, fine
 
 EXIT_FAILED = QualityError.exit_code
 """The exit code where a check failed; doubtful findings alone are 0."""
@@ -28,7 +29,7 @@ def examine(settings: Settings) -> list[Finding]:
     )
     return [
         *machine.versions(),
-        fine("settings", "all valid; `annals config show --origin` lists them"),
+        *_settings(),
         *machine.clock(last_read_at),
         *(found for root in roots for found in agent.transcripts(root)),
         *(found for root in roots for found in agent.retention(root, last_read_at)),
@@ -39,4 +40,13 @@ def examine(settings: Settings) -> list[Finding]:
         *agent.service(Path.home()),
         *stores.mongo(settings),
         *stores.lake(settings),
+    ]
+
+
+def _settings() -> list[Finding]:
+    """Return that the settings are valid, for else nobody could ask, and what looks like one."""
+    remedy = "Correct the name; `annals config show` lists them. Else set the one it looks like."
+    return [
+        fine("settings", "all valid; `annals config show --origin` lists them"),
+        *(doubtful("settings", says, remedy=remedy) for says in misspelt()),
     ]

@@ -64,6 +64,8 @@ def test_a_settings_file_that_is_no_text_is_named(home: Path) -> None:
         ("BUILDS_KEPT=3\nBUILDS_KEPT=1\n", "BUILDS_KEPT (.env line 2): "),
         ("TIMEZONE=UTC\nBATCH SIZE 7\n", ".env line 2: 'BATCH' begins nothing"),
         ("'", ".env line 1: "),
+        ("TIMEZONE=UTC\nDUCKDB_PATH\n", ".env line 2: 'DUCKDB_PATH' begins nothing"),
+        ("export BUILDS_KEPT\n", ".env line 1: "),
     ],
 )
 def test_a_wrong_line_of_a_file_is_named(home: Path, text: str, place: str) -> None:
