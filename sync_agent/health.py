@@ -75,7 +75,8 @@ MEMBERS = {
     "watchMissedTotal": "changes that no event told of, found by a full round",
     "pipeline": "null with PIPELINE_TRIGGER=off; else `state` (`idle`, `waiting`, `running`,"
     " `failing`), `runs`, `failures`, `busy` (how often another run was under way), `lastError`,"
-    " `lastRunSeconds`",
+    " `lastRunSeconds`, `waitingSeconds` (for how long a run has been asked for; from 15 minutes on"
+    " that is `degraded`)",
 }
 """What each member of ``/health`` means; the first six are those of the original service."""
 
@@ -129,6 +130,7 @@ def _pipeline(asked: Asked | None) -> dict[str, Any] | None:
         "busy": asked.busy,
         "lastError": asked.last_error,
         "lastRunSeconds": asked.last_run_seconds,
+        "waitingSeconds": round(asked.seconds, 3),
     }
 
 

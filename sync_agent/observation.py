@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sync_agent.trigger import Asked
 
 _LAG_SHOWN = 20
-_STUCK = "reading has not shown itself for more than a minute: restart the agent"
+_LONG_SECONDS = 900.0
+STUCK = "reading has not shown itself for more than a minute: restart the agent"
+"""The message where the agent answers and does not read any more."""
 
 
 class Figures(NamedTuple):
@@ -121,7 +123,7 @@ class Observer:
 
     def _figures(self, shipped: ShippingStatus | None) -> tuple[Figures, str | None]:
         """Return what the buffer says, and what keeps it from being written or read."""
-        trouble = self._activity.trouble or (_STUCK if self._is_stuck() else None)
+        trouble = self._activity.trouble or (STUCK if self._is_stuck() else None)
         ships = self._settings.mongo_uri is not None
         try:
             figures = buffer_figures(self._settings.sqlite_path, ships=ships)
@@ -185,6 +187,18 @@ def _what_waits(
         waits.append(f"the server cannot be reached: {shipped.last_error or 'not yet asked'}")
     if shipped is not None and shipped.dead_letters:
         waits.append(f"{shipped.dead_letters} records were refused by the server")
-    if asked is not None and asked.last_error is not None:
-        waits.append(f"the pipeline does not run: {asked.last_error}")
+    if asked is not None:
+        waits += _what_runs(asked)
     return waits
+
+
+def _what_runs(asked: Asked) -> list[str]:
+    """Return why nothing new is published; a long run may be at work, or may hang."""
+    if asked.last_error is not None:
+        return [f"the pipeline does not run: {asked.last_error}"]
+    if asked.seconds < _LONG_SECONDS:
+        return []
+    whose = "its run" if asked.state == "running" else "another run"
+    return [
+        f"the pipeline is not done: {whose} has been under way for {asked.seconds / 60:.0f} min"
+    ]

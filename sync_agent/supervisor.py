@@ -180,8 +180,11 @@ class Supervisor:
         )
         self._trigger.start()
 
-    def _trigger_failed(self, reason: str) -> None:
+    def _trigger_failed(self, reason: str, is_expected: bool) -> None:
         self._activity.errors["pipeline"] += 1
+        if is_expected:
+            self._log.info("pipeline_not_run_yet", reason=reason)
+            return
         if reason != self._told:
             self._log.warning("pipeline_not_run", reason=reason)
         self._told = reason

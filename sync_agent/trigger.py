@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, DependencyError
 from analytics.settings import Settings
 
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _LOOK_SECONDS = 1.0
+_START_SECONDS = 45.0
+"""So long whoever runs pipelines may be starting as we are (`annals up`): a note, no warning."""
 
 
 class Pipelines(Protocol):
@@ -33,7 +35,11 @@ class Pipelines(Protocol):
 
 @dataclass(slots=True)
 class Asked:
-    """What came of the asking so far; ``state`` is idle, waiting, running or failing."""
+    """What came of the asking so far; ``state`` is idle, waiting, running or failing.
+
+    ``since`` says since when a run has been asked for without one that covers what has arrived, by
+    the monotonic clock; None while none is asked for.
+    """
 
     state: str = "idle"
     runs: int = 0
@@ -41,13 +47,21 @@ class Asked:
     failures: int = 0
     last_error: str | None = None
     last_run_seconds: float = 0.0
+    since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """For how long a run has been asked for."""
+        since = self.since
+        return 0.0 if since is None else time.monotonic() - since
 
 
 class Trigger:
     """Asks ``pipelines`` for a run, debounced.
 
     ``arrived`` counts what was read by this process, ``is_within_reach`` says whether a pipeline
-    would find all of it: with a server, that it is shipped. :meth:`wake` is called after commits.
+    would find all of it: with a server, that it is shipped. ``failed`` is told why there was no
+    run, and whether that is to be expected for now. :meth:`wake` is called after commits.
     """
 
     def __init__(
@@ -57,7 +71,7 @@ class Trigger:
         *,
         arrived: Callable[[], int],
         is_within_reach: Callable[[], bool],
-        failed: Callable[[str], None],
+        failed: Callable[[str, bool], None],
     ) -> None:
         self.asked = Asked()
         self._debounce = settings.pipeline_debounce_s
@@ -70,6 +84,7 @@ class Trigger:
         self._stop = threading.Event()
         self._covered = -1  # at the start a run is due: whoever was here before may have died
         self._begun_at = float("-inf")
+        self._started_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="trigger", daemon=True)
 
     def start(self) -> None:
@@ -91,7 +106,7 @@ class Trigger:
         while not self._stop.is_set():
             self._fresh.clear()
             if self._arrived() == self._covered:
-                self.asked.state = "idle"
+                self.asked.state, self.asked.since = "idle", None
                 self._fresh.wait()
                 continue
             self._settle()
@@ -119,18 +134,16 @@ class Trigger:
     def _ask(self) -> bool:
         """Have the pipeline run; return whether all that had arrived before is covered."""
         count, started = self._arrived(), time.monotonic()
-        self.asked.state = "running"
+        self.asked.state, self.asked.since = "running", self.asked.since or started
         try:
             is_run = self._pipelines.run(self._stop)
         except AnalyticsError as error:
-            self.asked.failures += 1
-            self.asked.state, self.asked.last_error = "failing", error.message
-            self._failed(error.message)
+            self._note_failure(
+                error.message, is_expected=isinstance(error, DependencyError) and self._is_starting
+            )
             return False
         except Exception as error:  # noqa: BLE001 -- the outer edge of this thread
-            self.asked.failures += 1
-            self.asked.state, self.asked.last_error = "failing", type(error).__name__
-            self._failed(type(error).__name__)
+            self._note_failure(type(error).__name__)
             return False
         if not is_run:
             self.asked.busy += 1
@@ -139,6 +152,17 @@ class Trigger:
         self._begun_at = started
         self._covered = count
         self.asked.runs += 1
-        self.asked.last_error = None
+        self.asked.last_error = self.asked.since = None
         self.asked.last_run_seconds = round(time.monotonic() - started, 3)
         return True
+
+    @property
+    def _is_starting(self) -> bool:
+        """Whether we have just begun, and whom we ask may not be there yet."""
+        is_young = time.monotonic() - self._started_at < _START_SECONDS
+        return is_young and not (self.asked.runs or self.asked.busy)
+
+    def _note_failure(self, reason: str, *, is_expected: bool = False) -> None:
+        self.asked.failures += 1
+        self.asked.state, self.asked.last_error = "failing", reason
+        self._failed(reason, is_expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,9 +14,13 @@ from typing import Any
 import pytest
 
 from analytics.locks import exclusive
+from sync_agent.activity import Activity
+from sync_agent.buffer import open_buffer
+from sync_agent.observation import Observer
+from sync_agent.trigger import Asked
 from tests.conftest import start
 from tests.sync_agent.places import CHAT, Place
-from tests.sync_agent.running_agents import Agent, running, until
+from tests.sync_agent.running_agents import Agent, free_port, running, until
 
 QUICK = {"PIPELINE_DEBOUNCE_S": "0.2", "PIPELINE_INTERVAL_S": "0.2"}
 ANSWER = json.dumps(
@@ -88,10 +93,12 @@ def test_while_somebody_else_runs_the_pipeline_it_is_asked_for_again(place: Plac
     with running(place, PIPELINE_TRIGGER="local", **QUICK) as agent:
         with exclusive(lock, role="pipeline", what="the pipeline"):
             until(lambda: pipeline(agent)["busy"] >= 1)
+            until(lambda: pipeline(agent)["waitingSeconds"] > 1)
             assert pipeline(agent)["runs"] == 0
         until(lambda: pipeline(agent)["runs"] >= 1)
         until(lambda: pipeline(agent)["state"] == "idle")
         assert agent.health()["status"] == "ok"
+        assert pipeline(agent)["waitingSeconds"] == 0
     assert tokens(place) == 10
 
 
@@ -200,8 +207,46 @@ def test_a_server_that_is_away_costs_nothing_but_the_run(place: Place) -> None:
         until(agent.has(1))
         until(lambda: pipeline(agent)["failures"] >= 2)
         assert "cannot be asked" in agent.health()["message"]
+        assert 0 < pipeline(agent)["waitingSeconds"] <= agent.health()["uptime"]
         assert agent.get("/health")[0] == 200
         assert agent.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_server_that_starts_as_the_agent_does_is_no_warning(place: Place) -> None:
+    """For some seconds that is a note; where it persists it is a warning, told once."""
+    own = {"PIPELINE_TRIGGER": "prefect", "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
+    with running(place, **own, **QUICK) as agent:
+        until(lambda: pipeline(agent)["failures"] >= 3)
+        until(lambda: "warning" in _levels(agent))
+        assert _levels(agent)[:2] == ["info", "info"]
+        assert _levels(agent).count("warning") == 1
+
+
+def _levels(agent: Agent) -> list[str]:
+    """Return the levels at which it was told that there was no run."""
+    lines = (line for line in agent.told().splitlines() if "pipeline_not_run" in line)
+    return [json.loads(line)["level"] for line in lines]
+
+
+def test_what_waits_for_long_is_told(place: Place) -> None:
+    """A run that hangs, our own or another's, is `degraded` with the minutes, and then again ok."""
+    asked = Asked(state="running", since=time.monotonic() - 60)
+    activity = Activity()
+    activity.is_ready = True
+    with open_buffer(place.settings.sqlite_path):
+        pass
+    seen = Observer(
+        place.settings, activity, lambda: None, is_stuck=lambda: False, asked=lambda: asked
+    )
+    assert (seen.look().status, seen.look().message) == ("ok", "")
+    asked.since = time.monotonic() - 3_630
+    assert seen.look().status == "degraded"
+    assert seen.look().message.endswith("its run has been under way for 60 min")
+    asked.state = "waiting"
+    assert seen.look().message.endswith("another run has been under way for 60 min")
+    asked.since = None
+    assert seen.look().status == "ok"
 
 
 def test_without_the_setting_nothing_is_asked(place: Place) -> None:
