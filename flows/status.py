@@ -13,6 +13,7 @@ from analytics.settings import Settings
 from flows.history import last_run
 
 if TYPE_CHECKING:
+    from flows.local.state import ServiceState
     from sync_agent.holdings import Holdings
     from sync_agent.ledger import Custody
 
@@ -44,6 +45,7 @@ class Status:
 
     ``lag`` says what waits: ``bytes`` on disk that are not read, ``records`` not yet in the lake,
     ``sessions`` to be rebuilt, and 1 for ``snapshots`` not loaded or ``builds`` not published.
+    ``services`` are those of a platform that is up on this machine (``annals up``).
     ``unreadable`` says of a part why nothing can be said of it.
     """
 
@@ -55,6 +57,7 @@ class Status:
     warehouse: WarehouseStatus | None
     build: Mapping[str, str] | None
     lag: Mapping[str, int]
+    services: tuple[ServiceState, ...]
     unreadable: Mapping[str, str]
 
 
@@ -86,8 +89,17 @@ def status(settings: Settings) -> Status:
         warehouse=warehouse,
         build=build,
         lag=_lag(custody, buffer, lake, warehouse, build),
+        services=_services(settings),
         unreadable=unreadable,
     )
+
+
+def _services(settings: Settings) -> tuple[ServiceState, ...]:
+    """Return what the supervisor noted last, while there is one."""
+    from flows.local.state import lock_of, read_state
+
+    noted = read_state(settings) if held_by(lock_of(settings)) is not None else None
+    return noted.services if noted is not None else ()
 
 
 def _custody(settings: Settings) -> Custody:

@@ -8,10 +8,11 @@ import sys
 import time
 
 from analytics.errors import AnalyticsError, PartialError
+from analytics.locks import read_holder
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
 from flows.local.preflight import require_prefect
-from flows.local.state import State, folder_of, log_of, read_state
+from flows.local.state import State, folder_of, lock_of, log_of, read_state
 
 _LOOK_SECONDS = 0.2
 
@@ -20,14 +21,15 @@ def detached(settings: Settings, *, timeout: float) -> State:
     """Start the supervisor so that it stays, and return when everything is healthy.
 
     Raises PartialError (exit 6) where that takes longer than ``timeout`` seconds, and the error
-    with which the supervisor ended where it could not begin.
+    with which the supervisor ended where it could not begin. In no case it returns before the
+    supervisor has its lock: ``down`` would not find it.
     """
     require_prefect()
     folder_of(settings).mkdir(parents=True, exist_ok=True)
     told = folder_of(settings) / "start.log"
     with told.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "analytics.cli", "up"],
+            [sys.executable, "-m", "analytics.cli", "up", "--quiet"],
             env={**os.environ, **as_environment(settings)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -35,7 +37,7 @@ def detached(settings: Settings, *, timeout: float) -> State:
             start_new_session=True,
         )
     until = time.monotonic() + timeout
-    while time.monotonic() < until:
+    while time.monotonic() < until or not _has_lock(settings, process.pid):
         code = process.poll()
         if code is not None:
             raise _refused(told.read_text(encoding="utf-8", errors="replace"), code)
@@ -48,6 +50,12 @@ def detached(settings: Settings, *, timeout: float) -> State:
         hint=f"{log_of(settings)} says why; `annals down` ends it.",
         log=log_of(settings),
     )
+
+
+def _has_lock(settings: Settings, pid: int) -> bool:
+    """Return whether that live process has the lock; without a probe, which could keep it out."""
+    holder = read_holder(lock_of(settings))
+    return holder is not None and holder.pid == pid
 
 
 def _refused(said: str, code: int) -> AnalyticsError:

@@ -10,13 +10,18 @@ import threading
 import time
 from collections.abc import Callable
 
+from flows.local.asking import Answer
 from flows.local.services import Service
 from flows.local.state import ServiceState, birth_of
 
 _BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS = 60.0
+_START_SECONDS = 300.0
+"""A start may take that long: the server brings an older database to its version, for example."""
+_LEAST_QUESTIONS = 3
 _ASK_SECONDS = 0.5
-_ASK_AGAIN_SECONDS = 30.0
+_ASK_AGAIN_SECONDS = 15.0
+_ASK_SILENT_SECONDS = 5.0
 
 Say = Callable[[str, str], None]
 """Takes the name of a service and a line that it said."""
@@ -36,6 +41,10 @@ class Running:
         self._next_start = 0.0
         self._next_question = 0.0
         self._birth: str | None = None
+        self._was_healthy = False
+        self._unanswered = 0
+        self._alive_at = 0.0
+        self._kill_at: float | None = None
 
     @property
     def state(self) -> ServiceState:
@@ -44,7 +53,7 @@ class Running:
         word = "starting"
         if self.is_healthy:
             word = "healthy"
-        elif self._failures:
+        elif self._failures or self._was_healthy:
             word = "failing"
         return ServiceState(
             name=self.service.name,
@@ -56,7 +65,7 @@ class Running:
         )
 
     def look(self) -> None:
-        """Start the process where it does not run; ask whether it is healthy when it is time."""
+        """Start the process where it does not run; ask how it is when it is time."""
         now = time.monotonic()
         if self._process is None:
             if now >= self._next_start:
@@ -65,12 +74,16 @@ class Running:
         code = self._process.poll()
         if code is not None:
             self._ended(code, now)
+        elif self._kill_at is not None:
+            if now >= self._kill_at:
+                self._signal(signal.SIGKILL)
         elif now >= self._next_question:
-            self.is_healthy = self.service.is_healthy()
-            pause = _ASK_AGAIN_SECONDS if self.is_healthy else _ASK_SECONDS
-            self._next_question = time.monotonic() + pause
-            if self.is_healthy and now - self._started_at > _STEADY_SECONDS:
-                self._failures = 0
+            self._ask()
+
+    def forgive(self) -> None:
+        """Count silence anew: whoever asks was not there himself, or the machine slept."""
+        self._unanswered = 0
+        self._alive_at = time.monotonic()
 
     def end(self) -> None:
         """End the process and its children, and wait; by force where that takes too long."""
@@ -78,14 +91,45 @@ class Running:
         if process is None:
             return
         for number, seconds in ((signal.SIGTERM, self.service.stop_seconds), (signal.SIGKILL, 10)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+            self._signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
             if process.returncode is not None:
                 return
             if number == signal.SIGTERM:
                 self._say("up", f"{self.service.name} does not end; it is killed")
+
+    def _ask(self) -> None:
+        """Ask how the process is; have it ended where it has been silent for too long."""
+        answer = self.service.ask()
+        now = time.monotonic()
+        self.is_healthy = answer is Answer.HEALTHY
+        if self.is_healthy:
+            self._was_healthy = True
+            if now - self._started_at > _STEADY_SECONDS:
+                self._failures = 0
+        if answer is Answer.SILENT:
+            self._unanswered += 1
+        else:
+            self.forgive()
+        patience = self.service.patience if self._was_healthy else _START_SECONDS
+        silent = now - self._alive_at
+        if self._unanswered >= _LEAST_QUESTIONS and silent >= patience:
+            self._say(
+                "up",
+                f"{self.service.name} has not been healthy for {silent:.0f} s; it is started again",
+            )
+            self._signal(signal.SIGTERM)
+            self._kill_at = now + self.service.stop_seconds
+        pause = _ASK_SILENT_SECONDS if self._was_healthy else _ASK_SECONDS
+        self._next_question = now + (_ASK_AGAIN_SECONDS if self.is_healthy else pause)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process and its children; one that is stopped takes it too."""
+        if self._process is not None:
+            for each in (number, signal.SIGCONT):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, each)
 
     def _start(self, now: float) -> None:
         self._process = subprocess.Popen(  # noqa: S603 -- our own commands
@@ -99,22 +143,23 @@ class Running:
             start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
         )
         self._birth = birth_of(self._process.pid)
-        self._started_at = now
+        self._started_at = self._alive_at = now
         self._next_question = 0.0
+        self._was_healthy, self._unanswered, self._kill_at = False, 0, None
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            if line.strip():
-                self._say(self.service.name, line.rstrip())
+        with process.stdout or contextlib.nullcontext(()) as said:
+            for line in said:
+                if line.strip():
+                    self._say(self.service.name, line.rstrip())
 
     def _ended(self, code: int, now: float) -> None:
         """Note that the process is gone; where that was not its end, start it again later."""
         if self.service.runs_once and code == 0:
             self.is_healthy = True
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid if self._process else 0, signal.SIGKILL)  # its children
+        self._signal(signal.SIGKILL)  # its children
         self._process, self.is_healthy = None, False
         pause = _BACK_OFF_SECONDS[min(self._failures, len(_BACK_OFF_SECONDS) - 1)]
         self._failures += 1

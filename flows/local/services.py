@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from analytics.locks import held_by
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
+from flows.local.asking import Answer, Heartbeats, ask, ask_agent
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-POOL = "annals"
-_ANSWER_SECONDS = 5.0
 _AT_REST = {
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
@@ -39,17 +35,20 @@ rest. What the environment says wins."""
 class Service:
     """One process. ``after`` names what must be healthy before it is started.
 
-    ``is_healthy`` asks it; ``runs_once`` is for work that is done when it ends with exit code 0.
+    ``ask`` asks how it is; after ``patience`` seconds without a sign of life it is started again,
+    after ``stop_seconds`` without an end it is killed. ``runs_once`` is for work that is done when
+    it ends with exit code 0.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     address: str
-    is_healthy: Callable[[], bool]
+    ask: Callable[[], Answer]
     port: int | None = None
     after: tuple[str, ...] = ()
     runs_once: bool = False
+    patience: float = 45.0
     stop_seconds: float = 30.0
 
 
@@ -71,13 +70,11 @@ def platform_of(settings: Settings) -> Platform:
     environment = environment_of(settings, api)
     holder = held_by(settings.buffer_lock)
     is_ours = urlsplit(api).hostname in LOOPBACK
-    # The clock of a server on another machine may be another one.
-    since = datetime.now(UTC) if is_ours else datetime.min.replace(tzinfo=UTC)
     services = (
         *(() if holder else (_agent(settings, environment),)),
         *((_server(api, environment),) if is_ours else ()),
         _deployments(api, environment, ("prefect",) if is_ours else ()),
-        _worker(api, environment, since),
+        _worker(settings, api, environment),
         _docs(settings, environment),
     )
     elsewhere = {"agent": str(holder)} if holder else {}
@@ -117,8 +114,9 @@ def _agent(settings: Settings, environment: Mapping[str, str]) -> Service:
         command=_python("analytics.cli", "sync", "run"),
         environment=own,
         address=f"{url}/health" if port else "",
-        is_healthy=lambda: not port or answers(f"{url}/health"),
+        ask=lambda: ask_agent(f"{url}/health") if port else Answer.HEALTHY,
         port=port or None,
+        patience=60.0,
         stop_seconds=settings.shutdown_timeout_s + 5,
     )
 
@@ -132,8 +130,9 @@ def _server(api: str, environment: Mapping[str, str]) -> Service:
         command=_python("prefect", "server", "start", "--host", host, "--port", str(port)),
         environment=environment,
         address=api.removesuffix("/api"),
-        is_healthy=lambda: answers(f"{api}/health"),
+        ask=lambda: ask(f"{api}/health"),
         port=port,
+        patience=90.0,
     )
 
 
@@ -143,19 +142,20 @@ def _deployments(api: str, environment: Mapping[str, str], after: tuple[str, ...
         command=_python("flows.orchestrated", "deploy"),
         environment=environment,
         address="",
-        is_healthy=lambda: answers(f"{api}/deployments/name/pipeline/pipeline-adhoc"),
+        ask=lambda: ask(f"{api}/deployments/name/pipeline/pipeline-adhoc"),
         after=after,
         runs_once=True,
     )
 
 
-def _worker(api: str, environment: Mapping[str, str], since: datetime) -> Service:
+def _worker(settings: Settings, api: str, environment: Mapping[str, str]) -> Service:
+    name = "up-" + re.sub(r"[^\w.-]", "-", settings.host_name)
     return Service(
         name="worker",
-        command=_python("flows.orchestrated", "worker"),
+        command=_python("flows.orchestrated", "worker", name),
         environment=environment,
         address="",
-        is_healthy=lambda: has_worker(api, since),
+        ask=Heartbeats(api, name).ask,
         after=("deploy",),
     )
 
@@ -168,35 +168,10 @@ def _docs(settings: Settings, environment: Mapping[str, str]) -> Service:
         command=_python("flows.dbt_docs", "--host", "127.0.0.1", "--port", str(port)),
         environment=environment,
         address=f"http://127.0.0.1:{port}",
-        is_healthy=lambda: answers(f"http://127.0.0.1:{port}/", "HEAD"),
+        ask=lambda: ask(f"http://127.0.0.1:{port}/", "HEAD"),
         port=port,
     )
 
 
 def _python(module: str, *words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module, *words)
-
-
-def answers(url: str, method: str = "GET") -> bool:
-    """Return whether something answers there with a success."""
-    request = urllib.request.Request(url, method=method)  # noqa: S310 -- our own
-    try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 -- as above
-            return bool(answer.status == 200)  # noqa: PLR2004 -- OK
-    except (OSError, ValueError):
-        return False
-
-
-def has_worker(api: str, since: datetime) -> bool:
-    """Return whether a worker of the pool has shown itself since then."""
-    request = urllib.request.Request(  # noqa: S310 -- our own
-        f"{api}/work_pools/{POOL}/workers/filter",
-        data=b"{}",
-        headers={"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 -- as above
-            seen = (worker["last_heartbeat_time"] for worker in json.load(answer))
-            return any(datetime.fromisoformat(at) >= since for at in seen if at)
-    except (OSError, ValueError, KeyError):
-        return False

@@ -22,8 +22,9 @@ _STARTED_AT = 19
 class ServiceState:
     """One service.
 
-    ``state`` is starting, healthy, failing (it is started again), elsewhere (it runs, and not from
-    here) or stopped. ``birth`` tells its process from a later one with the same number.
+    ``state`` is starting, healthy, failing (it does not answer as it should, or is started again),
+    elsewhere (it runs, and not from here) or stopped. ``birth`` tells its process from a later one
+    with the same number.
     """
 
     name: str

@@ -30,7 +30,8 @@ from flows.local.state import (
 )
 
 ROLE = "up"
-_TURN_SECONDS = 0.2
+_TURN_SECONDS, _REST_SECONDS = 0.2, 1.0
+_LATE_SECONDS = 10.0
 _LOG_BYTES, _LOGS_KEPT = 10_000_000, 3
 _LAST = ("agent", "docs", "prefect")
 """The order of the end: first what works, last what they report to."""
@@ -97,9 +98,17 @@ class Supervisor:
                 if state.is_healthy and not shown:
                     self._show(state)
                     shown = True
-                self._ending.wait(_TURN_SECONDS if not state.is_healthy else 1.0)
+                self._rest(_REST_SECONDS if state.is_healthy else _TURN_SECONDS)
         finally:
             self._end()
+
+    def _rest(self, seconds: float) -> None:
+        """Wait; where that took far longer the machine slept, or we were stopped, and not they."""
+        began = time.monotonic()
+        self._ending.wait(seconds)
+        if time.monotonic() - began > seconds + _LATE_SECONDS:
+            for running in self._running.values():
+                running.forgive()
 
     def _turn(self) -> None:
         for running in self._running.values():

@@ -1,4 +1,4 @@
-"""``python -m flows.orchestrated deploy``, ``worker``, and ``run FLOW/DEPLOYMENT``.
+"""``python -m flows.orchestrated deploy``, ``worker [NAME]``, and ``run FLOW/DEPLOYMENT``.
 
 The name of this module matters: children of the fork server import the main module again, unless
 it is called ``__main__``.
@@ -22,14 +22,19 @@ def main() -> int:
     commands: dict[str, Callable[..., None]] = {"deploy": _deploy, "worker": _work, "run": _run}
     name, *rest = sys.argv[1:] or [""]
     try:
-        if name not in commands or bool(rest) != (name == "run"):
-            hint = "Name one of: deploy, worker, run FLOW/DEPLOYMENT [--param NAME=VALUE]."
+        if name not in commands or not _takes(name, len(rest)):
+            hint = "Name one of: deploy, worker [NAME], run FLOW/DEPLOYMENT [--param NAME=VALUE]."
             raise UsageError("which command?", hint=hint)
         commands[name](*rest)
     except AnalyticsError as error:
         sys.stderr.write(f"error: {error.message}\n{error.hint}\n")
         return error.exit_code
     return 0
+
+
+def _takes(name: str, words: int) -> bool:
+    """Return whether the command takes so many further words."""
+    return {"deploy": words == 0, "worker": words <= 1, "run": words >= 1}[name]
 
 
 def _deploy() -> None:
@@ -52,7 +57,7 @@ def _run(*deployment: str) -> None:
     os.execv(sys.executable, words)  # noqa: S606 - this very program, without a shell
 
 
-def _work() -> None:
+def _work(name: str | None = None) -> None:
     from flows.orchestrated.reaching import reach
 
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT_SECONDS))
@@ -65,7 +70,7 @@ def _work() -> None:
 
     from flows.orchestrated.worker import POOL, WarmWorker
 
-    anyio.run(WarmWorker(POOL, create_pool_if_not_found=False).serve)
+    anyio.run(WarmWorker(POOL, name=name, create_pool_if_not_found=False).serve)
 
 
 if __name__ == "__main__":

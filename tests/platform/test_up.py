@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from analytics.locks import held_by
 from tests.conftest import ROOT, Finished, clean_environment, start
 from tests.integration.test_trigger import answer
 from tests.sync_agent.running_agents import free_port
@@ -183,8 +185,36 @@ def test_a_service_that_dies_is_started_again(place: Up) -> None:
     until(lambda: place.pid("agent") not in (None, before))
     log = place.home / ".annals" / "platform" / "up.log"
     assert "agent ended with status -9" in log.read_text()
+    started = place.home / ".annals" / "platform" / "start.log"
+    assert started.read_text() == "", "it would grow as long as the supervisor lives"
     url = f"http://127.0.0.1:{place.settings['HEALTH_PORT']}/health"
     until(lambda: _answers(url))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_service_that_hangs_is_started_again(place: Up) -> None:
+    """Stopped, the dbt docs are told to be failing, ended, and started again as another process."""
+    before = place.pid("docs")
+    assert before
+    os.kill(before, signal.SIGSTOP)
+    until(lambda: _standing(place, "docs")["state"] == "failing")
+    until(lambda: place.pid("docs") not in (None, before))
+    assert not Path(f"/proc/{before}").exists()
+    until(lambda: _standing(place, "docs")["state"] == "healthy")
+    assert _standing(place, "docs")["restarts"] == 1
+    log = (place.home / ".annals" / "platform" / "up.log").read_text()
+    assert re.search(r"up +\| docs has not been healthy for \d+ s; it is started again", log)
+    assert "service     docs: healthy, started again 1 times" in place.run("status").out
+    others = ("prefect", "worker")
+    assert [_standing(place, name)["restarts"] for name in others] == [0, 0]
+
+
+def _standing(place: Up, name: str) -> dict[str, Any]:
+    """Return what `annals status` says of a service."""
+    services = place.run("status", "--json").data["services"]
+    found: dict[str, Any] = next(one for one in services if one["name"] == name)
+    return found
 
 
 def _answers(url: str) -> bool:
@@ -222,6 +252,21 @@ def test_down_while_a_pipeline_runs_loses_nothing(place: Up) -> None:
     assert place.tokens() == 30
     checked = start("validate", home=place.home, cwd=place.home, **plain)
     assert checked.code == 0, checked.out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_down_finds_what_was_started_this_moment(tmp_path: Path) -> None:
+    """However short --timeout is, `up --detach` returns when `down` can end it, and not before."""
+    (tmp_path / "transcripts").mkdir()
+    place = Up(tmp_path, own_settings(tmp_path))
+    done = place.run("up", "--detach", "--timeout", "0")
+    assert done.code == 6, done.err
+    lock = tmp_path / ".annals" / "platform" / "up.lock"
+    holder = held_by(lock)
+    assert holder is not None
+    assert place.run("down").code == 0
+    assert held_by(lock) is None
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

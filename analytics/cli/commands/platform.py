@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 Detach = Annotated[
     bool, typer.Option("--detach", "-d", help="Return when all of it is healthy; it stays.")
 ]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="What the services say goes to the log file alone.")
+]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds to wait for it.")]
 
 
@@ -26,7 +30,11 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    context: typer.Context, detach: Detach = False, timeout: Timeout = 180, as_json: AsJson = False
+    context: typer.Context,
+    detach: Detach = False,
+    timeout: Timeout = 180,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start agent, Prefect server, worker and dbt docs here, and keep them running.
 
@@ -49,7 +57,8 @@ def up(
 
         _show(settings, detached(settings, timeout=timeout), as_json=as_json)
     else:
-        local.up(settings, show=lambda state: _show(settings, state, as_json=as_json))
+        show = partial(_show, settings, as_json=as_json)
+        local.up(settings, show=show, quiet=quiet)
 
 
 def down(context: typer.Context, timeout: Timeout = 120, as_json: AsJson = False) -> None:

@@ -55,6 +55,9 @@ def _show_runs(now: Status) -> None:
     for name, holder in now.holders.items():
         if holder:
             say(f"at work     {name}: {holder}")
+    for one in now.services:
+        again = f", started again {one.restarts} times" if one.restarts else ""
+        say(f"service     {one.name}: {one.state}{again}")
 
 
 def _show_parts(now: Status) -> None:

@@ -1,0 +1,93 @@
+"""How a service is asked whether it is well, and what is made of its answer."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from enum import Enum
+
+POOL = "annals"
+_ANSWER_SECONDS = 8.0
+_BEAT_SECONDS = 60.0
+_OK = 200
+
+
+class Answer(Enum):
+    """What a service answers; only silence, where it lasts, has it started again.
+
+    ``UNWELL`` is everything else: it answers that something is wrong with what it works on, which
+    a restart does not mend, or whoever could tell of it cannot be asked.
+    """
+
+    HEALTHY = "healthy"
+    UNWELL = "unwell"
+    SILENT = "silent"
+
+
+def ask(url: str, method: str = "GET") -> Answer:
+    """Ask an address: a success is healthy, any other answer unwell."""
+    request = urllib.request.Request(url, method=method)  # noqa: S310 -- our own
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as found:  # noqa: S310 -- as above
+            return Answer.HEALTHY if found.status == _OK else Answer.UNWELL
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer.UNWELL
+    except (OSError, ValueError):
+        return Answer.SILENT
+
+
+def ask_agent(url: str) -> Answer:
+    """Ask the agent's ``/health``; one whose reading stands still is silent, though it answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS):  # noqa: S310 -- our own
+            return Answer.HEALTHY
+    except urllib.error.HTTPError as error:
+        from sync_agent.observation import STUCK
+
+        with error:
+            return Answer.SILENT if STUCK.encode() in error.read() else Answer.UNWELL
+    except (OSError, ValueError):
+        return Answer.SILENT
+
+
+class Heartbeats:
+    """Asks a Prefect server whether a worker's heartbeats go on.
+
+    That they change is the sign of life: neither our clock nor the server's takes part. While the
+    server does not answer nobody can tell, and the silence is counted anew afterwards: a worker
+    backs off meanwhile. ``seconds`` is how long a heartbeat counts; there is one about every 30.
+    """
+
+    def __init__(self, api: str, name: str, *, seconds: float = _BEAT_SECONDS) -> None:
+        self._url = f"{api}/work_pools/{POOL}/workers/filter"
+        self._name = name
+        self._seconds = seconds
+        self._seen: str | None = None
+        self._is_asked = False
+        self._until: float | None = None
+
+    def ask(self) -> Answer:
+        """Ask once; the first answer only says what an earlier worker of that name has left."""
+        now = time.monotonic()
+        try:
+            seen = self._last()
+        except (OSError, ValueError, KeyError):
+            if self._until is not None:
+                self._until = now + self._seconds
+            return Answer.UNWELL
+        if self._is_asked and seen != self._seen:
+            self._until = now + self._seconds
+        self._seen, self._is_asked = seen, True
+        return Answer.HEALTHY if self._until and now < self._until else Answer.SILENT
+
+    def _last(self) -> str | None:
+        """Return when the server heard of the worker last, by the server's clock."""
+        request = urllib.request.Request(  # noqa: S310 -- our own
+            self._url, data=b"{}", headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 -- as above
+            times = {one["name"]: one["last_heartbeat_time"] for one in json.load(answer)}
+        return times.get(self._name)

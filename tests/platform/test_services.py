@@ -1,0 +1,187 @@
+"""One supervised service: what counts as a sign of life, and when silence has it started again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from flows.local.asking import Answer, Heartbeats, ask, ask_agent
+from flows.local.running import Running
+from flows.local.services import Service
+from sync_agent.observation import STUCK
+from tests.sync_agent.running_agents import until
+
+
+class Place(ThreadingHTTPServer):
+    """Answers every question with ``status`` and ``body``."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.status, self.body = 200, "{}"
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answers(BaseHTTPRequestHandler):
+    """GET and POST, all alike."""
+
+    server: Place
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        text = self.server.body.encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_POST = do_GET  # noqa: N815 -- the library's name
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Place]:
+    """Serve while the test runs."""
+    with Place() as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield found
+        found.shutdown()
+
+
+def test_an_answer_is_told_from_silence(server: Place) -> None:
+    """An error is an answer, which no restart mends; an agent that reads no more is silent."""
+    assert ask(server.url) is ask_agent(server.url) is Answer.HEALTHY
+    server.status, server.body = 503, json.dumps({"message": "the disk is full"})
+    assert ask(server.url) is ask_agent(server.url) is Answer.UNWELL
+    server.body = json.dumps({"message": STUCK})
+    assert ask_agent(server.url) is Answer.SILENT
+    server.shutdown()
+    server.server_close()
+    assert ask(server.url) is ask_agent(server.url) is Answer.SILENT
+
+
+def _workers(**times: str | None) -> str:
+    return json.dumps([{"name": one, "last_heartbeat_time": at} for one, at in times.items()])
+
+
+def test_a_worker_lives_while_its_heartbeats_change(server: Place) -> None:
+    """Neither an old heartbeat nor another worker's counts, and no clock has to be right."""
+    beats = Heartbeats(server.url, "me", seconds=0.5)
+    server.body = _workers(me="1999-01-01T00:00:00Z", other="2026-01-01T00:00:00Z")
+    assert beats.ask() is Answer.SILENT
+    server.body = _workers(me="1999-01-01T00:00:00Z", other="2026-01-01T00:00:30Z")
+    assert beats.ask() is Answer.SILENT
+    server.body = _workers(me="1999-01-01T00:00:30Z", other=None)
+    assert beats.ask() is Answer.HEALTHY
+    until(lambda: beats.ask() is Answer.SILENT)
+    server.status = 500
+    assert beats.ask() is Answer.UNWELL, "nobody can tell"
+    server.status = 200
+    assert beats.ask() is Answer.HEALTHY, "the silence is counted anew"
+    until(lambda: beats.ask() is Answer.SILENT)
+
+
+class Bench:
+    """A process that sleeps, under supervision, and what it is to answer."""
+
+    def __init__(self, *, patience: float) -> None:
+        self.answer = Answer.HEALTHY
+        self.questions = 0
+        self.said: list[str] = []
+        service = Service(
+            name="sleeper",
+            command=(sys.executable, "-c", "import time; time.sleep(600)"),
+            environment=dict(os.environ),
+            address="",
+            ask=self._ask,
+            patience=patience,
+        )
+        self.running = Running(service, lambda _, text: self.said.append(text))
+
+    def _ask(self) -> Answer:
+        self.questions += 1
+        return self.answer
+
+    def look(self) -> None:
+        """Look as if it were time for the next question."""
+        self.running.look()
+        self.running._next_question = 0.0
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Run it, healthy, without patience."""
+    found = Bench(patience=0.0)
+    found.look()
+    found.look()
+    assert found.running.state.state == "healthy"
+    yield found
+    with contextlib.suppress(ProcessLookupError):
+        found.running.end()
+
+
+def test_silence_has_it_started_again(bench: Bench) -> None:
+    """After three questions without an answer even a stopped process is ended, and replaced."""
+    first = bench.running.state.pid
+    assert first
+    os.kill(first, signal.SIGSTOP)
+    bench.answer = Answer.SILENT
+    bench.look()
+    assert bench.running.state.state == "failing"
+    bench.look()
+    assert not bench.said
+    bench.look()
+    assert "it is started again" in bench.said[0]
+    until(lambda: bench.look() or bench.running.state.pid not in (None, first))
+    assert bench.running.state.restarts == 1
+    bench.answer = Answer.HEALTHY
+    bench.look()
+    assert bench.running.state.state == "healthy"
+
+
+@pytest.mark.parametrize("answer", [Answer.HEALTHY, Answer.UNWELL])
+def test_any_answer_ends_the_silence(bench: Bench, answer: Answer) -> None:
+    """What answers now and then, be it with an error, is never ended."""
+    for given in [Answer.SILENT, Answer.SILENT, answer] * 3:
+        bench.answer = given
+        bench.look()
+    assert bench.running.state.restarts == 0
+    assert not bench.said
+    assert bench.running.state.state == {"healthy": "healthy"}.get(answer.value, "failing")
+
+
+def test_a_supervisor_that_slept_counts_anew(bench: Bench) -> None:
+    """After a sleep of the machine the silence from before it is forgotten."""
+    bench.answer = Answer.SILENT
+    for _ in range(5):
+        bench.look()
+        bench.look()
+        bench.running.forgive()
+    assert not bench.said
+
+
+def test_a_start_may_take_its_time() -> None:
+    """What never was healthy is waited for, whatever its patience: it may be migrating."""
+    bench = Bench(patience=0.0)
+    bench.answer = Answer.SILENT
+    try:
+        for _ in range(20):
+            bench.look()
+            time.sleep(0.01)
+        assert bench.questions > 3
+        assert bench.running.state.state == "starting"
+        assert not bench.said
+    finally:
+        bench.running.end()
