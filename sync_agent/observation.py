@@ -200,5 +200,5 @@ def _what_runs(asked: Asked) -> list[str]:
         return []
     whose = "its run" if asked.state == "running" else "another run"
     return [
-        f"the pipeline is not done: {whose} has been under way for {asked.seconds / 60:.0f} min"
+        f"the pipeline is not done: {whose} has been under way for {asked.seconds // 60:.0f} min"
     ]

@@ -15,7 +15,6 @@ import pytest
 
 from analytics.locks import exclusive
 from sync_agent.activity import Activity
-from sync_agent.buffer import open_buffer
 from sync_agent.observation import Observer
 from sync_agent.trigger import Asked
 from tests.conftest import start
@@ -232,13 +231,8 @@ def _levels(agent: Agent) -> list[str]:
 def test_what_waits_for_long_is_told(place: Place) -> None:
     """A run that hangs, our own or another's, is `degraded` with the minutes, and then again ok."""
     asked = Asked(state="running", since=time.monotonic() - 60)
-    activity = Activity()
-    activity.is_ready = True
-    with open_buffer(place.settings.sqlite_path):
-        pass
-    seen = Observer(
-        place.settings, activity, lambda: None, is_stuck=lambda: False, asked=lambda: asked
-    )
+    nothing = {"is_stuck": lambda: False, "asked": lambda: asked}
+    seen = Observer(place.settings, Activity(), lambda: None, **nothing)
     assert (seen.look().status, seen.look().message) == ("ok", "")
     asked.since = time.monotonic() - 3_630
     assert seen.look().status == "degraded"

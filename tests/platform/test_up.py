@@ -206,8 +206,7 @@ def test_a_service_that_hangs_is_started_again(place: Up) -> None:
     log = (place.home / ".annals" / "platform" / "up.log").read_text()
     assert re.search(r"up +\| docs has not been healthy for \d+ s; it is started again", log)
     assert "service     docs: healthy, started again 1 times" in place.run("status").out
-    others = ("prefect", "worker")
-    assert [_standing(place, name)["restarts"] for name in others] == [0, 0]
+    assert [_standing(place, name)["restarts"] for name in ("prefect", "worker")] == [0, 0]
 
 
 def _standing(place: Up, name: str) -> dict[str, Any]:
