@@ -48,12 +48,15 @@ def _deploy() -> None:
         sys.stdout.write(f"{line}\n")
 
 
-def _run(*deployment: str) -> None:
+def _run(*asked: str) -> None:
     """Become Prefect's own command, on the server of our settings, which waits for the run."""
     from flows.orchestrated.reaching import reach
 
     reach(load_settings())
-    words = [sys.executable, "-m", "prefect", "deployment", "run", "--watch", *deployment]
+    from flows.orchestrated.deployments import check_run
+
+    check_run(*asked)
+    words = [sys.executable, "-m", "prefect", "deployment", "run", "--watch", *asked]
     os.execv(sys.executable, words)  # noqa: S606 - this very program, without a shell
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.automations import AutomationCore, EventTrigger, Posture
-from prefect.blocks.core import Block
-from prefect.blocks.notifications import (
-    CustomWebhookNotificationBlock,
-    MicrosoftTeamsWebhook,
-    SlackWebhook,
-)
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing, SendNotification
 from prefect.events.schemas.events import ResourceSpecification
-from pydantic import SecretStr
+from prefect.exceptions import ObjectNotFound
 
 from analytics.errors import SettingsError
 from analytics.settings import Settings
@@ -36,12 +33,37 @@ _HEARTBEAT = "prefect.flow-run.heartbeat"
 _ALIVE = ("prefect.flow-run.Pending", "prefect.flow-run.Running", _HEARTBEAT)
 """After each of these a run gives a sign of life: also one that a worker took and never began."""
 
+_KIND = CustomWebhookNotificationBlock
+_SUBJECT, _BODY = "{{subject}}", "{{body}}"
+_MESSAGES: dict[str, dict[str, Any]] = {
+    "webhook": {"text": f"{_SUBJECT}\n{_BODY}", "subject": _SUBJECT, "body": _BODY},
+    "slack": {"text": f"*{_SUBJECT}*\n{_BODY}"},
+    "teams": {
+        "type": "message",
+        "attachments": [
+            {
+                "contentType": "application/vnd.microsoft.card.adaptive",
+                "content": {
+                    "type": "AdaptiveCard",
+                    "version": "1.4",
+                    "body": [
+                        {"type": "TextBlock", "text": _SUBJECT, "weight": "bolder", "wrap": True},
+                        {"type": "TextBlock", "text": _BODY, "wrap": True},
+                    ],
+                },
+            }
+        ],
+    },
+}
+"""What is posted, by NOTIFY_WITH. Prefect's own blocks for Slack and Teams accept an address that
+they do not know without a word and then send nothing; these go to whatever speaks the same."""
+
 _BROKEN = tuple(f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "TimedOut"))
 
 
 def apply(client: SyncPrefectClient, settings: Settings) -> Iterator[str]:
     """Make the automations what the settings say, and yield a line about each."""
-    block = _block(settings)
+    block = _block(client, settings)
     for wanted in (_failed(block), _zombies(settings), _overdue(settings, block)):
         found = client.read_automations_by_name(wanted.name)
         for doubled in found[1:]:
@@ -157,31 +179,38 @@ def _told(block: UUID | None, subject: str, body: str) -> list[ActionTypes]:
     return [SendNotification(block_document_id=block, subject=subject, body=body)]
 
 
-def _block(settings: Settings) -> UUID | None:
-    """Save the notification block that the settings choose; None for none.
+def _block(client: SyncPrefectClient, settings: Settings) -> UUID | None:
+    """Save the notification block that the settings choose; None, and no block, for none.
 
     Raises SettingsError (exit 3) where there is no address to send to.
     """
     if settings.notify_with == "none":
+        with contextlib.suppress(ObjectNotFound):
+            old = client.read_block_document_by_name(BLOCK, _KIND.get_block_type_slug())
+            client.delete_block_document(old.id)
         return None
-    if settings.notify_url is None:
-        raise SettingsError(
-            f"NOTIFY_WITH is {settings.notify_with}, but NOTIFY_URL is not set",
-            hint="Set NOTIFY_URL to the address that notifications are sent to.",
-        )
-    block = _made(settings.notify_with, settings.notify_url)
-    saved: Any = block.save(f"{BLOCK}-{settings.notify_with}", overwrite=True)
+    block = _KIND(
+        name=BLOCK,
+        url="{{url}}",
+        secrets={"url": _address(settings)},
+        json_data=_MESSAGES[settings.notify_with],
+    )
+    saved: Any = block.save(BLOCK, overwrite=True)
     return UUID(str(saved))
 
 
-def _made(kind: str, url: SecretStr) -> Block:
-    if kind == "slack":
-        return SlackWebhook(url=url)
-    if kind == "teams":
-        return MicrosoftTeamsWebhook(url=url)
-    return CustomWebhookNotificationBlock(
-        name=BLOCK,
-        url="{{url}}",
-        secrets={"url": url.get_secret_value()},
-        json_data={"text": "{{subject}}\n{{body}}", "subject": "{{subject}}", "body": "{{body}}"},
-    )
+def _address(settings: Settings) -> str:
+    hint = "Set NOTIFY_URL to the address of the webhook, which begins with https:// or http://."
+    if settings.notify_url is None:
+        raise SettingsError(
+            f"NOTIFY_WITH is {settings.notify_with}, but NOTIFY_URL is not set", hint=hint
+        )
+    address = settings.notify_url.get_secret_value()
+    try:
+        parts = urlsplit(address)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise SettingsError("NOTIFY_URL is no address of a webhook", hint=hint)
+    return address

@@ -5,22 +5,27 @@ Doing it again changes nothing but what has changed: all of them are found by th
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from analytics.errors import SettingsError
+from analytics.errors import SettingsError, UsageError
 from analytics.settings import Settings
 from flows.orchestrated import automations
+from flows.orchestrated.parameters import check, closed
 from flows.orchestrated.worker import POOL
 
 DEPLOYMENTS = Path(__file__).resolve().parents[2] / "prefect.yaml"
@@ -38,6 +43,7 @@ def deploy(settings: Settings) -> Iterator[str]:
             _deployments()
         for found in client.read_deployments():
             if found.work_pool_name == POOL:
+                _close(client, found)
                 yield f"deployment: {found.name}"
         yield from automations.apply(client, settings)
 
@@ -57,6 +63,16 @@ def _pool(client: SyncPrefectClient) -> str:
         )
         return f"work pool created: {POOL}"
     return f"work pool unchanged: {POOL}"
+
+
+def _close(client: SyncPrefectClient, found: DeploymentResponse) -> None:
+    """Let the server refuse a run with a parameter that the flow does not know.
+
+    One whose schema is closed already is left alone: a change would delete its scheduled runs.
+    """
+    wanted = closed(found.parameter_openapi_schema or {})
+    if wanted != found.parameter_openapi_schema:
+        client.update_deployment(found.id, DeploymentUpdate(parameter_openapi_schema=wanted))
 
 
 def _version() -> str:
@@ -92,3 +108,31 @@ def _deployments() -> None:
             f"Prefect refuses prefect.yaml: {(done.stderr or done.stdout).strip()[-600:]}",
             hint="Correct prefect.yaml; docs/flows.md says what each deployment is for.",
         )
+
+
+def check_run(name: str, *options: str) -> None:
+    """Check what a run is asked for: ``FLOW/DEPLOYMENT`` and ``--param NAME=VALUE``, as written.
+
+    Raises UsageError (exit 2) that names what there is not, and what there is.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-p", "--param", action="append", default=[])
+    written = parser.parse_known_args(options)[0].param
+    with get_client(sync_client=True) as client:
+        try:
+            found = client.read_deployment_by_name(name)
+        except (ObjectNotFound, ValueError) as error:
+            known = sorted(one.name for one in client.read_deployments())
+            raise UsageError(
+                f"there is no deployment {name}",
+                hint=f"Run `make deploy`, or name one of these with its flow: {', '.join(known)}.",
+            ) from error
+    check(found, {key: _value(text) for key, _, text in (one.partition("=") for one in written)})
+
+
+def _value(text: str) -> Any:
+    """Return a value as Prefect's command reads it: JSON, and else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -7,6 +7,7 @@ on is private to Prefect, so it belongs to the version that requirements/platfor
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from functools import partial
@@ -20,9 +21,14 @@ from prefect.flows import load_flow_from_flow_run
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle
 from prefect.settings import get_current_settings
+from prefect.states import Failed
+from prefect.utilities.engine import propose_state
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from analytics.errors import UsageError
 from flows.orchestrated import engine
+from flows.orchestrated.outcome import words
+from flows.orchestrated.parameters import check
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -66,6 +72,10 @@ class WarmWorker(ProcessWorker):
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ProcessWorkerResult:
         """Execute the run in a forked child and return how that ended."""
+        if await self._refuses(flow_run):
+            if task_status is not None:
+                task_status.started(os.getpid())
+            return ProcessWorkerResult(status_code=0, identifier=str(os.getpid()))
         if configuration._command_configured:  # noqa: SLF001 - a pool with a command of its own
             return await super().run(flow_run, configuration, task_status)
         async with FlowRunExecutorContext() as context:
@@ -89,6 +99,21 @@ class WarmWorker(ProcessWorker):
             self._ending.pop(handle.raw_process).set()
         code = 1 if result is None or result.status_code is None else result.status_code
         return ProcessWorkerResult(status_code=code, identifier=str(handle.pid))
+
+    async def _refuses(self, flow_run: FlowRun) -> bool:
+        """End a run Failed, in our words, that asks for what its flow cannot do.
+
+        Prefect would let it crash; that is where a run was made without the server's own check.
+        """
+        if flow_run.deployment_id is None or not flow_run.parameters:
+            return False
+        try:
+            check(await self.client.read_deployment(flow_run.deployment_id), flow_run.parameters)
+        except UsageError as error:
+            self.get_flow_run_logger(flow_run).error("%s", words(error))
+            await propose_state(self.client, Failed(message=words(error)), flow_run_id=flow_run.id)
+            return True
+        return False
 
 
 class _Forking:

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from analytics.locks import exclusive
-from tests.conftest import ROOT
 from tests.servers.prefects import Platform, until
 from tests.servers.running import Mongo
 
@@ -85,36 +84,12 @@ def test_deploying_again_changes_nothing(platform: Platform, killed: str) -> Non
     """``make deploy`` says what there is; done twice, there is nothing twice."""
     assert platform.first_deploy.returncode == 0, platform.first_deploy.stderr
     assert "work pool created: annals" in platform.first_deploy.stdout
-    before = _scheduled(platform)
+    runs, ids = _scheduled(platform), platform.ids()
     again = platform.deploy()
     assert again.returncode == 0, again.stderr
-    assert before <= _scheduled(platform), "runs that are scheduled stay so"
+    assert runs <= _scheduled(platform), "runs that are scheduled stay so"
+    assert ids == platform.ids()
     assert again.stdout == platform.first_deploy.stdout.replace("created", "unchanged")
-    found = platform.post("/deployments/filter")
-    assert sorted(one["name"] for one in found) == [
-        "pipeline-adhoc",
-        "pipeline-backfill",
-        "pipeline-hourly",
-        "validate-daily",
-    ]
-    assert len(platform.post("/automations/filter")) == 3
-    hourly = {"deployments": {"name": {"any_": ["pipeline-hourly"]}}}
-    until(lambda: platform.post("/flow_runs/filter", **hourly), what="runs on the schedule")
-    for one in found:
-        assert one["global_concurrency_limit"]["limit"] == 1
-        assert one["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-        assert len(one["schedules"]) == int(one["name"].endswith(("hourly", "daily")))
-        parameters = one["parameter_openapi_schema"]["properties"].values()
-        assert parameters
-        assert all(parameter["description"] for parameter in parameters)
-
-
-def test_make_deploys() -> None:
-    """``make deploy`` runs that command."""
-    done = subprocess.run(
-        ["make", "--dry-run", "deploy"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert "-m flows.orchestrated deploy" in done.stdout
 
 
 def test_a_run_leaves_data_artifacts_and_lineage(platform: Platform) -> None:
@@ -165,13 +140,6 @@ def _made(platform: Platform) -> dict[str, set[str]]:
     return look()
 
 
-def _logs(platform: Platform, run_id: str) -> str:
-    found = platform.post(
-        "/logs/filter", logs={"flow_run_id": {"any_": [run_id]}}, sort="TIMESTAMP_ASC"
-    )
-    return "\n".join(line["message"] for line in found)
-
-
 def test_two_at_once_are_one_completed_and_one_cancelled(platform: Platform) -> None:
     """The second run of a deployment is cancelled; the first goes on when the lock is free."""
     with _pipeline_in_use(platform):
@@ -182,7 +150,7 @@ def test_two_at_once_are_one_completed_and_one_cancelled(platform: Platform) -> 
     run = platform.get(f"/flow_runs/{first}")
     assert run["name"].startswith("pipeline-adhoc: what is new, ")
     assert {"annals", "pipeline"} <= set(run["tags"])
-    until(lambda: "entries_new=0" in _logs(platform, first), what="counters in the run's log")
+    until(lambda: "entries_new=0" in platform.logs(first), what="counters in the run's log")
 
 
 def test_the_backfill_runs_from_its_button(platform: Platform) -> None:
@@ -190,7 +158,7 @@ def test_the_backfill_runs_from_its_button(platform: Platform) -> None:
     run_id = platform.begin("pipeline/pipeline-backfill")
     assert platform.becomes(run_id)["name"] == "Completed"
     assert "full-backfill, full-refresh" in platform.get(f"/flow_runs/{run_id}")["name"]
-    until(lambda: "full_refresh=1" in _logs(platform, run_id), what="what the run rebuilt")
+    until(lambda: "full_refresh=1" in platform.logs(run_id), what="what the run rebuilt")
     (summary,) = platform.post("/artifacts/filter", artifacts=_of(run_id, "pipeline-summary"))
     assert "**Data quality:** 493 entries" in summary["data"]
 
@@ -213,7 +181,7 @@ def test_a_dependency_that_is_down_is_tried_again_told_and_notified(platform: Pl
         what="a notification",
     )
     assert "Failed" in told[0]["subject"]
-    everything = json.dumps(told) + json.dumps(state) + _logs(platform, run_id)
+    everything = json.dumps(told) + json.dumps(state) + platform.logs(run_id)
     assert "hunter2" not in everything
     assert "hunter2" not in platform.worker.log.read_text()
 
@@ -305,12 +273,9 @@ def test_a_worker_that_is_stopped_ends_its_run(platform: Platform) -> None:
 
 def test_make_runs_a_deployment_and_waits_for_it(platform: Platform) -> None:
     """``make run-pipeline`` and its sisters find the server as every command does."""
-    done = platform.command("run", VALIDATE)
+    done = platform.make("run-adhoc", "ARGS=--param run_tests=true")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Completed" in done.stdout
-    wrong = platform.command("run", "pipeline/none")
-    assert wrong.returncode != 0
-    assert "pipeline/none" in wrong.stdout + wrong.stderr
 
 
 def test_a_run_that_was_taken_and_never_begun_is_cleaned_up(platform: Platform, taken: str) -> None:

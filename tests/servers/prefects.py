@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.conftest import clean_environment
+from tests.conftest import ROOT, clean_environment
 from tests.servers.running import free_port
 
 PATIENCE_SECONDS = 240.0
@@ -110,16 +110,26 @@ class Platform:
         self.server.kill()
         self.receiver.close()
 
-    def deploy(self) -> subprocess.CompletedProcess[str]:
-        """Run what ``make deploy`` runs."""
-        return self.command("deploy")
+    def deploy(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run ``make deploy`` with these variables."""
+        return self.make("deploy", **environment)
+
+    def make(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run ``make`` in the repository, with this very Python, and without what installs."""
+        command = ["make", "--no-print-directory", "--assume-old=platform", f"RUN={sys.executable}"]
+        return self._run([*command, *words], ROOT, environment)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``python -m flows.orchestrated`` with these words."""
+        return self._run([sys.executable, "-m", "flows.orchestrated", *words], self.home, {})
+
+    def _run(
+        self, command: list[str], folder: Path, environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "flows.orchestrated", *words],
-            env=self.environment,
-            cwd=self.home,
+            command,
+            env={**self.environment, **environment},
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
@@ -133,11 +143,12 @@ class Platform:
 
     def begin(self, deployment: str, **environment: str) -> str:
         """Ask for a run of ``flow/deployment`` with these variables; return its id."""
+        return self.ask(deployment, job_variables={"env": environment} if environment else {})
+
+    def ask(self, deployment: str, **body: Any) -> str:
+        """Ask for a run of ``flow/deployment`` in the words of the API; return its id."""
         found = self.get(f"/deployments/name/{deployment}")
-        asked = {
-            "state": {"type": "SCHEDULED"},
-            "job_variables": {"env": environment} if environment else {},
-        }
+        asked = {"state": {"type": "SCHEDULED"}, **body}
         made: str = self.post(f"/deployments/{found['id']}/create_flow_run", **asked)["id"]
         return made
 
@@ -158,6 +169,17 @@ class Platform:
     def finish(self, deployment: str, **environment: str) -> dict[str, Any]:
         """Ask for a run and return the state in which it ended."""
         return self.becomes(self.begin(deployment, **environment))
+
+    def logs(self, run_id: str) -> str:
+        """Return the log of a run, as far as the server has it."""
+        asked = {"flow_run_id": {"any_": [run_id]}}
+        found = self.post("/logs/filter", logs=asked, sort="TIMESTAMP_ASC")
+        return "\n".join(line["message"] for line in found)
+
+    def ids(self) -> set[str]:
+        """Return the ids of everything that ``make deploy`` puts on the server."""
+        kinds = ("deployments", "automations", "block_documents")
+        return {one["id"] for kind in kinds for one in self.post(f"/{kind}/filter")}
 
     def get(self, path: str) -> Any:
         """Ask the server's API."""
