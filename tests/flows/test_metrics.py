@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from flows.history import noted
 from flows.metrics import METRICS, serve
 from sync_agent.metrics import METRICS as AGENT_METRICS
 from tests.conftest import ROOT, Built
+from tests.servers.building import built as built_server
 
 OBSERVABILITY = ROOT / "deploy" / "observability"
-WORDS = {"rate", "time", "up", "job", "agent", "by", "sum", "m"}
+WORDS = set("rate time up job agent pipeline prefect by sum m or absent".split())
 
 
 def _samples(settings: Settings) -> dict[str, dict[str, float]]:
@@ -126,6 +128,79 @@ def test_prometheus_asks_the_services_of_the_stack() -> None:
         name, _, port = target.partition(":")
         if job != "prometheus":
             assert port in str(stack[name].get("healthcheck")) + str(stack[name].get("command"))
+
+
+_MINUTES = 300
+_WELL = {
+    'up{job="agent"}': "1",
+    'up{job="pipeline"}': "1",
+    'up{job="prefect"}': "1",
+    "component_lag_bytes": "0",
+    "component_connected": "1",
+    "component_dead_letters": "0",
+    "annals_run_succeeded": "1",
+    "annals_run_started_timestamp_seconds": str(_MINUTES * 60 - 600),
+    'annals_disk_free_bytes{place="state"}': "9e9",
+}
+
+
+def _firing(samples: dict[str, str], rules: Path = OBSERVABILITY / "alerts.yml") -> set[str]:
+    """Return the alerts that Prometheus raises where these samples stand for hours."""
+    load = "".join(f"  {name} {value}x{_MINUTES + 1}\n" for name, value in samples.items())
+    done = subprocess.run(
+        [built_server("alerts"), rules, str(_MINUTES)],
+        input=f"load 1m\n{load}",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_no_alert_where_all_is_well() -> None:
+    """Prometheus reads the rules, and none of them holds."""
+    assert _firing(_WELL) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "alert"),
+    [
+        ('up{job="agent"}', "0", "AgentDown"),
+        ('up{job="prefect"}', "0", "PrefectDown"),
+        ('up{job="pipeline"}', "0", "NotMeasured"),
+        ("component_lag_bytes", "11e6", "AgentBehind"),
+        ("component_connected", "0", "ServerAway"),
+        ("component_dead_letters", "1", "RecordsRefused"),
+        ("annals_run_succeeded", "0", "RunFailed"),
+        ("annals_run_started_timestamp_seconds", "3600", "NoRuns"),
+        ('annals_disk_free_bytes{place="state"}', "1e9", "LittleDisk"),
+    ],
+)
+def test_each_alert_tells_of_its_own(name: str, value: str, alert: str) -> None:
+    """Each is raised by what it is for, and by nothing else."""
+    assert _firing({**_WELL, name: value}) == {alert}
+    assert alert in {rule["alert"] for rule in _alerts()}
+
+
+def test_a_figure_that_is_missing_is_an_alert() -> None:
+    """Whatever is not measured at all raises an alert: silence is not health."""
+    for name in _WELL:
+        left = {one: value for one, value in _WELL.items() if one != name}
+        if name == "annals_run_succeeded":  # told together with when the run began
+            del left["annals_run_started_timestamp_seconds"]
+        assert _firing(left), name
+    everything = {"AgentDown", "PrefectDown", "NotMeasured", "NoRuns"}
+    assert _firing({"something_else": "1"}) == everything
+
+
+def test_prometheus_refuses_a_rule_that_is_wrong(tmp_path: Path) -> None:
+    """What reads the rules here would see a mistake in them."""
+    wrong = tmp_path / "alerts.yml"
+    text = (OBSERVABILITY / "alerts.yml").read_text(encoding="utf-8")
+    for old, new in (("absent(", "absent("[:-1]), ("for: 5m", "for: 5 minutes"), ("expr", "expo")):
+        wrong.write_text(text.replace(old, new), encoding="utf-8")
+        with pytest.raises(subprocess.CalledProcessError):
+            _firing(_WELL, wrong)
 
 
 def test_every_alert_is_explained() -> None:

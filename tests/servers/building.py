@@ -15,6 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".servers"
 PACKAGES = {
+    "alerts": ".",
     "ferretdb": ".",
     "toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server",
     "compose": "github.com/docker/compose/v2/cmd",
