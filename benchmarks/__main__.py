@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.cold import cold, peer, sizes
+from benchmarks.deployed import deployed
 from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
 from benchmarks.live import at_once, begin, live, rest, restart
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "ship-live": ship_live,
     "outage": outage,
     "rest": rest,
+    "deployed": deployed,
     "peer": peer,
 }
 RESULTS = ROOT / "benchmarks" / "results"

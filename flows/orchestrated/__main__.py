@@ -14,7 +14,7 @@ from analytics.errors import AnalyticsError, UsageError
 from analytics.settings import load_settings
 
 HEARTBEAT_SECONDS = 30  # the least that Prefect allows
-QUERY_SECONDS = 3
+QUERY_SECONDS = 10  # the server tells of runs; this is for those of which it does not
 
 
 def main() -> int:

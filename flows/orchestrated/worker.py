@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.abc
+from prefect.events.clients import get_events_subscriber
+from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.flows import load_flow_from_flow_run
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 POOL = "annals"
 """The work pool of prefect.yaml."""
 
+_LISTEN_AGAIN_SECONDS = 15.0
 _GRACE_SECONDS = 20.0
 """How long a run may take to roll back when the worker is told to stop."""
 
@@ -53,6 +57,7 @@ class WarmWorker(ProcessWorker):
         self._ending: dict[BaseProcess, anyio.Event] = {}
         async with anyio.create_task_group() as group:
             group.start_soon(partial(self.start, printer=_say))
+            group.start_soon(self._listen)
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break  # a second one finds no handler, and kills
@@ -64,6 +69,26 @@ class WarmWorker(ProcessWorker):
                 for _, ended in at_work:
                     await ended.wait()
             group.cancel_scope.cancel()
+
+    async def _listen(self) -> None:
+        """Ask for runs as soon as the server tells of one.
+
+        No more than a hint, so nothing that goes wrong with it counts: a run of which it does not
+        tell is found when the worker looks by itself.
+        """
+        scheduled = EventFilter(event=EventNameFilter(name=["prefect.flow-run.Scheduled"]))
+        while True:
+            try:
+                async with get_events_subscriber(scheduled) as events:
+                    asked_at = datetime.now(UTC)
+                    await self.get_and_submit_flow_runs()
+                    async for event in events:
+                        if event.occurred > asked_at:  # a schedule makes many of them at once
+                            asked_at = datetime.now(UTC)
+                            await self.get_and_submit_flow_runs()
+            except Exception:  # whatever it was, the worker looks by itself
+                self._logger.debug("The server tells of no runs for now", exc_info=True)
+            await anyio.sleep(_LISTEN_AGAIN_SECONDS)
 
     async def run(
         self,

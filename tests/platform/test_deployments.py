@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, get_args
 from urllib.error import HTTPError
@@ -10,6 +11,7 @@ from urllib.error import HTTPError
 import pytest
 
 from analytics.settings import Settings
+from flows.local.services import has_worker
 from tests.servers.prefects import Platform, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -86,7 +88,8 @@ def test_a_parameter_that_cannot_be_is_refused(
 
 def test_a_command_names_the_parameter_that_cannot_be(platform: Platform) -> None:
     """``make run-adhoc`` says which parameter it is and which there are, before anything runs."""
-    before = platform.post("/flow_runs/count")
+    adhoc = {"deployments": {"name": {"any_": ["pipeline-adhoc"]}}}
+    before = platform.post("/flow_runs/count", **adhoc)
     done = platform.make("run-adhoc", "ARGS=--param nonsense=1 --param full_backfill=perhaps")
     assert done.returncode != 0
     assert "there is no `nonsense`" in done.stderr
@@ -97,7 +100,7 @@ def test_a_command_names_the_parameter_that_cannot_be(platform: Platform) -> Non
     assert wrong.returncode == 2
     assert "pipeline/none" in wrong.stderr
     assert "pipeline-adhoc" in wrong.stderr
-    assert platform.post("/flow_runs/count") == before
+    assert platform.post("/flow_runs/count", **adhoc) == before
 
 
 def _said(kind: str, body: dict[str, Any]) -> str:
@@ -153,3 +156,16 @@ def test_without_notifications_no_block_is_left(platform: Platform) -> None:
     finally:
         assert platform.deploy().returncode == 0
     assert len(platform.post("/block_documents/filter")) == 1
+
+
+def test_a_worker_is_told_of_runs(platform: Platform) -> None:
+    """A worker that hardly ever looks by itself begins a run at once: the server tells it."""
+    platform.worker.stop()
+    since = datetime.now(UTC)
+    platform.start_worker(PREFECT_WORKER_QUERY_SECONDS="100000")
+    try:
+        until(lambda: has_worker(platform.api, since), what="the worker")
+        assert platform.finish(PIPELINE)["name"] == "Completed"
+    finally:
+        platform.worker.stop()
+        platform.start_worker()

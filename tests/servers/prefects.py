@@ -91,6 +91,7 @@ class Platform:
             "ANNALS_HOME": str(home / "annals"),
             "SQLITE_PATH": str(home / "buffer.db"),
             "CLAUDE_DIR": str(home / "transcripts"),
+            "FLOW_RETRIES": "10",  # an hourly run may come between, and takes turns
             "FLOW_RETRY_SECONDS": "1",
             "ZOMBIE_SECONDS": "40",
             "FRESHNESS_HOURS": "0.004",
@@ -136,9 +137,9 @@ class Platform:
             check=False,
         )
 
-    def start_worker(self) -> Process:
-        """Start a worker, in the place of the one before."""
-        self.worker = self._start("-m", "flows.orchestrated", "worker")
+    def start_worker(self, **environment: str) -> Process:
+        """Start a worker with these variables, in the place of the one before."""
+        self.worker = self._start("-m", "flows.orchestrated", "worker", **environment)
         return self.worker
 
     def begin(self, deployment: str, **environment: str) -> str:
@@ -214,9 +215,9 @@ class Platform:
         except OSError:
             return False
 
-    def _start(self, *arguments: str) -> Process:
+    def _start(self, *arguments: str, **environment: str) -> Process:
         log = self.home / f"{arguments[1]}.log"
-        return Process(*arguments, environment=self.environment, log=log)
+        return Process(*arguments, environment={**self.environment, **environment}, log=log)
 
 
 class Receiver:
