@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from prefect.events import emit_event
+from prefect.logging import get_run_logger
 
+from analytics.errors import DependencyError
 from analytics.locks import held_by
 from analytics.settings import Settings
 
@@ -31,5 +33,9 @@ def _is_agent_active(settings: Settings) -> bool:
     holder = held_by(settings.buffer_lock)
     if holder is not None and holder.role == LIVE_ROLE:
         return True
-    beat = last_heartbeat(settings)
+    try:
+        beat = last_heartbeat(settings)
+    except DependencyError as error:  # gone since the records came: the run itself went well
+        get_run_logger().warning("no agent was heard of: %s", error.message)
+        return False
     return beat is not None and datetime.now(UTC) - beat < _SILENT

@@ -51,7 +51,7 @@ def pipeline(
 def _through(
     work: Work, *, full_backfill: bool, full_refresh: bool, run_tests: bool
 ) -> PipelineReport:
-    with noted(work.settings, "pipeline") as run:
+    with summary.left(work), noted(work.settings, "pipeline") as run:
         report = PipelineReport(
             sync=_sync(work),
             ship=tasks.ship(work),
@@ -62,7 +62,6 @@ def _through(
         )
         run.counters = report.counters()
     freshness.tell(work.settings, records=report.extract.records_read)
-    summary.leave(work, {name: getattr(report, name) for name in PipelineReport.__slots__})
     return report
 
 

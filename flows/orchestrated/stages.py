@@ -38,16 +38,14 @@ def extract(source: Source = "auto", full_backfill: bool = False) -> ExtractRepo
         full_backfill: Read again all that the source still holds; append only what the lake lacks.
     """
     return in_our_words(
-        lambda: _alone(
-            "extract", lambda work: tasks.extract(work, full_backfill=full_backfill), begin(source)
-        )
+        lambda: _alone(lambda work: tasks.extract(work, full_backfill=full_backfill), begin(source))
     )
 
 
 @flow(flow_run_name=run_name, timeout_seconds=_HOUR, persist_result=False)
 def load() -> LoadReport:
     """Make new data files of the lake visible to the warehouse."""
-    return in_our_words(lambda: _alone("load", tasks.load, begin()))
+    return in_our_words(lambda: _alone(tasks.load, begin()))
 
 
 @flow(flow_run_name=run_name, timeout_seconds=2 * _HOUR, persist_result=False)
@@ -60,7 +58,6 @@ def transform(full_refresh: bool = False, run_tests: bool = False) -> TransformR
     """
     return in_our_words(
         lambda: _alone(
-            "transform",
             lambda work: tasks.transform(work, full_refresh=full_refresh, run_tests=run_tests),
             begin(),
         )
@@ -70,7 +67,7 @@ def transform(full_refresh: bool = False, run_tests: bool = False) -> TransformR
 @flow(flow_run_name=run_name, timeout_seconds=_HOUR, persist_result=False)
 def publish() -> PublishReport:
     """Publish the built gold as a new build for readers."""
-    return in_our_words(lambda: _alone("publish", tasks.publish, begin()))
+    return in_our_words(lambda: _alone(tasks.publish, begin()))
 
 
 @flow(flow_run_name=run_name, timeout_seconds=4 * _HOUR, persist_result=False)
@@ -85,23 +82,21 @@ def validate(deep: bool = False) -> validation.ValidationReport:
     return in_our_words(lambda: _checked(begin(), deep=deep))
 
 
-def _alone(stage: str, task: Callable[[Work], Report], work: Work) -> Report:
+def _alone(task: Callable[[Work], Report], work: Work) -> Report:
     """Run one stage, and leave what a run leaves."""
-    report = task(work)
-    summary.leave(work, {stage: report})
-    return report
+    with summary.left(work):
+        return task(work)
 
 
 def _checked(work: Work, *, deep: bool) -> validation.ValidationReport:
-    report = tasks.validate(work, deep=deep)
-    summary.leave_checks([summary.row_of(check) for check in report.checks])
-    summary.leave_link(work.settings)
-    broken = [f"{check.name} ({check.faults[0]})" for check in report.checks if check.faults]
-    if broken:
-        error = QualityError if report.exit_code == QualityError.exit_code else IntegrityError
-        raise error(
-            f"{len(broken)} of {len(report.checks)} promises are broken: {'; '.join(broken)}",
-            hint="The table of checks has every fault; docs/operations.md says what to do.",
-        )
+    with summary.left(work):
+        report = tasks.validate(work, deep=deep)
+        broken = [f"{check.name} ({check.faults[0]})" for check in report.checks if check.faults]
+        if broken:
+            error = QualityError if report.exit_code == QualityError.exit_code else IntegrityError
+            raise error(
+                f"{len(broken)} of {len(report.checks)} promises are broken: {'; '.join(broken)}",
+                hint="The table of checks has every fault; docs/operations.md says what to do.",
+            )
     get_run_logger().info("all %d promises are kept", len(report.checks))
     return report

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
+from flows.orchestrated.outcome import words
 from flows.orchestrated.work import Work, counters
 from flows.status import Status, status
-from flows.validation import Check
+from flows.validation import Check, ValidationReport
 
 SUMMARY = "pipeline-summary"
 CHECKS = "quality-checks"
@@ -29,17 +30,37 @@ class Row:
     figures: str
 
 
-def leave(work: Work, reports: Mapping[str, object]) -> None:
-    """Leave the artifacts of a run over ``reports``, the stages' reports by their names."""
+@contextlib.contextmanager
+def left(work: Work) -> Iterator[None]:
+    """Leave the artifacts of a run, whichever way the body ends: one that failed says of what."""
+    try:
+        yield
+    except AnalyticsError as error:
+        with contextlib.suppress(AnalyticsError):  # what went wrong may stand in the way here, too
+            leave(work, failure=words(error))
+        raise
+    leave(work)
+
+
+def leave(work: Work, *, failure: str = "") -> None:
+    """Leave summary, checks and link of a run: of the stages that have reported so far."""
     now = status(work.settings)
-    checks = [*_at_a_glance(now), *_prices(work.settings)]
-    create_markdown_artifact(markdown=_summary(work, reports, now), key=SUMMARY)
-    leave_checks(checks)
-    leave_link(work.settings)
+    create_markdown_artifact(markdown=_summary(work, now, failure), key=SUMMARY)
+    _leave_checks(_rows_of(work, now))
+    create_link_artifact(
+        link=work.settings.dbt_docs_url, link_text="dbt docs: every model", key=DOCS
+    )
 
 
-def leave_checks(rows: Iterable[Row]) -> None:
-    """Leave the table of checks."""
+def _rows_of(work: Work, now: Status) -> Iterable[Row]:
+    """Return every check of a validation, and of other runs what they can afford to look at."""
+    validated = work.reports.get("validate")
+    if isinstance(validated, ValidationReport):
+        return [_row_of(check) for check in validated.checks]
+    return [*_at_a_glance(now), *_prices(work.settings)]
+
+
+def _leave_checks(rows: Iterable[Row]) -> None:
     table = [
         {"check": row.name, "verdict": row.verdict, "promise": row.promise, "figures": row.figures}
         for row in rows
@@ -47,13 +68,7 @@ def leave_checks(rows: Iterable[Row]) -> None:
     create_table_artifact(table=table, key=CHECKS, description="What was checked, and how it is.")
 
 
-def leave_link(settings: Settings) -> None:
-    """Leave the link to the documentation of all models."""
-    create_link_artifact(link=settings.dbt_docs_url, link_text="dbt docs: every model", key=DOCS)
-
-
-def row_of(check: Check) -> Row:
-    """Return a check of ``validate`` as a row."""
+def _row_of(check: Check) -> Row:
     verdict = "skipped" if check.skipped else "FAILED" if check.faults else "ok"
     told = check.skipped or "; ".join(check.faults) or _told(check.figures)
     return Row(check.name, verdict, check.promise, told)
@@ -63,16 +78,15 @@ def _told(figures: Mapping[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in figures.items())
 
 
-def _summary(work: Work, reports: Mapping[str, object], now: Status) -> str:
-    """Return the summary in Markdown: what each stage did, what waits, what is in custody."""
-    lines = ["| stage | seconds | rows | bytes | what it did |", "|---|---:|---:|---:|---|"]
-    for stage, report in reports.items():
-        if stage in work.seconds:
-            figures = counters(report)
-            lines.append(
-                f"| {stage} | {work.seconds[stage]:.2f} | {_rows(figures):,} |"
-                f" {_bytes(figures):,} | {_told(figures)} |"
-            )
+def _summary(work: Work, now: Status, failure: str) -> str:
+    lines = [f"**Failed:** {failure}", ""] if failure else []
+    lines += ["| stage | seconds | rows | bytes | what it did |", "|---|---:|---:|---:|---|"]
+    for stage, report in work.reports.items():
+        figures = counters(report)
+        lines.append(
+            f"| {stage} | {work.seconds[stage]:.2f} | {_rows(figures):,} |"
+            f" {_bytes(figures):,} | {_told(figures)} |"
+        )
     lag = _told(now.lag) if any(now.lag.values()) else "nothing waits"
     lines += ["", f"**Lag:** {lag}", "", f"**Data quality:** {_quality(now)}"]
     lines += ["", f"**Build:** {(now.build or {}).get('build_id', 'none yet')}"]

@@ -23,7 +23,7 @@ _LOG_SECONDS = 30.0
 
 
 class Work:
-    """Settings, progress and stopwatch of one flow run.
+    """Settings, progress, stopwatch and reports of one flow run.
 
     A plain class, so that Prefect hands it to tasks as it is: what it knows how to take apart
     (data classes, models), it looks through for results of other tasks.
@@ -33,6 +33,7 @@ class Work:
         self.settings = settings
         self.progress = progress
         self.seconds: dict[str, float] = {}
+        self.reports: dict[str, object] = {}
 
     def timed(self, stage: str, function: Callable[[], Any]) -> Any:
         """Call ``function`` and log what it reports: its counters and how long it took.
@@ -46,6 +47,7 @@ class Work:
         except AnalyticsError as error:
             raise error.with_traceback(None) from None
         self.seconds[stage] = time.monotonic() - started
+        self.reports[stage] = report
         told = " ".join(f"{name}={number}" for name, number in counters(report).items())
         get_run_logger().info("%s: %s seconds=%.2f", stage, told, self.seconds[stage])
         return report

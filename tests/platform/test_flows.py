@@ -176,12 +176,16 @@ def test_a_dependency_that_is_down_is_tried_again_told_and_notified(platform: Pl
     assert state["message"].startswith("DependencyError: MongoDB (")
     assert "Check that the server runs and can be reached from here" in state["message"]
     until(lambda: _tries(platform, run_id) == {"sync": 1, "ship": 2}, what="two tries")
+    (summary,) = platform.post("/artifacts/filter", artifacts=_of(run_id, "pipeline-summary"))
+    assert "**Failed:** DependencyError: MongoDB (" in summary["data"]
+    assert "| sync |" in summary["data"]
+    assert "| ship |" not in summary["data"]
     told = until(
         lambda: list(platform.receiver.told("DependencyError", "Check that the server runs")),
         what="a notification",
     )
     assert "Failed" in told[0]["subject"]
-    everything = json.dumps(told) + json.dumps(state) + platform.logs(run_id)
+    everything = json.dumps([told, state, summary]) + platform.logs(run_id)
     assert "hunter2" not in everything
     assert "hunter2" not in platform.worker.log.read_text()
 
@@ -290,4 +294,9 @@ def test_the_run_of_a_killed_worker_is_cleaned_up(platform: Platform, killed: st
     state = platform.becomes(killed)
     assert state["type"] == "CRASHED"
     assert "no sign of life" in state["message"]
-    assert platform.finish(VALIDATE)["name"] == "Completed"
+    run_id = platform.begin(VALIDATE)
+    assert platform.becomes(run_id)["name"] == "Completed"
+    (summary,) = platform.post("/artifacts/filter", artifacts=_of(run_id, "pipeline-summary"))
+    assert "| validate |" in summary["data"]
+    (checks,) = platform.post("/artifacts/filter", artifacts=_of(run_id, "quality-checks"))
+    assert {row["verdict"] for row in json.loads(checks["data"])} <= {"ok", "skipped"}
