@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from analytics.errors import AnalyticsError, UsageError
+from analytics.errors import UsageError
 from analytics.settings import load_settings
+from flows.program import exit_code_of
 
 HEARTBEAT_SECONDS = 30  # the least that Prefect allows
 QUERY_SECONDS = 10  # the server tells of runs; this is for those of which it does not
@@ -19,17 +20,15 @@ QUERY_SECONDS = 10  # the server tells of runs; this is for those of which it do
 
 def main() -> int:
     """Run the command that the arguments name; return its exit code."""
+    return exit_code_of(lambda: _command(*sys.argv[1:]))
+
+
+def _command(name: str = "", *words: str) -> None:
     commands: dict[str, Callable[..., None]] = {"deploy": _deploy, "worker": _work, "run": _run}
-    name, *rest = sys.argv[1:] or [""]
-    try:
-        if name not in commands or not _takes(name, len(rest)):
-            hint = "Name one of: deploy, worker [NAME], run FLOW/DEPLOYMENT [--param NAME=VALUE]."
-            raise UsageError("which command?", hint=hint)
-        commands[name](*rest)
-    except AnalyticsError as error:
-        sys.stderr.write(f"error: {error.message}\n{error.hint}\n")
-        return error.exit_code
-    return 0
+    if name not in commands or not _takes(name, len(words)):
+        hint = "Name one of: deploy, worker [NAME], run FLOW/DEPLOYMENT [--param NAME=VALUE]."
+        raise UsageError("which command?", hint=hint)
+    commands[name](*words)
 
 
 def _takes(name: str, words: int) -> bool:
