@@ -23,7 +23,8 @@ from tests.conftest import ROOT, Built
 from tests.servers.building import built as built_server
 
 OBSERVABILITY = ROOT / "deploy" / "observability"
-WORDS = set("rate time up job agent pipeline prefect by sum m or absent".split())
+LANGUAGE = {"rate", "time", "by", "sum", "m", "or", "absent"}
+WORDS = LANGUAGE | {"up", "job", "agent", "pipeline", "prefect"}
 
 
 def _samples(settings: Settings) -> dict[str, dict[str, float]]:

@@ -20,7 +20,7 @@ PIPELINE = "pipeline/pipeline-adhoc"
 
 
 def test_what_is_deployed(platform: Platform) -> None:
-    """Four deployments with their schedules, one run at a time and a form; what watches them."""
+    """Four deployments with their schedules, one run at a time, and a form."""
     found = {one["name"]: one for one in platform.post("/deployments/filter")}
     schedules = {
         name: [(one["schedule"]["cron"], one["active"]) for one in deployment["schedules"]]
@@ -47,6 +47,10 @@ def test_what_is_deployed(platform: Platform) -> None:
     assert found["pipeline-backfill"]["parameters"] == asked
     hourly = {"deployments": {"name": {"any_": ["pipeline-hourly"]}}}
     until(lambda: platform.post("/flow_runs/filter", **hourly), what="runs on the schedule")
+
+
+def test_what_watches_over_runs(platform: Platform) -> None:
+    """Three automations, of which two notify through the one block; its address is not shown."""
     (block,) = platform.post("/block_documents/filter")
     assert (block["name"], block["block_type"]["slug"]) == ("annals", "custom-webhook")
     assert "secret-path" not in json.dumps(block)
