@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, get_args
 from urllib.error import HTTPError
@@ -11,7 +10,7 @@ from urllib.error import HTTPError
 import pytest
 
 from analytics.settings import Settings
-from flows.local.services import has_worker
+from flows.local.asking import Answer, Heartbeats
 from tests.servers.prefects import Platform, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -172,10 +171,11 @@ def test_without_notifications_no_block_is_left(platform: Platform) -> None:
 def test_a_worker_is_told_of_runs(platform: Platform) -> None:
     """A worker that hardly ever looks by itself begins a run at once: the server tells it."""
     platform.worker.stop()
-    since = datetime.now(UTC)
-    platform.start_worker(PREFECT_WORKER_QUERY_SECONDS="100000")
+    beats = Heartbeats(platform.api, "told")
+    beats.ask()
+    platform.start_worker("told", PREFECT_WORKER_QUERY_SECONDS="100000")
     try:
-        until(lambda: has_worker(platform.api, since), what="the worker")
+        until(lambda: beats.ask() is Answer.HEALTHY, what="the worker")
         assert platform.finish(PIPELINE, **_apart(platform, "told"))["name"] == "Completed"
     finally:
         platform.worker.stop()

@@ -137,9 +137,9 @@ class Platform:
             check=False,
         )
 
-    def start_worker(self, **environment: str) -> Process:
+    def start_worker(self, *name: str, **environment: str) -> Process:
         """Start a worker with these variables, in the place of the one before."""
-        self.worker = self._start("-m", "flows.orchestrated", "worker", **environment)
+        self.worker = self._start("-m", "flows.orchestrated", "worker", *name, **environment)
         return self.worker
 
     def begin(self, deployment: str, **environment: str) -> str:
