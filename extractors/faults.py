@@ -10,13 +10,13 @@ from pathlib import Path
 from analytics.errors import (
     AnalyticsError,
     ConflictError,
-    DependencyError,
     DiskFullError,
     IntegrityError,
     LakeError,
     LocalBufferError,
     LockedError,
 )
+from analytics.lake import catalog_server_fault, object_store_fault
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -104,19 +104,12 @@ def lake_fault(error: OSError, place: object) -> AnalyticsError:
             path=place,
         )
     if isinstance(error, ConnectionError) or type(error).__module__.startswith("requests."):
-        return server_fault(error, place)
+        return catalog_server_fault(error, place)
+    if known := object_store_fault(str(error), place):
+        return known
     return LakeError(
         f"the lake {place} cannot be read or written: {error}",
         hint="Check that the folder exists, is mounted and can be written by this user.",
-        path=place,
-    )
-
-
-def server_fault(error: Exception, place: object) -> DependencyError:
-    """Return the error for a catalog server that cannot be reached or that fails."""
-    return DependencyError(
-        f"the catalog server of the lake {place} does not answer as it should: {error}",
-        hint="Check ICEBERG_CATALOG_URI, the server and the network, then run the command again.",
         path=place,
     )
 

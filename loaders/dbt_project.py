@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from analytics.errors import AnalyticsError, QualityError, WarehouseError
 from analytics.settings import Settings
-from loaders.warehouse import error_for
+from loaders.warehouse import error_for, held_open
 
 PROJECT_FOLDER = Path(__file__).parents[1] / "dbt"
 """The project that ships with the program."""
@@ -65,7 +65,8 @@ def run_dbt(
     """
     parsed = _take_parsed(settings, project)
     arguments = _arguments(settings, command, project, full_refresh=full_refresh)
-    with _environment(settings), _calm(), _brisk(is_checked=command == "run"):
+    brisk = _brisk(is_checked=command == "run")
+    with held_open(settings), _environment(settings), _calm(), brisk:
         try:
             result = _invoke(arguments, on_model, parsed)
         finally:

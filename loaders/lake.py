@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from analytics.errors import DependencyError, IntegrityError, LakeError
+from analytics.lake import (
+    catalog_server_fault,
+    is_elsewhere,
+    lake_place,
+    object_store_fault,
+    usable_location,
+)
 from analytics.settings import Settings
 from loaders.entries import DataFile
 
 if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
     from pyiceberg.table import FileScanTask, Table
     from pyiceberg.table.snapshots import Snapshot
 
@@ -108,7 +116,7 @@ class Lake:
         scan = self._table.incremental_append_scan()
         if cursor is not None and cursor.snapshot_id is not None:
             scan = scan.from_snapshot_id_exclusive(cursor.snapshot_id)
-        return tuple(file for file in self._files(scan.plan_files()) if file.file_path not in known)
+        return tuple(file for file in self._files(scan.plan_files) if file.file_path not in known)
 
     def _compared(
         self, known: Mapping[str, bool], *, rewritten: bool, since: Iterable[Snapshot] = ()
@@ -118,7 +126,7 @@ class Lake:
         With ``rewritten``, unknown files that a maintenance snapshot of ``since`` wrote hold no new
         rows, unless a file that vanished was pending or was never seen: then its rows are in them.
         """
-        present = self._files(self._table.scan().plan_files())
+        present = self._files(self._table.scan().plan_files)
         paths = {file.file_path for file in present}
         unknown = [file for file in present if file.file_path not in known]
         gone = tuple(path for path in known if path not in paths)
@@ -147,13 +155,13 @@ class Lake:
             )
             if snapshot.parent_snapshot_id is not None:
                 scan = scan.from_snapshot_id_exclusive(snapshot.parent_snapshot_id)
-            appended.update(file.file_path for file in self._files(scan.plan_files()))
+            appended.update(file.file_path for file in self._files(scan.plan_files))
         return appended, not appended <= present
 
-    def _files(self, tasks: Iterable[FileScanTask]) -> list[DataFile]:
+    def _files(self, tasks: Callable[[], Iterable[FileScanTask]]) -> list[DataFile]:
         snapshot_id = self.head.snapshot_id or 0
         files: list[DataFile] = []
-        for task in tasks:
+        for task in self._planned(tasks):
             if task.delete_files:
                 raise IntegrityError(
                     "the lake holds delete files, which this version does not read",
@@ -164,6 +172,15 @@ class Lake:
             path = _FILE_SCHEME.sub("", file.file_path)
             files.append(DataFile(path, snapshot_id, file.record_count, file.file_size_in_bytes))
         return sorted(files, key=lambda file: file.file_path)
+
+    def _planned(self, tasks: Callable[[], Iterable[FileScanTask]]) -> list[FileScanTask]:
+        """Read the manifests; say what an object store answered where that fails."""
+        try:
+            return list(tasks())
+        except OSError as error:
+            if known := object_store_fault(str(error), self._table.location()):
+                raise known from error
+            raise
 
 
 def _is_maintenance(snapshot: Snapshot) -> bool:
@@ -214,40 +231,51 @@ def open_lake(settings: Settings) -> Lake | None:
     """Open the lake's table for reading; None where there is none yet.
 
     Raises IntegrityError (exit 9) for a catalog file that is missing beside its data or names
-    metadata that is missing, DependencyError where a catalog server does not answer.
+    metadata that is missing, DependencyError where a catalog server or an object store does not
+    answer, SettingsError where one of them refuses.
     """
-    from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - half a second
-    from pyiceberg.exceptions import NoSuchTableError, RESTError  # noqa: PLC0415
+    from pyiceberg.exceptions import NoSuchTableError, RESTError  # noqa: PLC0415 - half a second
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     if catalog_file(settings) is not None and read_head(settings) is None:
         return None
     name = (*settings.iceberg_namespace.split("."), settings.iceberg_table_name)
     try:
-        catalog = load_catalog(settings.iceberg_catalog_name, **_catalog_properties(settings))
-        with contextlib.closing(catalog):
-            return Lake(catalog.load_table(name))
+        with contextlib.closing(_catalog(settings)) as catalog:
+            table = catalog.load_table(name)
     except NoSuchTableError:
         return None
     except FileNotFoundError as error:
         raise _broken_metadata(Path(str(error.filename or settings.lake_folder))) from error
     except (OSError, RESTError, DBAPIError) as error:
+        if is_elsewhere(settings):
+            raise catalog_server_fault(error, lake_place(settings)) from error
         raise DependencyError(
             f"the lake's catalog does not answer: {type(error).__name__}",
             hint="Check ICEBERG_CATALOG_URI, and that the catalog's server runs.",
             catalog=settings.iceberg_catalog_name,
         ) from error
+    usable_location(settings, table.location())
+    return Lake(table)
 
 
-def _catalog_properties(settings: Settings) -> dict[str, str]:
+def _catalog(settings: Settings) -> Catalog:
+    if is_elsewhere(settings):
+        from analytics.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
+
+        return rest_catalog(settings)
+    from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - half a second
+
     uri = settings.iceberg_catalog_uri
-    default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
-    return {
-        "type": settings.iceberg_catalog_type,
-        "uri": uri.get_secret_value() if uri else default,
+    properties = {
+        "type": "sql",
+        "uri": uri.get_secret_value()
+        if uri
+        else f"sqlite:///{settings.lake_folder / CATALOG_FILE}",
         "warehouse": f"file://{settings.lake_folder}",
         "init_catalog_tables": "false",
     }
+    return load_catalog(settings.iceberg_catalog_name, **properties)
 
 
 def _metadata_location(settings: Settings, catalog: Path) -> Path | None:

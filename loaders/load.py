@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.errors import IntegrityError
+from analytics.lake import lake_place
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from loaders import entries, lake, prices, warehouse
@@ -88,10 +89,10 @@ def _apply(connection: Connection, changes: Changes, field_ids: dict[str, int]) 
 def _without_lake(connection: Connection, settings: Settings) -> LoadReport:
     if _cursor(connection) is not None:
         raise IntegrityError(
-            f"the lake in {settings.lake_folder} is gone, but the warehouse was built from one",
-            hint="Restore the lake or correct ICEBERG_WAREHOUSE_PATH; or, to start anew, delete"
-            f" {settings.warehouse_file}.",
-            path=settings.lake_folder,
+            f"the lake ({lake_place(settings)}) is gone, but the warehouse was built from one",
+            hint="Restore the lake, or correct ICEBERG_WAREHOUSE_PATH or ICEBERG_CATALOG_URI; or,"
+            f" to start anew, delete {settings.warehouse_file}.",
+            path=lake_place(settings),
         )
     with warehouse.transaction(connection):
         entries.point_views(connection, {})

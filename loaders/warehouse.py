@@ -21,7 +21,9 @@ from analytics.errors import (
     LockedError,
     WarehouseError,
 )
+from analytics.lake import is_elsewhere, lake_place, object_store_fault
 from analytics.settings import Settings
+from loaders.object_store import reach_objects
 
 __all__ = [
     "Connection",
@@ -29,6 +31,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "connect",
     "drop_layers",
+    "held_open",
     "in_memory",
     "open_build",
     "prepare",
@@ -76,6 +79,7 @@ create table if not exists meta.model_prices (
 
 _LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _LAKE_FILE = re.compile(r"""["'](?P<path>[^"']+\.parquet)["']""")
+_OBJECT_STORE = re.compile(r"HTTP Error: HTTP |IO Error: [^\n]* for HTTP ")
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "failed to offload data block")
 _CORRUPT = (
     "not a valid DuckDB database file",
@@ -108,20 +112,33 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(duckdb.connect(str(path), read_only=read_only)) as connection:
             _configure(connection, settings)
+            reach_objects(connection, settings)
             if not read_only:
                 prepare(connection)
             yield connection
 
 
 @contextlib.contextmanager
+def held_open(settings: Settings) -> Iterator[None]:
+    """Keep the file open while a library opens it too, so that it reaches the lake's files.
+
+    What a connection knows of an object store all others of its process know. For a lake on local
+    disks this does nothing.
+    """
+    with connect(settings) if is_elsewhere(settings) else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def in_memory(settings: Settings) -> Iterator[Connection]:
     """Open a warehouse of its own in memory, with empty tables; nothing of it is kept."""
     with (
-        translated(settings.lake_folder),
+        translated(lake_place(settings)),
         contextlib.closing(duckdb.connect(":memory:")) as connection,
     ):
         _configure(connection, settings)
         _spill_to(connection, settings)
+        reach_objects(connection, settings)
         prepare(connection)
         yield connection
 
@@ -240,7 +257,7 @@ def quoted(path: Path | str) -> str:
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translated(path: Path | str) -> Iterator[None]:
     """Turn DuckDB's errors about the file ``path`` into those of ``analytics.errors``."""
     try:
         yield
@@ -250,7 +267,7 @@ def translated(path: Path) -> Iterator[None]:
         raise error_for(path, f"{error.strerror}: {error.filename or path}") from error
 
 
-def error_for(path: Path, message: str) -> AnalyticsError:
+def error_for(path: Path | str, message: str) -> AnalyticsError:
     """Return the error of our tree that DuckDB's ``message`` about ``path`` means."""
     if any(text in message for text in _NO_SPACE):
         return DiskFullError(
@@ -260,6 +277,8 @@ def error_for(path: Path, message: str) -> AnalyticsError:
         )
     if "Could not set lock" in message:
         return _locked(path, message)
+    if _OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
+        return known
     if found := _LAKE_FILE.search(message):
         return IntegrityError(
             f"the lake's data file {found['path']} is missing or unreadable",
@@ -276,7 +295,7 @@ def error_for(path: Path, message: str) -> AnalyticsError:
     )
 
 
-def _locked(path: Path, message: str) -> LockedError:
+def _locked(path: Path | str, message: str) -> LockedError:
     holder = _LOCK_HOLDER.search(message)
     who = f"{holder['program']} (pid {holder['pid']})" if holder else "another process"
     return LockedError(

@@ -76,7 +76,8 @@ class Settings(BaseSettings):
         None, description="The warehouse file; default ANNALS_HOME/analytics.db."
     )
     iceberg_warehouse_path: UserPath | None = Field(
-        None, description="Folder of the lake; default ANNALS_HOME/iceberg."
+        None,
+        description="Folder of the lake; default ANNALS_HOME/iceberg. A REST catalog has its own.",
     )
     publish_path: UserPath | None = Field(
         None, description="Folder of published builds; default ANNALS_HOME/published."
@@ -87,6 +88,23 @@ class Settings(BaseSettings):
     )
     iceberg_catalog_uri: SecretStr | None = Field(
         None, description="Address of the catalog; default a SQLite file in the warehouse folder."
+    )
+    aws_access_key_id: SecretStr | None = Field(
+        None, description="Key of the object store that a REST catalog keeps the lake in."
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        None, description="The secret that belongs to AWS_ACCESS_KEY_ID."
+    )
+    aws_session_token: SecretStr | None = Field(
+        None, description="Token of a session of limited time, where the keys belong to one."
+    )
+    aws_region: str = Field("us-east-1", description="Region of the object store.")
+    s3_endpoint: str | None = Field(
+        None, description="Address of the object store; unset means Amazon's."
+    )
+    s3_path_style: bool = Field(
+        default=True,
+        description="Whether the bucket stands in the path of S3_ENDPOINT (true) or in its name.",
     )
     iceberg_namespace: str = Field("analytics", description="Namespace of the lake's table.")
     iceberg_table_name: str = Field("conversations", description="Name of the lake's table.")
@@ -228,7 +246,17 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Berlin") from error
         return value
 
-    @field_validator("prefect_api_url")
+    @field_validator("iceberg_warehouse_path", mode="before")
+    @classmethod
+    def _is_a_folder(cls, value: Any) -> Any:
+        if isinstance(value, str) and "://" in value:
+            raise ValueError(
+                "must be a folder; a lake in an object store is where a REST catalog puts it"
+                " (ICEBERG_CATALOG_TYPE=rest)"
+            )
+        return value
+
+    @field_validator("prefect_api_url", "s3_endpoint")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError as DuplicateRowError
 
 from analytics.errors import IntegrityError, LakeError, SettingsError
+from analytics.lake import is_elsewhere, lake_place, usable_location
 from analytics.settings import Settings
 from extractors.entries import SCHEMA
 from extractors.faults import unreadable_metadata
@@ -47,17 +48,18 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
     Raises LakeError where there is no lake, and IntegrityError (exit 9) where there are data files
     but the catalog that knows them is lost: an empty table is never made beside them.
     """
-    _refuse_unusable_path(settings)
-    catalog_file = settings.lake_folder / CATALOG_FILE
-    uses_default = settings.iceberg_catalog_type == "sql" and not settings.iceberg_catalog_uri
-    if uses_default and not catalog_file.exists():
-        _refuse_orphaned_data(settings)
-        if not create:
-            raise _no_lake(settings)
-    with faults(settings.lake_folder):
+    if not is_elsewhere(settings):
+        _refuse_unusable_path(settings)
+        catalog_file = settings.lake_folder / CATALOG_FILE
+        if not settings.iceberg_catalog_uri and not catalog_file.exists():
+            _refuse_orphaned_data(settings)
+            if not create:
+                raise _no_lake(settings)
+    place = lake_place(settings)
+    with faults(place):
         for attempt in range(1, OPENING_ATTEMPTS + 1):
             try:
-                return _open(settings, create=create)
+                return _open(settings, place, create=create)
             except (DBAPIError, NamespaceAlreadyExistsError, TableAlreadyExistsError) as error:
                 # Where another process made the same thing just now, the next attempt finds it.
                 if attempt == OPENING_ATTEMPTS or not _was_made_by_another(error):
@@ -65,24 +67,24 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
     raise _no_lake(settings)
 
 
-def _open(settings: Settings, *, create: bool) -> Lake:
+def _open(settings: Settings, place: str, *, create: bool) -> Lake:
     identifier = (*settings.iceberg_namespace.split("."), settings.iceberg_table_name)
     catalog = _load_catalog(settings)
     try:
         try:
             table = catalog.load_table(identifier)
         except (ValueError, ValidationError) as error:
-            raise unreadable_metadata(error, settings.lake_folder) from error
+            raise unreadable_metadata(error, place) from error
         except NoSuchTableError:
-            if settings.iceberg_catalog_type == "sql":
-                _refuse_orphaned_data(settings)
             if not create:
                 raise _no_lake(settings) from None
+            _refuse_second_lake(settings)
             table = _create_table(catalog, identifier)
+        usable_location(settings, table.location())
     except BaseException:
         catalog.close()
         raise
-    return Lake(catalog, table)
+    return Lake(catalog, table, place=place)
 
 
 def _was_made_by_another(error: Exception) -> bool:
@@ -91,23 +93,20 @@ def _was_made_by_another(error: Exception) -> bool:
 
 
 def _load_catalog(settings: Settings) -> Catalog:
+    file_io = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
+    if is_elsewhere(settings):
+        from analytics.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
+
+        return rest_catalog(settings, **{"py-io-impl": file_io})
     given = settings.iceberg_catalog_uri
-    if settings.iceberg_catalog_type == "rest":
-        if given is None:
-            raise SettingsError(
-                "ICEBERG_CATALOG_TYPE is rest, but ICEBERG_CATALOG_URI is not set",
-                hint="Set ICEBERG_CATALOG_URI to the catalog server, such as http://localhost:8181",
-            )
-        properties = {"type": "rest", "uri": given.get_secret_value()}
-    else:
-        settings.lake_folder.mkdir(parents=True, exist_ok=True)
-        default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
-        properties = {
-            "type": "sql",
-            "uri": given.get_secret_value() if given else default,
-            "warehouse": f"file://{settings.lake_folder}",
-            "py-io-impl": f"{DurableFileIO.__module__}.{DurableFileIO.__name__}",
-        }
+    settings.lake_folder.mkdir(parents=True, exist_ok=True)
+    default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
+    properties = {
+        "type": "sql",
+        "uri": given.get_secret_value() if given else default,
+        "warehouse": f"file://{settings.lake_folder}",
+        "py-io-impl": file_io,
+    }
     return load_catalog(settings.iceberg_catalog_name, **properties)
 
 
@@ -151,7 +150,26 @@ def _refuse_orphaned_data(settings: Settings) -> None:
         )
 
 
+def _refuse_second_lake(settings: Settings) -> None:
+    """Raise where a new table would leave behind a lake that is there already."""
+    if not is_elsewhere(settings):
+        _refuse_orphaned_data(settings)
+    elif (settings.lake_folder / CATALOG_FILE).exists():
+        raise SettingsError(
+            f"there is a lake in {settings.lake_folder}, and none yet as {lake_place(settings)}: a"
+            " new one would begin without what is in there",
+            hint="Move it with `annals backup` and `annals restore` (docs/operations.md); or, to"
+            " begin anew, move that folder away.",
+            path=settings.lake_folder,
+        )
+
+
 def _no_lake(settings: Settings) -> LakeError:
+    if is_elsewhere(settings):
+        return LakeError(
+            f"there is no lake yet: no table {lake_place(settings)}",
+            hint="Run `extract` or `pipeline` first, or correct ICEBERG_CATALOG_URI.",
+        )
     return LakeError(
         f"there is no lake in {settings.lake_folder} yet",
         hint="Run `extract` or `pipeline` first, or correct ICEBERG_WAREHOUSE_PATH.",

@@ -25,9 +25,10 @@ from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy.exc import DBAPIError
 
 from analytics.errors import ConflictError, IntegrityError, LakeError
+from analytics.lake import catalog_server_fault
 from extractors.cursor import KIND, Cursor, SnapshotKind, from_summary, to_summary
 from extractors.entries import SCHEMA
-from extractors.faults import catalog_fault, lake_fault, server_fault
+from extractors.faults import catalog_fault, lake_fault
 from extractors.files import write_parquet
 
 
@@ -72,9 +73,10 @@ class SnapshotInfo:
 class Lake:
     """The table as it was when it was opened, or after this object's own last commit."""
 
-    def __init__(self, catalog: Catalog, table: Table) -> None:
+    def __init__(self, catalog: Catalog, table: Table, *, place: str) -> None:
         self._catalog = catalog
         self._table = table
+        self._place = place
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +141,7 @@ class Lake:
 
     def entry_ids(self) -> Iterator[pa.Array]:
         """Yield the ids of all records in the lake, in batches; only that column is read."""
-        with faults(self.location):
+        with faults(self._place):
             for batch in self._table.scan(selected_fields=("entry_id",)).to_arrow_batch_reader():
                 yield batch.column("entry_id")
 
@@ -169,7 +171,7 @@ class Lake:
         deleted only where it is certain that it did not.
         """
         properties = to_summary(cursor, kind)
-        with faults(self.location):
+        with faults(self._place):
             try:
                 with (
                     self._table.transaction() as transaction,
@@ -276,7 +278,7 @@ def faults(place: object) -> Iterator[None]:
     except DBAPIError as error:
         raise catalog_fault(error, place) from error
     except RESTError as error:
-        raise server_fault(error, place) from error
+        raise catalog_server_fault(error, place) from error
     except OSError as error:
         raise lake_fault(error, place) from error
 

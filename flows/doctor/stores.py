@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from analytics.errors import AnalyticsError
+from analytics.lake import is_elsewhere, lake_place
 from analytics.settings import Settings
 from flows.doctor.findings import Finding, broken, doubtful, fine
 
@@ -36,6 +37,8 @@ def mongo(settings: Settings) -> list[Finding]:
 
 def lake(settings: Settings) -> list[Finding]:
     """Return whether lake, warehouse and builds are there, and in an order that can be."""
+    if is_elsewhere(settings):
+        return [_lake_elsewhere(settings), *_builds(settings)]
     folder, warehouse = settings.lake_folder, settings.warehouse_file
     has_lake = folder.is_dir() and any(folder.iterdir())
     if not has_lake and warehouse.exists():
@@ -46,14 +49,30 @@ def lake(settings: Settings) -> list[Finding]:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         remedy = "Give this user the right to read and write it (chmod -R u+rwX)."
         return [broken("lake", f"{folder} may not be written", remedy=remedy)]
-    findings = [fine("lake", f"{folder} is there")]
+    return [fine("lake", f"{folder} is there"), *_builds(settings)]
+
+
+def _lake_elsewhere(settings: Settings) -> Finding:
+    """Return whether catalog server and object store answer, and let this user in."""
+    stage: Any = importlib.import_module("loaders.lake")
+    try:
+        lake = stage.open_lake(settings)
+        files = len(lake.changes(None, {}).new) if lake else 0
+    except AnalyticsError as error:
+        return broken("lake", error.message, remedy=error.hint)
+    place = lake_place(settings)
+    if lake is None and settings.warehouse_file.exists():
+        remedy = "Restore the lake from its backup, or correct ICEBERG_CATALOG_URI."
+        message = f"{settings.warehouse_file} is there and the lake ({place}) is not"
+        return broken("lake", message, remedy=remedy)
+    if lake is None:
+        return fine("lake", "the catalog answers; there is no lake yet")
+    return fine("lake", f"{place} is there, with {files} data files")
+
+
+def _builds(settings: Settings) -> list[Finding]:
     current = settings.builds_folder / "current"
-    if current.is_symlink() and not current.exists():
-        findings.append(
-            doubtful(
-                "builds",
-                f"{current} leads to a build that is gone",
-                remedy="`annals publish` makes a new one.",
-            )
-        )
-    return findings
+    if not current.is_symlink() or current.exists():
+        return []
+    remedy = "`annals publish` makes a new one."
+    return [doubtful("builds", f"{current} leads to a build that is gone", remedy=remedy)]

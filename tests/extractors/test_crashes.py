@@ -45,18 +45,23 @@ def dying(real: Callable[..., Any], when: str) -> Callable[..., Any]:
     return die
 
 
+def die_at(module: str, name: str, when: str) -> None:
+    """Let this process die where it comes to a function, before or after that has done its work."""
+    owner: Any = importlib.import_module(module)
+    *path, attribute = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    is_static = isinstance(inspect.getattr_static(owner, attribute), staticmethod)
+    death = dying(getattr(owner, attribute), when)
+    setattr(owner, attribute, staticmethod(death) if is_static else death)
+
+
 def extract_and_die(settings: Settings, module: str, name: str, when: str) -> bool:
     """Extract in a child process that dies at a point; return whether it came that far."""
     child = os.fork()
     if child == 0:
         try:  # whatever happens, this process never goes on with the tests
-            owner: Any = importlib.import_module(module)
-            *path, attribute = name.split(".")
-            for part in path:
-                owner = getattr(owner, part)
-            is_static = isinstance(inspect.getattr_static(owner, attribute), staticmethod)
-            death = dying(getattr(owner, attribute), when)
-            setattr(owner, attribute, staticmethod(death) if is_static else death)
+            die_at(module, name, when)
             extract(settings)
         finally:
             os._exit(1)

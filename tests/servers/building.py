@@ -1,4 +1,4 @@
-"""Servers of the tests, built from their modules by Go, once for each version of their files."""
+"""Servers of the tests, built by Go or Maven, once for each version of their files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,21 @@ PACKAGES = {
     "ferretdb": ".",
     "toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server",
     "compose": "github.com/docker/compose/v2/cmd",
+    "minio": "github.com/minio/minio",
 }
+"""What Go builds, by the folder that names its versions."""
+
+JARS = ("restcatalog",)
+"""What Maven brings together, and Java runs."""
+
+MAVEN = ("--batch-mode", "--quiet", "dependency:copy-dependencies")
 
 
 def built(name: str) -> Path:
-    """Return the server's program; skip where it cannot be built, fail where ``CI=true``."""
+    """Return the server's program, of those in ``JARS`` the folder of jars and classes.
+
+    Skips where it cannot be built, and fails where ``CI=true``.
+    """
     source = HERE / name
     digest = hashlib.sha256()
     for path in sorted(source.iterdir()):
@@ -31,8 +41,9 @@ def built(name: str) -> Path:
     program = BUILT / f"{name}-{digest.hexdigest()[:16]}"
     if program.exists():
         return program
-    if shutil.which("go") is None:
-        _leave(f"{name} is built with Go, which is not installed")
+    for tool in ("mvn", "javac") if name in JARS else ("go",):
+        if shutil.which(tool) is None:
+            _leave(f"{name} is built with {tool}, which is not installed")
     BUILT.mkdir(exist_ok=True)
     with (BUILT / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -43,8 +54,18 @@ def built(name: str) -> Path:
 
 def _build(name: str, source: Path, program: Path) -> None:
     half_made = program.with_suffix(".tmp")
+    if name in JARS:
+        shutil.rmtree(half_made, ignore_errors=True)
+        _run(name, source, "mvn", *MAVEN, f"-DoutputDirectory={half_made}")
+        _run(name, source, "javac", "-cp", f"{half_made}/*", "-d", str(half_made), "Main.java")
+    else:
+        _run(name, source, "go", "build", "-mod=mod", "-o", str(half_made), PACKAGES[name])
+    half_made.replace(program)
+
+
+def _run(name: str, source: Path, *command: str) -> None:
     done = subprocess.run(
-        ["go", "build", "-mod=mod", "-o", str(half_made), PACKAGES[name]],
+        command,
         cwd=source,
         env={**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"},
         capture_output=True,
@@ -52,8 +73,7 @@ def _build(name: str, source: Path, program: Path) -> None:
         check=False,
     )
     if done.returncode:
-        _leave(f"{name} cannot be built: {done.stderr.strip()[-400:]}")
-    half_made.replace(program)
+        _leave(f"{name} cannot be built: {(done.stderr + done.stdout).strip()[-400:]}")
 
 
 def _leave(why: str) -> None:
@@ -64,7 +84,7 @@ def _leave(why: str) -> None:
 
 def main() -> int:
     """Build every server ahead of the tests; say what cannot be built, and go on without."""
-    for name in PACKAGES:
+    for name in (*PACKAGES, *JARS):
         try:
             built(name)
         except pytest.skip.Exception as reason:

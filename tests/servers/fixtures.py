@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import running
+from tests.servers import lakes, running
+from tests.servers.lakes import FarLake
 from tests.servers.running import Mongo, Proxy, Server
 
 
@@ -53,3 +54,42 @@ def proxy(toxiproxy: Server, mongo: Mongo) -> Iterator[Proxy]:
     found = Proxy(toxiproxy, mongo.server.port)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return the one MinIO of this session, with a bucket; most tests want ``far_lake``."""
+    server = lakes.minio(tmp_path_factory.mktemp("minio"))
+    server.start()
+    lakes.objects(server).create_dir(lakes.BUCKET)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rest_catalog(tmp_path_factory: pytest.TempPathFactory, minio: Server) -> Iterator[Server]:
+    """Return the one catalog server of this session; most tests want ``far_lake``."""
+    server = lakes.rest_catalog(tmp_path_factory.mktemp("restcatalog"), minio.port)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def far_lake(rest_catalog: Server, minio: Server) -> FarLake:
+    """Return a place for a lake in an object store, with a catalog server."""
+    return FarLake(rest_catalog, minio)
+
+
+@pytest.fixture
+def own_far_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarLake]:
+    """Return a place whose servers are this test's own, which it may stop and start."""
+    folder = tmp_path_factory.mktemp("own-far-lake")
+    store = lakes.minio(folder)
+    store.start()
+    lakes.objects(store).create_dir(lakes.BUCKET)
+    catalog = lakes.rest_catalog(folder, store.port)
+    catalog.start()
+    yield FarLake(catalog, store)
+    catalog.stop()
+    store.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -17,7 +18,7 @@ from pymongo.database import Database
 
 from tests.servers.building import built
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def free_port() -> int:
@@ -30,16 +31,21 @@ def free_port() -> int:
 class Server:
     """A process that listens on ``port``."""
 
-    def __init__(self, *command: str, port: int, log: Path) -> None:
+    def __init__(
+        self, *command: str, port: int, log: Path, environment: dict[str, str] | None = None
+    ) -> None:
         self.port = port
         self._command = command
         self._log = log
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=self._environment
+            )
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             with socket.socket() as probe:

@@ -1,0 +1,74 @@
+"""Iceberg's client of catalog servers, with an end to its patience and with Basic credentials.
+
+The library itself waits for an answer as long as the connection lives, which on a network that only
+swallows packets is for ever; and it drops a user's name and password from an address.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.typedef import RecursiveDict
+from pyiceberg.utils.config import Config, merge_config
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+
+from analytics.errors import SettingsError
+from analytics.lake.places import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    catalog_address,
+    rest_properties,
+    server_uri,
+)
+from analytics.settings import Settings
+
+
+class PatientCatalog(RestCatalog):
+    """The client of a catalog server that gives up where no answer comes."""
+
+    def __init__(self, name: str, *, login: HTTPBasicAuth | None, **properties: str) -> None:
+        self._login = login
+        super().__init__(name, **properties)
+
+    def _create_session(self) -> Session:
+        session = super()._create_session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Patient())
+        if self._login is not None:
+            session.auth = self._login
+        return session
+
+
+class _Patient(HTTPAdapter):
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
+        return super().send(request, *args, **kwargs)
+
+
+def rest_catalog(settings: Settings, **more: str) -> RestCatalog:
+    """Return the client of the catalog server that the settings name; it asks for its properties.
+
+    What a server needs beyond them (``warehouse``, ``token``, ``credential``) is taken from where
+    Iceberg's library looks: ``PYICEBERG_CATALOG__<NAME>__<PROPERTY>``. Raises SettingsError for a
+    missing address, and the library's own errors.
+    """
+    name = settings.iceberg_catalog_name
+    given: RecursiveDict = {**rest_properties(settings), **more}
+    properties: Any = merge_config(Config().get_catalog_config(name) or {}, given)
+    parts = urlsplit(server_uri(settings))
+    login = None
+    if parts.username is not None:
+        login = HTTPBasicAuth(unquote(parts.username), unquote(parts.password or ""))
+    try:
+        return PatientCatalog(name, login=login, **properties)
+    except ValueError as error:
+        raise SettingsError(
+            f"what answers at ICEBERG_CATALOG_URI ({catalog_address(settings)}) is no Iceberg"
+            " catalog",
+            hint="Correct ICEBERG_CATALOG_URI: the address below which /v1/config is.",
+        ) from error

@@ -1,0 +1,78 @@
+"""DuckDB's way to a lake in an object store: its httpfs extension, and the keys for this process.
+
+The extension comes from a package, so nothing is fetched at run time; the keys are a temporary
+secret, which DuckDB never writes to a file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from analytics.errors import WarehouseError
+from analytics.lake import has_keys, is_elsewhere
+from analytics.settings import Settings
+
+if TYPE_CHECKING:
+    from loaders.warehouse import Connection
+
+_PACKAGE = "duckdb_extension_httpfs"
+_SECRET = "annals_lake"  # noqa: S105 -- a name
+_PATIENCE = ("http_timeout = 60", "http_retries = 3", "http_retry_wait_ms = 200")
+
+
+def reach_objects(connection: Connection, settings: Settings) -> None:
+    """Let a connection, and all others of its process to the same file, read the lake's files.
+
+    Does nothing for a lake on local disks, which is neither slower nor bigger for it.
+    """
+    if not is_elsewhere(settings) or not has_keys(settings):
+        return
+    known = connection.execute(
+        "select count(*) from duckdb_extensions() where extension_name = 'httpfs' and loaded"
+    ).fetchone()
+    if known == (0,):
+        version = connection.execute("select version()").fetchone()
+        connection.execute(f"load {_literal(str(_extension(str(version and version[0]))))}")
+        for setting in (*_PATIENCE, "enable_http_metadata_cache = true"):  # files never change
+            connection.execute(f"set global {setting}")
+        connection.execute(_secret(settings))
+
+
+def _extension(version: str) -> Path:
+    found = importlib.util.find_spec(_PACKAGE)
+    for place in (found.submodule_search_locations or ()) if found else ():
+        path = Path(place) / "extensions" / version / "httpfs.duckdb_extension"
+        if path.exists():
+            return path
+    raise WarehouseError(
+        f"DuckDB {version} cannot read object stores here: its httpfs extension is not installed",
+        hint=f"Install duckdb-extension-httpfs=={version.removeprefix('v')} (make install).",
+    )
+
+
+def _secret(settings: Settings) -> str:
+    key, secret, token = (
+        one.get_secret_value() if one else ""
+        for one in (
+            settings.aws_access_key_id,
+            settings.aws_secret_access_key,
+            settings.aws_session_token,
+        )
+    )
+    options = {"key_id": key, "secret": secret, "region": settings.aws_region}
+    if token:
+        options["session_token"] = token
+    if settings.s3_endpoint:
+        parts = urlsplit(settings.s3_endpoint)
+        options["endpoint"] = parts.netloc
+        options["url_style"] = "path" if settings.s3_path_style else "vhost"
+        options["use_ssl"] = str(parts.scheme == "https").lower()
+    given = ", ".join(f"{name} {_literal(value)}" for name, value in options.items())
+    return f"create or replace temporary secret {_SECRET} (type s3, {given})"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
