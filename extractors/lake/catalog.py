@@ -68,8 +68,8 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
 
 
 def _open(settings: Settings, place: str, *, create: bool) -> Lake:
-    identifier = (*settings.iceberg_namespace.split("."), settings.iceberg_table_name)
-    catalog = _load_catalog(settings)
+    identifier = table_identifier(settings)
+    catalog = connect_catalog(settings)
     try:
         try:
             table = catalog.load_table(identifier)
@@ -92,7 +92,13 @@ def _was_made_by_another(error: Exception) -> bool:
     return not is_other or "already exists" in str(error)
 
 
-def _load_catalog(settings: Settings) -> Catalog:
+def table_identifier(settings: Settings) -> tuple[str, ...]:
+    """Return the table's namespace, part by part, and its name."""
+    return (*settings.iceberg_namespace.split("."), settings.iceberg_table_name)
+
+
+def connect_catalog(settings: Settings) -> Catalog:
+    """Return the catalog; a file of it is made where it is missing."""
     file_io = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
     if is_elsewhere(settings):
         from analytics.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one

@@ -50,11 +50,11 @@ def require_whole(metadata: Path) -> int:
     return len(known)
 
 
-def relocate(folder: Path, *, old: Path, new: Path) -> None:
+def relocate(folder: Path, *, old: Path | str, new: Path | str) -> None:
     """Rewrite the metadata below ``folder``, so that a lake from ``old`` works as ``new``.
 
-    ``folder`` is where the files are for the moment. Raises IntegrityError for metadata that
-    cannot be read.
+    Both are folders, or addresses in an object store; ``folder`` is where the files are for the
+    moment. Raises IntegrityError for metadata that cannot be read.
     """
     moved = _mover(old, new)
     lengths: dict[str, int] = {}
@@ -66,7 +66,7 @@ def relocate(folder: Path, *, old: Path, new: Path) -> None:
             lists.append(path)
         elif kind == _MANIFEST:
             _rewrite(path, moved)
-            lengths[str(new / path.relative_to(folder))] = path.stat().st_size
+            lengths[f"{new}/{path.relative_to(folder).as_posix()}"] = path.stat().st_size
     for path in lists:
         _rewrite(path, lambda record: _with_length(moved(record), lengths))
     for path in sorted(folder.rglob("*.metadata.json")):
@@ -92,7 +92,7 @@ def local_path(location: str) -> Path:
     return Path(location.removeprefix(scheme))
 
 
-def _mover(old: Path, new: Path) -> Moved:
+def _mover(old: Path | str, new: Path | str) -> Moved:
     def moved(value: Any) -> Any:
         if isinstance(value, str):
             return _moved_text(value, str(old), str(new))
@@ -106,15 +106,23 @@ def _mover(old: Path, new: Path) -> Moved:
 
 
 def _moved_text(text: str, old: str, new: str) -> str:
-    for scheme in _SCHEMES:
+    for scheme in ("",) if "://" in old else _SCHEMES:
         start = scheme + old
         if text == start or text.startswith(start + "/"):
-            return scheme + new + text[len(start) :]
+            return _location(scheme, old, new) + text[len(start) :]
     return text
 
 
+def _location(scheme: str, old: str, new: str) -> str:
+    """Return how the new place is written where the old one was written with this scheme."""
+    if "://" in new:
+        return new
+    return f"file://{new}" if "://" in old else scheme + new
+
+
 def _with_length(record: dict[str, Any], lengths: Mapping[str, int]) -> dict[str, Any]:
-    length = lengths.get(str(local_path(record["manifest_path"])))
+    location = record["manifest_path"]
+    length = lengths.get(location if location in lengths else str(local_path(location)))
     return record if length is None else {**record, "manifest_length": length}
 
 

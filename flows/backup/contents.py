@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from analytics.errors import LocalBufferError, SettingsError
+from analytics.lake import is_elsewhere
 from analytics.settings import Settings
 from analytics.settings.origin import shown
 from extractors import buffer_file
@@ -40,14 +41,34 @@ def lake_names(settings: Settings) -> LakeNames:
     )
 
 
+def on_this_disk(settings: Settings, folder: Path) -> Settings:
+    """Return settings for the lake as a lake on this disk: in ``folder`` where it is elsewhere."""
+    if not is_elsewhere(settings):
+        return settings
+    from extractors.lake.copying import fetch_lake
+
+    fetch_lake(settings, folder)
+    return local_settings(settings, folder)
+
+
+def local_settings(settings: Settings, folder: Path) -> Settings:
+    """Return the same settings for a lake with a catalog file in ``folder``."""
+    changes = {
+        "iceberg_catalog_type": "sql",
+        "iceberg_catalog_uri": None,
+        "iceberg_warehouse_path": folder,
+    }
+    return settings.model_copy(update=changes)
+
+
 def require_own_catalog(settings: Settings) -> Path:
-    """Return the catalog's SQLite file; raise SettingsError where the catalog is a server."""
+    """Return the catalog's SQLite file; raise SettingsError where it is in another database."""
     catalog = catalog_file(settings)
     if catalog is None:
         raise SettingsError(
-            "the lake's catalog is a server, which only its own tools can back up",
-            hint="Back up that server's database and the lake's folder together, while the pipeline"
-            " stands still.",
+            "the lake's catalog is a database server, which only its own tools can back up",
+            hint="Back up that database and the lake's folder together, while the pipeline stands"
+            " still.",
         )
     return catalog
 

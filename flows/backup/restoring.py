@@ -16,12 +16,19 @@ from pathlib import Path
 from typing import IO
 
 from analytics.errors import DiskFullError, SettingsError, UsageError
+from analytics.lake import is_elsewhere, lake_place
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from flows.backup.checking import unpack, verify
-from flows.backup.contents import lake_names, require_own_catalog
+from flows.backup.contents import (
+    lake_names,
+    local_settings,
+    metadata_file,
+    require_own_catalog,
+)
 from flows.backup.manifest import BUFFER, CATALOG, LAKE, PRICES, SETTINGS, Manifest
+from loaders.lake import read_head
 
 _SPARE_BYTES = 64 * 1024 * 1024
 _FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -50,12 +57,15 @@ class Place:
     catalog: Path
     buffer: Path
     home: Path
+    is_sent: bool
 
     @classmethod
     def of(cls, settings: Settings) -> Place:
-        """Return the place that these settings name."""
-        catalog = require_own_catalog(settings)
-        return cls(settings.lake_folder, catalog, settings.sqlite_path, settings.annals_home)
+        """Return the place that these settings name; a lake elsewhere is unpacked and then sent."""
+        home, is_sent = settings.annals_home, is_elsewhere(settings)
+        local = local_settings(settings, home / "iceberg") if is_sent else settings
+        catalog = require_own_catalog(local)
+        return cls(local.lake_folder, catalog, settings.sqlite_path, home, is_sent=is_sent)
 
     @property
     def note(self) -> Path:
@@ -69,9 +79,14 @@ class Place:
 
     def moves(self) -> dict[Path, Path]:
         """Return each final place by what will be renamed to it."""
-        targets = [self.lake, *([] if self.catalog_inside else [self.catalog]), self.buffer]
+        lake = [self.lake, *([] if self.catalog_inside else [self.catalog])]
+        targets = [*([] if self.is_sent else lake), self.buffer]
         targets += [self.home / f"restored-{name}" for name in (SETTINGS, PRICES)]
         return {unpacked(target): target for target in targets}
+
+    def leftovers(self) -> tuple[Path, ...]:
+        """Return all that an unfinished restore may have unpacked."""
+        return (*self.moves(), unpacked(self.lake))
 
     def target(self, name: str) -> Path:
         """Return where a part of the archive is unpacked."""
@@ -108,7 +123,7 @@ def restore(
         exclusive(settings.pipeline_lock, role="restore", what="the pipeline"),
         exclusive(settings.buffer_lock, role="restore", what=f"the buffer {place.buffer}"),
     ):
-        if finished := _finish(place):
+        if finished := _finish(settings, place):
             return _report(settings, place, finished)
         _require_empty(settings, place)
         manifest = verify(archive, passphrase, progress=progress)
@@ -116,12 +131,14 @@ def restore(
         _require_space(place, manifest)
         try:
             _unpack(place, archive, passphrase, manifest=manifest, progress=progress)
-            _relocate(place, manifest)
-            _announce(place, manifest)
+            sent = _send(settings, place, manifest) if place.is_sent else None
+            if sent is None:
+                _relocate(place, manifest)
+            _announce(place, manifest, sent=sent)
         except BaseException:
             _clear(place)
             raise
-        _finish(place)
+        _finish(settings, place)
     return _report(settings, place, manifest)
 
 
@@ -150,6 +167,12 @@ def _require_empty(settings: Settings, place: Place) -> None:
                 hint="Set ANNALS_HOME and SQLITE_PATH to empty places, or move what is there away.",
                 path=path,
             )
+    if place.is_sent and read_head(settings) is not None:
+        raise UsageError(
+            f"the lake {lake_place(settings)} is there already; a restore goes into an empty place"
+            " only",
+            hint="Set ICEBERG_NAMESPACE or ICEBERG_CATALOG_URI to an empty place.",
+        )
 
 
 def _require_same_names(settings: Settings, manifest: Manifest) -> None:
@@ -209,8 +232,10 @@ def _unpack(
 
 def _old_folder(place: Place, manifest: Manifest) -> Path | None:
     """Return the folder that the lake came from where it is another one."""
-    old = Path(manifest.lake.folder) if manifest.lake else place.lake
-    return None if old == place.lake else old
+    if manifest.lake is None:
+        return None
+    old = Path(manifest.lake.folder)
+    return None if old == place.lake and not place.is_sent else old
 
 
 def _relocate(place: Place, manifest: Manifest) -> None:
@@ -224,26 +249,45 @@ def _relocate(place: Place, manifest: Manifest) -> None:
     relocate_catalog(place.target(CATALOG), old=old, new=place.lake)
 
 
-def _announce(place: Place, manifest: Manifest) -> None:
-    """Put everything on stable storage, and note what is to be renamed."""
+def _send(settings: Settings, place: Place, manifest: Manifest) -> str | None:
+    """Send the lake to where its catalog server puts it; return where its metadata is there."""
+    if manifest.lake is None:
+        return None
+    from extractors.lake.copying import send_lake
+
+    table = Path(manifest.lake.namespace, manifest.lake.table)
+    newest = metadata_file(place.target(CATALOG), manifest.lake).name
+    old = Path(manifest.lake.folder) / table
+    sent = send_lake(settings, unpacked(place.lake) / table, old=old, newest=newest)
+    shutil.rmtree(unpacked(place.lake))
+    return sent
+
+
+def _announce(place: Place, manifest: Manifest, *, sent: str | None) -> None:
+    """Put everything on stable storage, and note what is to be renamed and made known."""
     os.sync()
     moves = {str(source): str(target) for source, target in place.moves().items()}
     half = place.note.with_suffix(".new")
     with half.open("w", encoding="utf-8") as file:
-        json.dump({"moves": moves, "manifest": manifest.model_dump_json()}, file)
+        note = {"moves": moves, "sent": sent, "manifest": manifest.model_dump_json()}
+        json.dump(note, file)
         file.flush()
         os.fsync(file.fileno())
     half.replace(place.note)
 
 
-def _finish(place: Place) -> Manifest | None:
-    """Rename what the note names, and return what it was; without a note do nothing.
+def _finish(settings: Settings, place: Place) -> Manifest | None:
+    """Do what the note names, and return what it was; without a note do nothing.
 
-    It can be done twice: what is renamed already is left.
+    It can be done twice: what is renamed or known already is left.
     """
     if not place.note.exists():
         return None
     note = json.loads(place.note.read_text(encoding="utf-8"))
+    if sent := note.get("sent"):
+        from extractors.lake.copying import register_lake
+
+        register_lake(settings, sent)
     for source, target in ((Path(one), Path(other)) for one, other in note["moves"].items()):
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +301,7 @@ def _finish(place: Place) -> Manifest | None:
 
 def _clear(place: Place) -> None:
     """Remove what an unfinished restore has unpacked."""
-    for path in place.moves():
+    for path in place.leftovers():
         if path.is_dir():
             shutil.rmtree(path)
         else:

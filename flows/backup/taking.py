@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from analytics import __version__
 from analytics.errors import LockedError, UsageError
+from analytics.lake import is_elsewhere, lake_place
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
@@ -28,12 +29,14 @@ from flows.backup.contents import (
     lake_files,
     lake_names,
     metadata_file,
+    on_this_disk,
     require_own_catalog,
     settings_text,
 )
 from flows.backup.manifest import (
     BUFFER,
     CATALOG,
+    LAKE,
     NAME,
     PRICES,
     SETTINGS,
@@ -82,10 +85,12 @@ def backup(
     under way is waited for, ``patience`` seconds at most (LockedError, exit 7). So what the buffer
     forgets meanwhile is in the lake that is copied. Warehouse and builds are made from the lake and
     left out. Raises UsageError where ``to`` exists or there is nothing to keep, SettingsError for a
-    catalog that is a server, IntegrityError for a lake or buffer that is damaged.
+    catalog in a database server, IntegrityError for a lake or buffer that is damaged.
     """
     if to.exists():
         raise UsageError(f"{to} exists already", hint="Name another file; none is overwritten.")
+    if not is_elsewhere(settings):
+        require_own_catalog(settings)
     if to.is_relative_to(settings.lake_folder):
         raise UsageError(f"{to} lies in the lake itself", hint="Name a file outside of it.")
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -112,21 +117,19 @@ def backup(
 def _write(
     settings: Settings, tar: tarfile.TarFile, *, patience: float, progress: Progress
 ) -> Manifest:
-    catalog = require_own_catalog(settings)
     settings.annals_home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="backup-", dir=settings.annals_home) as folder:
         place = Path(folder)
         with _pipeline_at_rest(settings, patience):
             head = read_head(settings)
-            names = lake_names(settings) if head else None
-            sources = list(_lake(settings, catalog, names, place)) if names else []
+            names, sources = _lake(settings, place) if head else (None, [])
             members = _add(tar, sources, progress)
             agent_id = None
             if settings.sqlite_path.exists():  # after the lake: it forgets only what is in there
                 agent_id = copy_buffer(settings.sqlite_path, place / BUFFER)
         if not members and agent_id is None:
             raise UsageError(
-                f"there is nothing to back up: no lake in {settings.lake_folder}, no buffer at"
+                f"there is nothing to back up: no lake ({lake_place(settings)}), no buffer at"
                 f" {settings.sqlite_path}",
                 hint="Set ANNALS_HOME and SQLITE_PATH to what you want to keep.",
             )
@@ -146,14 +149,15 @@ def _write(
     return manifest
 
 
-def _lake(settings: Settings, catalog: Path, names: LakeNames, place: Path) -> Iterator[Source]:
-    """Yield the catalog's copy and the lake's files, after a look whether any is missing."""
+def _lake(settings: Settings, place: Path) -> tuple[LakeNames, list[Source]]:
+    """Return the catalog's copy and the lake's files, after a look whether any is missing."""
     from extractors.lake.relocation import require_whole
 
+    local = on_this_disk(settings, place / LAKE)
+    catalog, names = require_own_catalog(local), lake_names(local)
     copy_catalog(catalog, place / CATALOG)
     require_whole(metadata_file(place / CATALOG, names))
-    yield Source(CATALOG, place / CATALOG)
-    yield from lake_files(settings, catalog)
+    return names, [Source(CATALOG, place / CATALOG), *lake_files(local, catalog)]
 
 
 def _small(settings: Settings, place: Path) -> Iterator[Source]:

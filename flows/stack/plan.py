@@ -68,11 +68,14 @@ class Plan:
 def make_plan(folder: Path, stack: StackSettings, environment: Mapping[str, str]) -> Plan:
     """Return how the stack in ``folder`` is run with these settings."""
     profiles, notes = _profiles(stack)
-    added, explained = _environment(stack, _given(folder, environment))
+    given = _given(folder, environment)
+    added, explained = _environment(stack, given)
     present = [name for name in (*FILES, PASSWORDS_FILE) if (folder / name).is_file()]
     layers = ["docker-compose.yml"]
     if "team" in profiles:
         layers.append("deploy/team.yml")
+    if "s3" in profiles and not {"iceberg_catalog_type", "iceberg_catalog_uri"} & given.keys():
+        layers.append("deploy/s3.yml")
     if "mongodb" in profiles and stack.mongo_publish_port:
         layers.append("deploy/mongo-port.yml")
     if (folder / "docker-compose.override.yml").is_file():

@@ -225,6 +225,27 @@ def test_a_team_keeps_prefect_in_postgresql(home_of_stack: Path, services: Servi
     assert server["depends_on"]["prefect-database"]["condition"] == "service_healthy"
 
 
+def test_with_the_object_store_the_lake_is_in_it(home_of_stack: Path, services: Services) -> None:
+    """The profile's layer names catalog and object store as they are called inside."""
+    assert not any(name.startswith("AWS_") for name in services["prefect-worker"]["environment"])
+    layered = model(home_of_stack, ("docker-compose.yml", "deploy/s3.yml"))["services"]
+    worker, store = layered["prefect-worker"], layered["object-store"]
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    assert [worker["environment"][key] for key in keys] == [
+        store["environment"][key] for key in keys
+    ]
+    assert worker["environment"]["AWS_ACCESS_KEY_ID"] == PASSWORDS["OBJECT_STORE_KEY_ID"]
+    assert worker["environment"]["ICEBERG_CATALOG_TYPE"] == "rest"
+    for service, name in (("rest-catalog", "ICEBERG_CATALOG_URI"), ("object-store", "S3_ENDPOINT")):
+        (port,) = (one["target"] for one in layered[service]["ports"])
+        assert worker["environment"][name] == f"http://{service}:{port}"
+        assert set(worker["networks"]) & set(layered[service]["networks"])
+    catalog = layered["rest-catalog"]["environment"]
+    assert catalog["CATALOG_S3_ENDPOINT"] == worker["environment"]["S3_ENDPOINT"]
+    assert catalog["AWS_REGION"] == worker["environment"]["AWS_REGION"]
+    assert worker["depends_on"]["rest-catalog"]["condition"] == "service_healthy"
+
+
 def test_the_sums_of_the_jars_are_arguments_of_the_build(home_of_stack: Path) -> None:
     """They come from the settings and have no default."""
     sums = {"METABASE_SHA256": "a" * 64, "METABASE_DRIVER_SHA256": "b" * 64}

@@ -262,6 +262,24 @@ def test_a_mongodb_that_is_there_is_used_and_none_is_started(here: Machine) -> N
 
 
 @pytest.mark.parametrize(
+    ("text", "is_there"),
+    [
+        ("STACK_PROFILES=s3\n", True),
+        ("STACK_PROFILES=s3\nICEBERG_CATALOG_TYPE=sql\n", False),
+        ("STACK_PROFILES=s3\nICEBERG_CATALOG_URI=http://catalog.example.org\n", False),
+        ("", False),
+    ],
+)
+def test_the_lake_is_in_the_object_store_unless_settings_say_otherwise(
+    here: Machine, text: str, is_there: bool
+) -> None:
+    """With the profile the pipeline uses it; a catalog that is named wins."""
+    here.write(".env.analytics", text)
+    plan = make_plan(here.folder, read_stack(here.folder, {}), {})
+    assert (str(here.folder / "deploy" / "s3.yml") in plan.command) is is_there
+
+
+@pytest.mark.parametrize(
     ("uri", "inside"),
     [
         ("mongodb://localhost", "mongodb://host.docker.internal"),

@@ -86,7 +86,8 @@ def test_addresses_are_those_of_the_stack() -> None:
 def test_settings_and_parts_that_the_papers_name_exist() -> None:
     """Every capital name that is assigned or quoted as a setting is one; so is every part."""
     known = {name.upper() for name in {*Settings.model_fields, *StackSettings.model_fields}}
-    known |= {"SERVICE", "PREFECT_UI_API_URL", "AWS_ACCESS_KEY_ID"}
+    known |= {"SERVICE", "PREFECT_UI_API_URL"}
+    known |= {f"PYICEBERG_CATALOG__DEFAULT__{name}" for name in ("WAREHOUSE", "TOKEN")}
     for text in PAPERS.values():
         assert set(re.findall(r"`([A-Z][A-Z_]{4,})[`=]", text)) <= known
         for parts in re.findall(r"STACK_PROFILES=([a-z0-9,]+)", text):

@@ -205,14 +205,14 @@ def test_a_lake_that_lacks_a_file_is_not_backed_up(
 
 
 def test_a_backup_refuses_what_it_cannot_keep(in_process: Run, home: Path) -> None:
-    """Nothing to keep, a file that exists, a place in the lake, a catalog server: each is told."""
+    """Nothing to keep, a file that exists, a place in the lake, a database: each is told."""
     (home / ".claude" / "projects").mkdir(parents=True)
     assert in_process("backup", "--to", "a").code == 2
     (home / "there").touch()
     assert "exists already" in in_process("backup", "--to", "there").err
     assert in_process("backup", "--to", ".annals/iceberg/a").code == 2
-    rest = ("--set", "ICEBERG_CATALOG_TYPE=rest", "--set", "ICEBERG_CATALOG_URI=http://x")
-    assert in_process(*rest, "backup", "--to", "a").code == 3
+    database = ("--set", "ICEBERG_CATALOG_URI=postgresql://x/y")
+    assert in_process(*database, "backup", "--to", "a").code == 3
     assert left(home) == ["there"]
 
 
