@@ -10,7 +10,7 @@ from pyarrow.fs import LocalFileSystem, copy_files
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.io.pyarrow import PyArrowFileIO, pyarrow_to_schema
+from pyiceberg.io.pyarrow import pyarrow_to_schema
 from pyiceberg.table import Table
 
 from analytics.errors import UsageError
@@ -18,6 +18,7 @@ from analytics.lake import lake_place, usable_location
 from analytics.settings import Settings
 from extractors.entries import SCHEMA
 from extractors.lake.catalog import CATALOG_FILE, connect_catalog, table_identifier
+from extractors.lake.durable import DurableFileIO
 from extractors.lake.relocation import relocate
 from extractors.lake.table import faults
 
@@ -96,8 +97,7 @@ def _catalog(settings: Settings) -> Iterator[Catalog]:
 
 def _copy(table: Table, *, inward: Path | None = None, outward: Path | None = None) -> None:
     """Copy all files below a table's location to a folder, or those of a folder to there."""
-    io = table.io
-    assert isinstance(io, PyArrowFileIO)  # noqa: S101 -- the catalog was told so
+    io = DurableFileIO(table.io.properties)
     scheme, host, path = io.parse_location(table.location(), io.properties)
     there, here = io.fs_by_scheme(scheme, host), LocalFileSystem()
     if inward is not None:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+from pydantic import ValidationError as UnreadableAnswer
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, RESTError
@@ -185,7 +186,8 @@ class Lake:
             except ValueError as error:
                 # Committed and rolled back in between: the newest snapshot is the same again, but
                 # its sequence number is taken, which pyiceberg refuses before it writes anything.
-                if not self._has_moved():
+                # No plain one: an answer that cannot be read, after a commit that may be made.
+                if type(error) is not ValueError or not self._has_moved():
                     raise
                 self.discard(files)
                 raise CommitFailedException(str(error)) from error
@@ -277,7 +279,7 @@ def faults(place: object) -> Iterator[None]:
         ) from error
     except DBAPIError as error:
         raise catalog_fault(error, place) from error
-    except RESTError as error:
+    except (RESTError, UnreadableAnswer) as error:
         raise catalog_server_fault(error, place) from error
     except OSError as error:
         raise lake_fault(error, place) from error

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.catalog.rest.response import ErrorResponse
 
 from analytics.errors import (
     AnalyticsError,
@@ -265,6 +266,24 @@ def test_a_commit_whose_answer_is_lost(
     assert extract(through(far, far_proxy)).records_read == 0
     assert ids(far) == everything(buffer)
     assert positions(far) == {buffer.agent_id: 10}
+
+
+def test_a_commit_whose_answer_cannot_be_read(
+    far: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a proxy made of the answer says nothing of the commit: its files stay, none doubles."""
+    real = RestCatalog.commit_table
+
+    def commit_table(self: RestCatalog, *args: Any, **options: Any) -> Any:
+        real(self, *args, **options)
+        return ErrorResponse.model_validate_json("<html>502</html>")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(RestCatalog, "commit_table", commit_table)
+        with pytest.raises(DependencyError, match="does not answer as it should"):
+            extract(far)
+    assert extract(far).records_read == 0
+    assert ids(far) == everything(buffer)
 
 
 def test_a_commit_that_never_arrived(

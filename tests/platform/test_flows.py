@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from analytics.locks import exclusive
+from analytics.settings.passing import as_environment
+from tests.servers.lakes import FarLake
 from tests.servers.prefects import Platform, until
 from tests.servers.running import Mongo
 
@@ -220,6 +222,22 @@ def test_a_run_goes_by_way_of_the_server(platform: Platform, mongo: Mongo) -> No
         lambda: "annals://mongodb/conversations" in _made(platform), what="the server as an asset"
     )
     assert made
+
+
+def test_a_run_keeps_its_lake_in_an_object_store(platform: Platform, far_lake: FarLake) -> None:
+    """With a catalog server a run builds from there; without it, it ends with our error."""
+    place = as_environment(far_lake.settings(platform.home / "far"), FLOW_RETRIES="0")
+    state = platform.finish(PIPELINE, **place)
+    assert state["name"] == "Completed", state
+    assert far_lake.files(".parquet")
+    lake = f"annals://lake/{far_lake.namespace}/conversations"
+    assert until(lambda: lake in _made(platform), what="the lake as an asset")
+    away = place | {"ICEBERG_CATALOG_URI": "http://me:hunter2@127.0.0.1:1"}
+    failed = platform.finish(PIPELINE, **away)
+    assert failed["name"] == "Failed"
+    assert failed["message"].startswith("DependencyError: the catalog server of the lake")
+    assert "Check ICEBERG_CATALOG_URI" in failed["message"]
+    assert "hunter2" not in failed["message"]
 
 
 def test_the_command_line_is_on_the_record(platform: Platform) -> None:
