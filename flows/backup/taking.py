@@ -89,8 +89,6 @@ def backup(
     """
     if to.exists():
         raise UsageError(f"{to} exists already", hint="Name another file; none is overwritten.")
-    if not is_elsewhere(settings):
-        require_own_catalog(settings)
     if to.is_relative_to(settings.lake_folder):
         raise UsageError(f"{to} lies in the lake itself", hint="Name a file outside of it.")
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +115,8 @@ def backup(
 def _write(
     settings: Settings, tar: tarfile.TarFile, *, patience: float, progress: Progress
 ) -> Manifest:
+    if not is_elsewhere(settings):
+        require_own_catalog(settings)
     settings.annals_home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="backup-", dir=settings.annals_home) as folder:
         place = Path(folder)
