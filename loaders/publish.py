@@ -256,10 +256,11 @@ def _remove_unfinished(builds: Path) -> None:
 
 
 def _remove_old(builds: Path, current: Path, *, kept: int) -> None:
-    names = sorted(path.name for path in builds.iterdir() if _BUILD.fullmatch(path.name))
-    for name in names[:-kept]:
-        if name != current.name:
-            shutil.rmtree(builds / name, ignore_errors=True)
+    """Keep the current build and the newest others: names of one second say no order."""
+    names = {path.name for path in builds.iterdir() if _BUILD.fullmatch(path.name)}
+    others = sorted(names - {current.name}, reverse=True)
+    for name in others[kept - 1 :]:
+        shutil.rmtree(builds / name, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -272,10 +272,13 @@ def test_a_file_moved_onto_another_is_not_read_again(place: Place) -> None:
     assert_balanced(place.custody())
 
 
+_BYTES = "component_received_bytes_total"
+
+
 def received_bytes(agent: Agent) -> int:
     """Return the bytes that the agent has read from transcripts."""
     rows = agent.get("/metrics")[1].splitlines()
-    return int(next(row for row in rows if row.startswith("component_received_bytes")).split()[1])
+    return int(float(next(one for one in rows if one.startswith(_BYTES)).split()[1]))
 
 
 def test_a_moved_project_folder_is_not_read_again(place: Place) -> None:
