@@ -127,7 +127,7 @@ def _server(api: str, environment: Mapping[str, str]) -> Service:
     host = "127.0.0.1" if place.hostname == "localhost" else str(place.hostname)
     return Service(
         name="prefect",
-        command=_python("prefect", "server", "start", "--host", host, "--port", str(port)),
+        command=_python("flows.orchestrated", "server", "--host", host, "--port", str(port)),
         environment=environment,
         address=api.removesuffix("/api"),
         ask=lambda: ask(f"{api}/health"),

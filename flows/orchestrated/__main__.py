@@ -1,4 +1,4 @@
-"""``python -m flows.orchestrated deploy``, ``worker [NAME]``, and ``run FLOW/DEPLOYMENT``.
+"""``python -m flows.orchestrated deploy``, ``server``, ``worker [NAME]``, ``run FLOW/DEPLOYMENT``.
 
 The name of this module matters: children of the fork server import the main module again, unless
 it is called ``__main__``.
@@ -24,16 +24,24 @@ def main() -> int:
 
 
 def _command(name: str = "", *words: str) -> None:
-    commands: dict[str, Callable[..., None]] = {"deploy": _deploy, "worker": _work, "run": _run}
+    commands: dict[str, Callable[..., None]] = {
+        "deploy": _deploy,
+        "run": _run,
+        "server": _serve,
+        "worker": _work,
+    }
     if name not in commands or not _takes(name, len(words)):
-        hint = "Name one of: deploy, worker [NAME], run FLOW/DEPLOYMENT [--param NAME=VALUE]."
+        hint = (
+            "Name one of: deploy, worker [NAME], server, run FLOW/DEPLOYMENT [--param NAME=VALUE]."
+        )
         raise UsageError("which command?", hint=hint)
     commands[name](*words)
 
 
 def _takes(name: str, words: int) -> bool:
     """Return whether the command takes so many further words."""
-    return {"deploy": words == 0, "worker": words <= 1, "run": words >= 1}[name]
+    known = {"deploy": words == 0, "worker": words <= 1, "run": words >= 1, "server": True}
+    return known[name]
 
 
 def _deploy() -> None:
@@ -45,6 +53,13 @@ def _deploy() -> None:
 
     for line in deploy(settings):
         sys.stdout.write(f"{line}\n")
+
+
+def _serve(*options: str) -> None:
+    """Run Prefect's server with these options of ``prefect server start``."""
+    from flows.orchestrated.server import serve
+
+    serve(*options)
 
 
 def _run(*asked: str) -> None:
