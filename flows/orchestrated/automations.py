@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.automations import AutomationCore, EventTrigger, Posture
@@ -17,7 +16,6 @@ from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing, S
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from analytics.errors import SettingsError
 from analytics.settings import Settings
 from flows.orchestrated.freshness import AGENT_ACTIVE, DATA_ARRIVED, RESOURCE
 
@@ -119,7 +117,10 @@ def _failed(block: UUID | None) -> AutomationCore:
 
 
 def _zombies(settings: Settings) -> AutomationCore:
-    """Let a run crash that gave no sign of life for too long: its process is gone."""
+    """Let a run crash that gave no sign of life for too long.
+
+    Its process is gone, or it hangs: then the worker ends it, as it sees that the run is over.
+    """
     seconds = settings.zombie_seconds
     return AutomationCore(
         name=ZOMBIES,
@@ -139,8 +140,9 @@ def _zombies(settings: Settings) -> AutomationCore:
             ChangeFlowRunState(
                 state=StateType.CRASHED,
                 name="Crashed",
-                message=f"The run gave no sign of life for {seconds} seconds: its process is gone."
-                " What its stages had committed is kept; the next run goes on from there.",
+                message=f"The run gave no sign of life for {seconds} seconds: its process is"
+                " gone, or hangs and is ended by its worker. What its stages had committed is kept;"
+                " the next run goes on from there.",
                 force=False,
             )
         ],
@@ -180,11 +182,8 @@ def _told(block: UUID | None, subject: str, body: str) -> list[ActionTypes]:
 
 
 def _block(client: SyncPrefectClient, settings: Settings) -> UUID | None:
-    """Save the notification block that the settings choose; None, and no block, for none.
-
-    Raises SettingsError (exit 3) where there is no address to send to.
-    """
-    if settings.notify_with == "none":
+    """Save the notification block that the settings choose; None, and no block, for none."""
+    if settings.notify_with == "none" or settings.notify_url is None:
         with contextlib.suppress(ObjectNotFound):
             old = client.read_block_document_by_name(BLOCK, _KIND.get_block_type_slug())
             client.delete_block_document(old.id)
@@ -192,25 +191,8 @@ def _block(client: SyncPrefectClient, settings: Settings) -> UUID | None:
     block = _KIND(
         name=BLOCK,
         url="{{url}}",
-        secrets={"url": _address(settings)},
+        secrets={"url": settings.notify_url.get_secret_value()},
         json_data=_MESSAGES[settings.notify_with],
     )
     saved: Any = block.save(BLOCK, overwrite=True)
     return UUID(str(saved))
-
-
-def _address(settings: Settings) -> str:
-    hint = "Set NOTIFY_URL to the address of the webhook, which begins with https:// or http://."
-    if settings.notify_url is None:
-        raise SettingsError(
-            f"NOTIFY_WITH is {settings.notify_with}, but NOTIFY_URL is not set", hint=hint
-        )
-    address = settings.notify_url.get_secret_value()
-    try:
-        parts = urlsplit(address)
-        is_one = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_one = False
-    if not is_one:
-        raise SettingsError("NOTIFY_URL is no address of a webhook", hint=hint)
-    return address

@@ -6,23 +6,25 @@ on is private to Prefect, so it belongs to the version that requirements/platfor
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.abc
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.flows import load_flow_from_flow_run
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle
+from prefect.runner._state_proposer import StateProposer
 from prefect.settings import get_current_settings
 from prefect.states import Failed
 from prefect.utilities.engine import propose_state
@@ -30,45 +32,55 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, Proc
 
 from analytics.errors import UsageError
 from flows.orchestrated import engine
+from flows.orchestrated.children import Child, Children
 from flows.orchestrated.outcome import words
 from flows.orchestrated.parameters import check
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from multiprocessing.context import SpawnProcess
+    from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun
-    from prefect.runner._control_channel import ControlChannel
 
 POOL = "annals"
 """The work pool of prefect.yaml."""
 
 _LISTEN_AGAIN_SECONDS = 15.0
-_GRACE_SECONDS = 20.0
-"""How long a run may take to roll back when the worker is told to stop."""
+_TOLD = (
+    "The worker ended this run: it was told to stop itself, or the run was over. What its stages"
+    " had committed is kept; the next run goes on from there."
+)
 
 
-class WarmWorker(ProcessWorker):
-    """The process worker, whose runs are forks of a process that has imported everything."""
+class WarmWorker(ProcessWorker, abc.ABC):
+    """The process worker, whose runs are forks of a process that has imported everything.
 
-    type = "process"
+    Its type is ``process`` as well. Prefect enters every subclass under its type, and warns where
+    there is one already, but for those that name ABC as a base: nobody looks for this one there.
+    """
 
     async def serve(self) -> None:
         """Work until SIGINT or SIGTERM, which end the runs first and then the worker."""
-        self._ending: dict[BaseProcess, anyio.Event] = {}
+        self._children = Children()
         async with anyio.create_task_group() as group:
             group.start_soon(partial(self.start, printer=_say))
             group.start_soon(self._listen)
+            group.start_soon(self._children.watch, self._over)
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break  # a second one finds no handler, and kills
-            _say("told to stop: the runs at work roll back")
-            at_work = list(self._ending.items())
-            for child, _ in at_work:
-                child.terminate()
-            with anyio.move_on_after(_GRACE_SECONDS):  # after it the starters kill them
-                for _, ended in at_work:
-                    await ended.wait()
+            _say("told to stop: the runs at work end")
+            await self._children.end()
             group.cancel_scope.cancel()
+
+    async def _over(self, runs: Collection[UUID]) -> set[UUID]:
+        """Return which of these runs have ended, as far as the server knows."""
+        if not runs:
+            return set()
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=list(runs)))
+        found = await self.client.read_flow_runs(flow_run_filter=wanted)
+        return {one.id for one in found if one.state is not None and one.state.is_final()}
 
     async def _listen(self) -> None:
         """Ask for runs as soon as the server tells of one.
@@ -104,9 +116,10 @@ class WarmWorker(ProcessWorker):
         if configuration._command_configured:  # noqa: SLF001 - a pool with a command of its own
             return await super().run(flow_run, configuration, task_status)
         async with FlowRunExecutorContext() as context:
+            starter = _Forking(configuration, context, self._children)
             executor = context.create_executor(
                 flow_run,
-                _Forking(configuration, context.control_channel, self._ending),
+                starter,
                 resolve_flow=load_flow_from_flow_run,
                 propose_submitting=False,
             )
@@ -120,8 +133,8 @@ class WarmWorker(ProcessWorker):
                 handle = await group.start(execute)
                 if task_status is not None:
                     task_status.started(handle.pid)
-        if handle.raw_process in self._ending:
-            self._ending.pop(handle.raw_process).set()
+        if starter.child is not None:
+            self._children.remove(starter.child)
         code = 1 if result is None or result.status_code is None else result.status_code
         return ProcessWorkerResult(status_code=code, identifier=str(handle.pid))
 
@@ -142,17 +155,18 @@ class WarmWorker(ProcessWorker):
 
 
 class _Forking:
-    """How Prefect's executor gets the process of a run."""
+    """How Prefect's executor gets the process of a run; ``child`` is that, once there is one."""
 
     def __init__(
         self,
         configuration: ProcessJobConfiguration,
-        channel: ControlChannel,
-        ending: dict[BaseProcess, anyio.Event],
+        context: FlowRunExecutorContext,
+        children: Children,
     ) -> None:
+        self.child: Child | None = None
         self._configuration = configuration
-        self._channel = channel
-        self._ending = ending
+        self._context = context
+        self._children = children
 
     async def start(
         self,
@@ -162,16 +176,20 @@ class _Forking:
         """Fork, tell of the child, and return when it has ended."""
         folder = self._configuration.working_dir or Path.cwd()
         begin = partial(engine.begin, str(flow_run.id), self._environment(flow_run), str(folder))
-        child = await anyio.to_thread.run_sync(begin)
-        self._ending[child] = anyio.Event()
-        task_status.started(ProcessHandle(cast("SpawnProcess", child)))
+        process = await anyio.to_thread.run_sync(begin)
+        self.child = self._children.add(process, flow_run.id)
+        task_status.started(ProcessHandle(cast("SpawnProcess", process)))
         try:
-            await anyio.wait_readable(child.sentinel)
+            await anyio.wait_readable(process.sentinel)
         except BaseException:
-            child.kill()
-            child.join()
+            process.kill()
+            process.join()
             raise
-        child.join()
+        process.join()
+        if self.child.is_told:
+            # Before the executor does, which would call the exit code unexpected. A state that the
+            # run, or somebody else, has given it at its end stays.
+            await StateProposer(client=self._context.client).propose_crashed(flow_run, _TOLD)
 
     def _environment(self, flow_run: FlowRun) -> dict[str, str]:
         """Return what the stock worker would give to the run's process."""
@@ -180,7 +198,7 @@ class _Forking:
         )
         control = {}
         with contextlib.suppress(RuntimeError):  # no port for it: a run can still be killed
-            port, token = self._channel.register(flow_run.id)
+            port, token = self._context.control_channel.register(flow_run.id)
             control = {"PREFECT__CONTROL_PORT": str(port), "PREFECT__CONTROL_TOKEN": token}
         found = {
             **settings,

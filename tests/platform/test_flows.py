@@ -6,16 +6,20 @@ last, as Prefect allows no sign of life oftener than every half minute.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analytics.locks import exclusive
+from analytics.locks import exclusive, held_by, read_holder
 from analytics.settings.passing import as_environment
 from tests.servers.lakes import FarLake
 from tests.servers.prefects import Platform, until
@@ -288,7 +292,10 @@ def test_a_worker_that_is_stopped_ends_its_run(platform: Platform) -> None:
     with _pipeline_in_use(platform):
         run_id = _begun_in_vain(platform, PIPELINE)
         assert platform.worker.stop() == 0
-        assert platform.becomes(run_id)["type"] == "CRASHED"
+        state = platform.becomes(run_id)
+        assert state["type"] == "CRASHED"
+        assert "unexpected" not in state["message"]
+    assert "UserWarning" not in platform.worker.log.read_text()
     platform.start_worker()
     assert platform.finish(PIPELINE)["name"] == "Completed"
 
@@ -318,3 +325,33 @@ def test_the_run_of_a_killed_worker_is_cleaned_up(platform: Platform, killed: st
     assert "| validate |" in summary["data"]
     (checks,) = platform.post("/artifacts/filter", artifacts=_of(run_id, "quality-checks"))
     assert {row["verdict"] for row in json.loads(checks["data"])} <= {"ok", "skipped"}
+
+
+def test_a_run_that_hangs_keeps_nobody_out(platform: Platform) -> None:
+    """A process that hangs is ended when its run counts as crashed: its lock is for the next."""
+    lock = platform.home / "annals" / "pipeline.lock"
+    run_id = platform.begin("pipeline/pipeline-backfill")
+    pid = until(lambda: _stopped_at_work(lock), what="the process of a run that holds the lock")
+    try:
+        state = platform.becomes(run_id)
+        assert state["type"] == "CRASHED"
+        assert "its process is gone, or hangs and is ended" in state["message"]
+        until(lambda: held_by(lock) is None, what="the lock, free")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert platform.finish(PIPELINE)["name"] == "Completed"
+
+
+def _stopped_at_work(lock: Path) -> int | None:
+    """Stop the process that holds the lock of the pipeline, unless it lets go of it first."""
+    holder = read_holder(lock)
+    if holder is None or holder.role != "transform":
+        return None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder.pid, signal.SIGSTOP)
+        now = held_by(lock)
+        if now is not None and now.pid == holder.pid:
+            return holder.pid
+        os.kill(holder.pid, signal.SIGCONT)
+    return None
