@@ -79,7 +79,7 @@ up-local: platform ## agent, Prefect server, worker and dbt docs as processes of
 up: install ## build and start it, and wait until all of it is healthy
 	@$(STACK) up $(SERVICE)
 
-down: install ## stop it; a run at work rolls back to its last stage, every volume stays
+down: install ## stop it; a run at work is finished by the next one, every volume stays
 	@$(STACK) down
 
 restart: install ## restart it, or SERVICE=name alone

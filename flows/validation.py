@@ -61,7 +61,8 @@ def validate(
     """Check every promise that can be checked; nothing is changed.
 
     Raises LockedError (exit 7) while the pipeline runs, and what reading raises: TranscriptError
-    for missing folders, IntegrityError for a lake that cannot be read at all.
+    for missing folders, IntegrityError for a lake that cannot be read at all, WarehouseError for a
+    full build that was cut short.
     """
     from sync_agent.holdings import where_read
 
@@ -147,6 +148,7 @@ def _bronze(settings: Settings) -> Check:
     with warehouse.connect(settings, read_only=True) as connection:
         if audit.revision(connection) is None:
             return Check("bronze", promise, skipped="nothing is transformed yet")
+        warehouse.require_layers(connection)
         found = audit.bronze(connection)
     faults = [
         f"{number} entries of bronze are {what}"

@@ -78,7 +78,7 @@ def _load(connection: Connection, opened: Lake, progress: Progress) -> LoadRepor
 def _apply(connection: Connection, changes: Changes, field_ids: dict[str, int]) -> int:
     if changes.gone:
         entries.drop_files(connection, changes.gone)
-        if not changes.same_rows:
+        if not changes.same_rows and warehouse.state(connection, warehouse.REBUILD) is None:
             warehouse.set_state(connection, warehouse.REBUILD, "the lake lost data files")
     entries.add_files(connection, changes.new, is_pending=True)
     entries.add_files(connection, changes.rewritten, is_pending=False)

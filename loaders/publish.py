@@ -58,7 +58,8 @@ class _File:
 def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishReport:
     """Publish gold as a new build, unless the current build shows this very revision of it.
 
-    Raises WarehouseError where there is no gold yet, DiskFullError, LockedError (exit 7).
+    Raises WarehouseError where there is no gold yet or only a part of it, DiskFullError,
+    LockedError (exit 7).
     """
     current = current_build(settings)
     with warehouse.translated(settings.builds_folder), warehouse.connect(settings) as connection:
@@ -72,6 +73,7 @@ def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishR
         previous = current if current and current.name == noted else None
         if previous and warehouse.state(connection, _PUBLISHED_REVISION) == revision:
             return PublishReport(previous.name, 0, 0, 0, published=False)
+        warehouse.require_layers(connection)
         builds = settings.builds_folder / "builds"
         builds.mkdir(parents=True, exist_ok=True)
         _remove_unfinished(builds)

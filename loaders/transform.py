@@ -17,7 +17,7 @@ from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from loaders import entries, gold, prices, warehouse
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
-from loaders.warehouse import REBUILD, Connection
+from loaders.warehouse import FULL_BUILD, REBUILD, Connection
 
 GOLD_REVISION = "gold_revision"
 """Key of the state that changes with every change of gold."""
@@ -69,7 +69,7 @@ def transform(
             return TransformReport(0, 0, 0, 0, full_refresh=False, seconds=0.0)
         if plan.full_refresh:
             # Said before anything is dropped: a run that dies half-way is followed by another one.
-            warehouse.set_state(connection, REBUILD, "a full build was begun")
+            warehouse.set_state(connection, REBUILD, FULL_BUILD)
             warehouse.drop_layers(connection)
         outcome = run_dbt(
             settings,

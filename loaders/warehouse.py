@@ -27,6 +27,7 @@ from loaders.object_store import reach_objects
 
 __all__ = [
     "Connection",
+    "FULL_BUILD",
     "REBUILD",
     "SCHEMA_VERSION",
     "connect",
@@ -36,6 +37,7 @@ __all__ = [
     "open_build",
     "prepare",
     "quoted",
+    "require_layers",
     "state",
     "set_state",
     "transaction",
@@ -48,6 +50,9 @@ SCHEMA_VERSION = 1
 
 REBUILD = "rebuild"
 """Key of the state that makes the next transform build everything anew; its value says why."""
+
+FULL_BUILD = "a full build was begun"
+"""That value, while the layers are not there or only some of their tables."""
 
 _DDL = """
 create schema if not exists raw;
@@ -164,6 +169,16 @@ def drop_layers(connection: Connection) -> None:
     """Drop all that a full build makes anew, so that the file never holds both."""
     for layer in ("gold", "silver", "bronze"):
         connection.execute(f"drop schema if exists {layer} cascade")
+
+
+def require_layers(connection: Connection) -> None:
+    """Raise WarehouseError where a full build was cut short, which leaves only some tables."""
+    if state(connection, REBUILD) == FULL_BUILD:
+        raise WarehouseError(
+            "a full build did not come to its end, and not all tables are there again",
+            hint="Run `annals transform`, or `annals pipeline`: it finishes the build from the"
+            " lake. Nothing is lost, and what was published stays readable.",
+        )
 
 
 def prepare(connection: Connection) -> None:

@@ -17,8 +17,8 @@ _LOOK_SECONDS = 0.1
 def down(settings: Settings, *, timeout: float) -> list[str]:
     """End the platform; return the names of what was stopped, none where it did not run.
 
-    A run under way rolls back: what its last finished stage committed stays. Raises PartialError
-    (exit 6) where that takes longer than ``timeout`` seconds; it goes on ending.
+    A run under way is ended: what its stages committed stays, the next one does the rest. Raises
+    PartialError (exit 6) where that takes longer than ``timeout`` seconds; it goes on ending.
     """
     state = read_state(settings)
     holder = held_by(lock_of(settings))

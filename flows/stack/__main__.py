@@ -40,7 +40,7 @@ def up(plan: Plan, services: Sequence[str]) -> int:
 
 
 def down(plan: Plan, _services: Sequence[str]) -> int:
-    """Stop the stack; a run at work rolls back to its last stage, and every volume stays."""
+    """Stop the stack; a run at work is finished by the next one, and every volume stays."""
     return _docker(plan, "--profile", "*", "down", "--remove-orphans")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analytics.errors import WarehouseError
 from analytics.settings import Settings, load_settings
 from examples.generator import Truth, write_hazards, write_sample
 from flows import stages, validation
+from loaders.dbt_project import PROJECT_FOLDER
+from loaders.transform import transform
 from tests.conftest import Built, Run
 
 
@@ -194,3 +198,26 @@ def test_the_real_transcripts_are_accounted_for(settings: Settings, real_transcr
     figures = next(check.figures for check in report.checks if check.name == "bytes")
     parts = ("entry_bytes", "quarantined_bytes", "separator_bytes", "pending_bytes")
     assert sum(figures[name] for name in parts) == figures["bytes_on_disk"] == 33_799_495
+
+
+def test_a_full_build_that_was_cut_short_is_told(settings: Settings, tmp_path: Path) -> None:
+    """Until the next transform has finished it, validate and publish say so, and nothing breaks."""
+    _extracted(settings)
+    stages.load(settings)
+    stages.transform(settings)
+    build = stages.publish(settings).build_id
+    project = tmp_path / "dbt"
+    shutil.copytree(PROJECT_FOLDER, project, ignore=shutil.ignore_patterns("target", "logs"))
+    broken = next(project.rglob("fct_api_responses.sql"))
+    broken.write_text(broken.read_text() + "\nno sql")
+    with pytest.raises(WarehouseError, match="fct_api_responses"):
+        transform(settings, project=project, full_refresh=True)
+    elsewhere = settings.model_copy(update={"publish_path": tmp_path / "published"})
+    for reads in (validation.validate, stages.publish):
+        with pytest.raises(WarehouseError, match="did not come to its end") as found:
+            reads(elsewhere)
+        assert "`annals transform`" in found.value.hint
+    assert not stages.publish(settings).published, "what was published stays"
+    assert stages.transform(settings).full_refresh
+    assert stages.publish(settings).build_id != build
+    assert _failed(settings) == {}

@@ -64,7 +64,7 @@ def up(
 def down(context: typer.Context, timeout: Timeout = 120, as_json: AsJson = False) -> None:
     """End what up started; data, settings and the record of all runs stay.
 
-    A pipeline run under way rolls back to its last finished stage; the next run goes on there.
+    A pipeline run under way is ended; nothing is lost, and the next run finishes what it began.
     """
     from analytics.cli.output import print_json, say
     from flows import local
