@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.functional_validators import BeforeValidator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -38,6 +38,14 @@ def _roots(value: Any) -> Any:
             if other is not root and other.is_relative_to(root):
                 raise ValueError(f"{other} lies below {root}; name only one of the two")
     return Path(os.pathsep.join(map(str, roots))) if roots else value
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.port != 0 and parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # it quotes the text, which may be a secret
+        return False
 
 
 UserPath = Annotated[Path, BeforeValidator(_expanded)]
@@ -227,11 +235,11 @@ class Settings(BaseSettings):
         description="Hours without new data, while an agent is at work, that are notified; 0 for"
         " never.",
     )
-    notify_with: Literal["none", "webhook", "slack", "teams"] = Field(
-        "none", description="What notifies of failed, dead and overdue flow runs."
-    )
     notify_url: SecretStr | None = Field(
         None, description="Address that notifications are sent to; a secret, as it lets in."
+    )
+    notify_with: Literal["none", "webhook", "slack", "teams"] = Field(
+        "none", description="What notifies of failed, dead and overdue flow runs."
     )
     dbt_docs_url: str = Field(
         "http://127.0.0.1:8686", description="Address of the dbt docs, for links from flow runs."
@@ -260,10 +268,23 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None:
-            parts = urlsplit(value)
-            _ = parts.port  # raises ValueError where it is none
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            _ = urlsplit(value).port  # raises ValueError where it is none
+            if not _is_web_address(value):
                 raise ValueError(f"{value!r} is no address such as http://127.0.0.1:4200/api")
+        return value
+
+    @field_validator("notify_url")
+    @classmethod
+    def _is_a_webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_web_address(value.get_secret_value()):
+            raise ValueError("is no address of a webhook, which begins with https:// or http://")
+        return value
+
+    @field_validator("notify_with")
+    @classmethod
+    def _has_an_address(cls, value: str, found: ValidationInfo) -> str:
+        if value != "none" and found.data.get("notify_url", "it is wrong") is None:
+            raise ValueError(f"{value} needs an address: set NOTIFY_URL, or NOTIFY_WITH=none")
         return value
 
     @property

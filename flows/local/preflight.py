@@ -11,8 +11,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from analytics.errors import DiskFullError, LockedError, SettingsError
+from analytics.errors import DependencyError, DiskFullError, LockedError, SettingsError
 from analytics.settings import Settings
+from analytics.settings.dotenv import last_assignments
+from analytics.settings.model import settings_file
 from flows.local.services import Platform, prefect_home
 from flows.local.state import folder_of
 
@@ -33,6 +35,25 @@ def require_prefect() -> None:
             hint="Run `make platform`, then `annals up` again; `annals sync run` with"
             " PIPELINE_TRIGGER=local does without.",
         )
+
+
+def require_mongo(settings: Settings) -> None:
+    """Raise SettingsError where the agent would end at once for MONGO_URI or MONGO_DB.
+
+    A server that is away, or a name that cannot be looked up now, keeps nothing from starting.
+    """
+    if settings.mongo_uri is None:
+        return
+    from extractors.mongo import MongoSource
+
+    try:
+        with contextlib.suppress(DependencyError):
+            MongoSource(settings).close()
+    except SettingsError as error:
+        line = last_assignments(settings_file()).get("mongo_uri")
+        if line is None or line.value != settings.mongo_uri.get_secret_value():
+            raise
+        raise SettingsError(f"{line.place}: {error.message}", hint=error.hint) from error
 
 
 def require_space(settings: Settings, say: Callable[[str], None]) -> None:

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
+from analytics.errors import SettingsError
 from flows.local.asking import Answer
 from flows.local.services import Service
 from flows.local.state import ServiceState, birth_of
@@ -22,6 +24,9 @@ _LEAST_QUESTIONS = 3
 _ASK_SECONDS = 0.5
 _ASK_AGAIN_SECONDS = 15.0
 _ASK_SILENT_SECONDS = 5.0
+_REFUSALS = 2
+_LINES_KEPT = 20
+_LISTEN_SECONDS = 2.0
 
 Say = Callable[[str, str], None]
 """Takes the name of a service and a line that it said."""
@@ -45,6 +50,23 @@ class Running:
         self._unanswered = 0
         self._alive_at = 0.0
         self._kill_at: float | None = None
+        self._listener: threading.Thread | None = None
+        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._refusals = 0
+
+    @property
+    def refusal(self) -> SettingsError | None:
+        """The error of a service that ends for its settings every time: no restart mends it.
+
+        Once may be a server that was not ready yet.
+        """
+        if self._refusals < _REFUSALS:
+            return None
+        said = {line.partition(": ")[0]: line.partition(": ")[2] for line in self._lines}
+        return SettingsError(
+            f"{self.service.name}: {said.get('error', 'it ended for its settings')}",
+            hint=said.get("hint", "Correct the settings; the log of `annals up` says more."),
+        )
 
     @property
     def state(self) -> ServiceState:
@@ -101,11 +123,12 @@ class Running:
 
     def _ask(self) -> None:
         """Ask how the process is; have it ended where it has been silent for too long."""
-        answer = self.service.ask()
+        answer = self.service.ask() if self.service.ask else Answer.SILENT
         now = time.monotonic()
         self.is_healthy = answer is Answer.HEALTHY
         if self.is_healthy:
             self._was_healthy = True
+            self._refusals = 0
             if now - self._started_at > _STEADY_SECONDS:
                 self._failures = 0
         if answer is Answer.SILENT:
@@ -146,21 +169,27 @@ class Running:
         self._started_at = self._alive_at = now
         self._next_question = 0.0
         self._was_healthy, self._unanswered, self._kill_at = False, 0, None
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        self._lines.clear()
+        self._listener = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
+        self._listener.start()
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         with process.stdout or contextlib.nullcontext(()) as said:
             for line in said:
                 if line.strip():
+                    self._lines.append(line.rstrip())
                     self._say(self.service.name, line.rstrip())
 
     def _ended(self, code: int, now: float) -> None:
         """Note that the process is gone; where that was not its end, start it again later."""
-        if self.service.runs_once and code == 0:
+        if self.service.ask is None and code == 0:
             self.is_healthy = True
             return
         self._signal(signal.SIGKILL)  # its children
+        if self._listener is not None:
+            self._listener.join(_LISTEN_SECONDS)
         self._process, self.is_healthy = None, False
+        self._refusals = self._refusals + 1 if code == SettingsError.exit_code else 0
         pause = _BACK_OFF_SECONDS[min(self._failures, len(_BACK_OFF_SECONDS) - 1)]
         self._failures += 1
         self._restarts += 1

@@ -36,18 +36,17 @@ class Service:
     """One process. ``after`` names what must be healthy before it is started.
 
     ``ask`` asks how it is; after ``patience`` seconds without a sign of life it is started again,
-    after ``stop_seconds`` without an end it is killed. ``runs_once`` is for work that is done when
-    it ends with exit code 0.
+    after ``stop_seconds`` without an end it is killed. One without ``ask`` is work that is done
+    when it ends with exit code 0: nothing else says so.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     address: str
-    ask: Callable[[], Answer]
+    ask: Callable[[], Answer] | None
     port: int | None = None
     after: tuple[str, ...] = ()
-    runs_once: bool = False
     patience: float = 45.0
     stop_seconds: float = 30.0
 
@@ -73,7 +72,7 @@ def platform_of(settings: Settings) -> Platform:
     services = (
         *(() if holder else (_agent(settings, environment),)),
         *((_server(api, environment),) if is_ours else ()),
-        _deployments(api, environment, ("prefect",) if is_ours else ()),
+        _deployments(environment, ("prefect",) if is_ours else ()),
         _worker(settings, api, environment),
         _docs(settings, environment),
     )
@@ -136,15 +135,14 @@ def _server(api: str, environment: Mapping[str, str]) -> Service:
     )
 
 
-def _deployments(api: str, environment: Mapping[str, str], after: tuple[str, ...]) -> Service:
+def _deployments(environment: Mapping[str, str], after: tuple[str, ...]) -> Service:
     return Service(
         name="deploy",
         command=_python("flows.orchestrated", "deploy"),
         environment=environment,
         address="",
-        ask=lambda: ask(f"{api}/deployments/name/pipeline/pipeline-adhoc"),
+        ask=None,
         after=after,
-        runs_once=True,
     )
 
 

@@ -15,7 +15,13 @@ from types import FrameType
 
 from analytics.locks import exclusive
 from analytics.settings import Settings
-from flows.local.preflight import keep_old_database, require_ports, require_prefect, require_space
+from flows.local.preflight import (
+    keep_old_database,
+    require_mongo,
+    require_ports,
+    require_prefect,
+    require_space,
+)
 from flows.local.running import Running
 from flows.local.services import Platform, platform_of
 from flows.local.state import (
@@ -44,9 +50,11 @@ def up(settings: Settings, *, show: Show, quiet: bool = False) -> None:
     """Run the platform until a signal asks for its end; everything is said with a prefix.
 
     Raises LockedError (exit 7) where it runs already or another program has one of its ports,
-    SettingsError without Prefect, DiskFullError with too little space.
+    SettingsError without Prefect and with settings that no service of it can begin with,
+    DiskFullError with too little space.
     """
     require_prefect()
+    require_mongo(settings)
     folder_of(settings).mkdir(parents=True, exist_ok=True)
     with (
         exclusive(lock_of(settings), role=ROLE, what="the platform"),
@@ -84,7 +92,11 @@ class Supervisor:
         self._ending = threading.Event()
 
     def run(self) -> None:
-        """Start, keep running, and end when SIGTERM, SIGINT or SIGHUP come."""
+        """Start, keep running, and end when SIGTERM, SIGINT or SIGHUP come.
+
+        Raises SettingsError of a service that cannot begin for its settings, unless everything was
+        healthy before: then it goes on trying, and the others go on working.
+        """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         noted, shown = None, False
@@ -98,9 +110,16 @@ class Supervisor:
                 if state.is_healthy and not shown:
                     self._show(state)
                     shown = True
+                if not shown:
+                    self._require_settings()
                 self._rest(_REST_SECONDS if state.is_healthy else _TURN_SECONDS)
         finally:
             self._end()
+
+    def _require_settings(self) -> None:
+        for running in self._running.values():
+            if (error := running.refusal) is not None:
+                raise error
 
     def _rest(self, seconds: float) -> None:
         """Wait; where that took far longer the machine slept, or we were stopped, and not they."""

@@ -9,15 +9,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analytics.errors import SettingsError
+from analytics.settings import load_settings
 from flows.local.asking import Answer, Heartbeats, ask, ask_agent
 from flows.local.running import Running
-from flows.local.services import Service
+from flows.local.services import Platform, Service
+from flows.local.state import folder_of
+from flows.local.supervisor import Supervisor
 from sync_agent.observation import STUCK
 from tests.sync_agent.running_agents import until
 
@@ -170,6 +175,120 @@ def test_a_supervisor_that_slept_counts_anew(bench: Bench) -> None:
         bench.look()
         bench.running.forgive()
     assert not bench.said
+
+
+def test_a_service_that_was_stopped_takes_its_end(tmp_path: Path) -> None:
+    """A stopped process goes on to hear the polite signal; it is not only killed in the end."""
+    ready, heard = tmp_path / "ready", tmp_path / "heard"
+    code = (
+        "import pathlib, signal, sys, time\n"
+        f"def end(*_): pathlib.Path({str(heard)!r}).touch(); sys.exit(0)\n"
+        f"signal.signal(signal.SIGTERM, end); pathlib.Path({str(ready)!r}).touch()\n"
+        "time.sleep(600)"
+    )
+    said: list[str] = []
+    running = Running(_service(code, ask=lambda: Answer.HEALTHY), lambda _, text: said.append(text))
+    running.look()
+    try:
+        until(ready.exists)
+        assert running.state.pid
+        os.kill(running.state.pid, signal.SIGSTOP)
+    finally:
+        running.end()
+    assert heard.exists()
+    assert not said
+
+
+def _service(code: str, *, ask: Callable[[], Answer] | None) -> Service:
+    """Return a service that runs some Python."""
+    environment = dict(os.environ)
+    return Service("it", (sys.executable, "-c", code), environment, "", ask, patience=0.0)
+
+
+def test_work_is_done_when_it_has_ended_well(tmp_path: Path) -> None:
+    """Work that runs once is healthy after exit code 0, and neither before nor after another."""
+    go = tmp_path / "go"
+    code = (
+        "import pathlib, sys, time\n"
+        f"go = pathlib.Path({str(go)!r})\n"
+        "while not go.exists(): time.sleep(0.02)\n"
+        "sys.exit(int(go.read_text()))"
+    )
+    said: list[str] = []
+    running = Running(_service(code, ask=None), lambda _, text: said.append(text))
+    try:
+        for _ in range(5):
+            running.look()
+            running._next_question = 0.0
+            assert running.state.state == "starting"
+        go.write_text("1")
+        until(lambda: running.look() or running.state.state == "failing")
+        assert "ended with status 1" in said[0]
+        go.write_text("0")
+        until(lambda: running.look() or running.state.state == "healthy")
+    finally:
+        running.end()
+
+
+@pytest.fixture
+def supervise(tmp_path: Path) -> Iterator[Callable[[Service], list[str]]]:
+    """Return what runs a service under a supervisor, to its end, and returns what that said."""
+    settings = load_settings(annals_home=tmp_path)
+    folder_of(settings).mkdir(parents=True)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    said: list[str] = []
+
+    def run(service: Service) -> list[str]:
+        Supervisor(
+            settings,
+            Platform((service,)),
+            say=lambda _, text: said.append(text),
+            show=lambda _: None,
+        ).run()
+        return said
+
+    yield run
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_service_that_refuses_its_settings_ends_the_start(
+    supervise: Callable[[Service], list[str]],
+) -> None:
+    """`up` gives up with that service's own error and hint: no restart would mend them."""
+    code = "import sys; print('error: X is wrong'); print('hint: Set X.'); sys.exit(3)"
+    with pytest.raises(SettingsError, match="it: X is wrong") as found:
+        supervise(_service(code, ask=lambda: Answer.SILENT))
+    assert found.value.hint == "Set X."
+
+
+@pytest.mark.parametrize(("late", "is_forgiven"), [(-1.0, True), (1e9, False)])
+def test_a_supervisor_forgives_after_its_own_sleep(
+    supervise: Callable[[Service], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    late: float,
+    is_forgiven: bool,
+) -> None:
+    """Where it was late itself it restarts nobody for the silence that it did not hear.
+
+    What counts as late is set so that it is late every time, or never; nothing is measured.
+    """
+    monkeypatch.setattr("flows.local.supervisor._LATE_SECONDS", late)
+    for name in ("_ASK_SECONDS", "_ASK_AGAIN_SECONDS", "_ASK_SILENT_SECONDS"):
+        monkeypatch.setattr(f"flows.local.running.{name}", 0.0)
+    asked: list[Answer] = []
+
+    def ask() -> Answer:
+        asked.append(Answer.SILENT if asked else Answer.HEALTHY)
+        if len(asked) == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return asked[-1]
+
+    said = supervise(_service("import time; time.sleep(600)", ask=ask))
+    restarted = [text for text in said if "it is started again" in text]
+    assert bool(restarted) is not is_forgiven
 
 
 def test_a_start_may_take_its_time() -> None:

@@ -64,6 +64,9 @@ def test_a_settings_file_that_is_no_text_is_named(home: Path) -> None:
         ("BUILDS_KEPT=3\nBUILDS_KEPT=1\n", "BUILDS_KEPT (.env line 2): "),
         ("TIMEZONE=UTC\nBATCH SIZE 7\n", ".env line 2: 'BATCH' begins nothing"),
         ("'", ".env line 1: "),
+        ("NOTIFY_WITH=slack\n", "NOTIFY_WITH (.env line 1): Value error, slack needs an address"),
+        ("NOTIFY_URL=hooks.example/hunter2\n", "NOTIFY_URL (.env line 1): Value error, is no add"),
+        ("NOTIFY_WITH=slack\nNOTIFY_URL=http://[hunter2\n", "NOTIFY_URL (.env line 2): "),
         ("TIMEZONE=UTC\nDUCKDB_PATH\n", ".env line 2: 'DUCKDB_PATH' begins nothing"),
         ("export BUILDS_KEPT\n", ".env line 1: "),
     ],
@@ -74,6 +77,7 @@ def test_a_wrong_line_of_a_file_is_named(home: Path, text: str, place: str) -> N
     with pytest.raises(SettingsError) as raised:
         load_settings()
     assert place in raised.value.message
+    assert "hunter2" not in raised.value.message
 
 
 def test_the_line_is_not_blamed_for_the_environment(
