@@ -73,7 +73,7 @@ def platform_of(settings: Settings) -> Platform:
         *(() if holder else (_agent(settings, environment),)),
         *((_server(api, environment),) if is_ours else ()),
         _deployments(environment, ("prefect",) if is_ours else ()),
-        _worker(settings, api, environment),
+        _worker(settings, api, environment, ("prefect",) if is_ours else ()),
         _docs(settings, environment),
     )
     elsewhere = {"agent": str(holder)} if holder else {}
@@ -146,7 +146,9 @@ def _deployments(environment: Mapping[str, str], after: tuple[str, ...]) -> Serv
     )
 
 
-def _worker(settings: Settings, api: str, environment: Mapping[str, str]) -> Service:
+def _worker(
+    settings: Settings, api: str, environment: Mapping[str, str], after: tuple[str, ...]
+) -> Service:
     name = "up-" + re.sub(r"[^\w.-]", "-", settings.host_name)
     return Service(
         name="worker",
@@ -154,7 +156,7 @@ def _worker(settings: Settings, api: str, environment: Mapping[str, str]) -> Ser
         environment=environment,
         address="",
         ask=Heartbeats(api, name).ask,
-        after=("deploy",),
+        after=after,  # it imports while `deploy` works, and waits for the pool by itself
     )
 
 

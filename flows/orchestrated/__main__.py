@@ -85,8 +85,9 @@ def _work(name: str | None = None) -> None:
     engine.prepare()
     import anyio
 
-    from flows.orchestrated.worker import POOL, WarmWorker
+    from flows.orchestrated.worker import POOL, WarmWorker, wait_for_pool
 
+    wait_for_pool()
     anyio.run(WarmWorker(POOL, name=name, create_pool_if_not_found=False).serve)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.abc
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.exceptions import ObjectNotFound
 from prefect.flows import load_flow_from_flow_run
 from prefect.runner._flow_run_executor import FlowRunExecutionResult, FlowRunExecutorContext
 from prefect.runner._process_manager import ProcessHandle
@@ -46,11 +49,28 @@ if TYPE_CHECKING:
 POOL = "annals"
 """The work pool of prefect.yaml."""
 
+_LOOK_SECONDS = 0.5
 _LISTEN_AGAIN_SECONDS = 15.0
 _TOLD = (
     "The worker ended this run: it was told to stop itself, or the run was over. What its stages"
     " had committed is kept; the next run goes on from there."
 )
+
+
+def wait_for_pool() -> None:
+    """Return when the server has the pool: ``deploy`` makes it, and may be at work this moment."""
+    is_told = False
+    with get_client(sync_client=True) as client:
+        while True:
+            try:
+                client.read_work_pool(POOL)
+            except ObjectNotFound:
+                if not is_told:
+                    _say(f"waiting for the work pool {POOL}: `make deploy` makes it")
+                is_told = True
+                time.sleep(_LOOK_SECONDS)
+            else:
+                return
 
 
 class WarmWorker(ProcessWorker, abc.ABC):
