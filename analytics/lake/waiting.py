@@ -1,7 +1,8 @@
-"""Iceberg's client of catalog servers, with an end to its patience and with Basic credentials.
+"""Iceberg's client of catalog servers: patient to an end, with Basic credentials, slow to believe.
 
 The library itself waits for an answer as long as the connection lives, which on a network that only
-swallows packets is for ever; and it drops a user's name and password from an address.
+swallows packets is for ever; it drops a user's name and password from an address; and it deletes
+the files of each commit that is answered with a conflict.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, RESTError
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate
 from pyiceberg.typedef import RecursiveDict
 from pyiceberg.utils.config import Config, merge_config
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
-from analytics.errors import SettingsError
+from analytics.errors import ConflictError, SettingsError
 from analytics.lake.places import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -41,6 +45,52 @@ class PatientCatalog(RestCatalog):
         if self._login is not None:
             session.auth = self._login
         return session
+
+    def commit_table(
+        self,
+        table: Table,
+        requirements: tuple[TableRequirement, ...],
+        updates: tuple[TableUpdate, ...],
+    ) -> CommitTableResponse:
+        """Commit, and believe in a conflict only where the table shows it.
+
+        A gateway that repeats a request gets a conflict for a commit that happened. Raises
+        CommitFailedException, upon which the library deletes the commit's files, only where the
+        branch has moved without it, so that it can never happen any more; ConflictError where that
+        is open, or others went on from it; CommitStateUnknownException where nobody answers.
+        """
+        try:
+            return super().commit_table(table, requirements, updates)
+        except CommitFailedException as conflict:
+            ours = [one.snapshot for one in updates if isinstance(one, AddSnapshotUpdate)]
+            if not ours:
+                raise
+            found = self._asked_again(table, conflict)
+            current = found.metadata.current_snapshot_id
+            if current == ours[-1].snapshot_id:
+                return _as_answer(found)
+            is_open = current == table.metadata.current_snapshot_id
+            if is_open or found.snapshot_by_id(ours[-1].snapshot_id):
+                raise ConflictError(
+                    f"another process commits to the lake {'.'.join(table.name())} just now",
+                    hint="Run the command again; it begins with what is there now.",
+                ) from conflict
+            raise
+
+    def _asked_again(self, table: Table, conflict: CommitFailedException) -> Table:
+        try:
+            found: Table = super().load_table(table.name())
+        except (OSError, RESTError, ValueError) as error:
+            raise CommitStateUnknownException(
+                f"it reported a conflict ({conflict}), and then not what became of it ({error})"
+            ) from error
+        return found
+
+
+def _as_answer(table: Table) -> CommitTableResponse:
+    return CommitTableResponse.model_validate(
+        {"metadata": table.metadata, "metadata-location": table.metadata_location}
+    )
 
 
 class _Patient(HTTPAdapter):
