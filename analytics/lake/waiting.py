@@ -60,7 +60,7 @@ class PatientCatalog(RestCatalog):
         is open, or others went on from it; CommitStateUnknownException where nobody answers.
         """
         try:
-            return super().commit_table(table, requirements, updates)
+            answer: CommitTableResponse = super().commit_table(table, requirements, updates)
         except CommitFailedException as conflict:
             ours = [one.snapshot for one in updates if isinstance(one, AddSnapshotUpdate)]
             if not ours:
@@ -76,6 +76,7 @@ class PatientCatalog(RestCatalog):
                     hint="Run the command again; it begins with what is there now.",
                 ) from conflict
             raise
+        return answer
 
     def _asked_again(self, table: Table, conflict: CommitFailedException) -> Table:
         try:

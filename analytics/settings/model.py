@@ -264,6 +264,21 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("iceberg_catalog_uri")
+    @classmethod
+    def _suits_the_catalog(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value() if value else "")
+        is_server = parts.scheme in ("http", "https")
+        kind = info.data.get("iceberg_catalog_type")
+        if kind == "sql" and is_server:
+            raise ValueError("is the address of a server: set ICEBERG_CATALOG_TYPE=rest")
+        if kind == "rest" and not (is_server and parts.hostname):
+            what = "is no address of a server" if value else "is not set"
+            raise ValueError(
+                f"{what}, such as http://localhost:8181, but ICEBERG_CATALOG_TYPE is rest"
+            )
+        return value
+
     @field_validator("prefect_api_url", "s3_endpoint")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:

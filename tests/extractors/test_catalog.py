@@ -132,13 +132,6 @@ def test_unusual_folder_names_work(
     assert len(data_files(settings)) == 1
 
 
-def test_a_rest_catalog_needs_an_address(settings: Settings) -> None:
-    """ICEBERG_CATALOG_TYPE=rest without an address is a settings error."""
-    rest = load_settings(annals_home=settings.annals_home, iceberg_catalog_type="rest")
-    with pytest.raises(SettingsError, match="ICEBERG_CATALOG_URI"):
-        open_lake(rest, create=True)
-
-
 def test_an_unreachable_server_can_be_retried(settings: Settings) -> None:
     """A catalog server that does not answer is exit 4."""
     rest = load_settings(

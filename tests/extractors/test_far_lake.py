@@ -320,8 +320,8 @@ def test_a_network_that_swallows_everything(
 
 def test_a_lake_on_the_disk_is_not_left_behind(far: Settings, buffer: Buffer) -> None:
     """With a lake in the local folder no empty one is begun beside it; both ways out are named."""
-    local = Settings(**{**far.model_dump(), "iceberg_catalog_type": "sql"})
-    local = Settings(**{**local.model_dump(), "iceberg_catalog_uri": None})
+    kind = {"iceberg_catalog_type": "sql", "iceberg_catalog_uri": None}
+    local = Settings(**{**far.model_dump(), **kind})
     extract(local)
     with pytest.raises(SettingsError, match="there is a lake in") as caught:
         extract(far)

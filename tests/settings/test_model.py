@@ -89,3 +89,28 @@ def test_the_line_is_not_blamed_for_the_environment(
     with pytest.raises(SettingsError, match="BATCH_SIZE: ") as raised:
         load_settings()
     assert "line 1" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "uri", "named"),
+    [
+        ("sql", "http://ada:open-sesame@catalog:8181", "set ICEBERG_CATALOG_TYPE=rest"),
+        ("sql", "HTTPS://ada:open-sesame@catalog", "set ICEBERG_CATALOG_TYPE=rest"),
+        ("rest", "sqlite:///open-sesame.db", "no address of a server"),
+        ("rest", None, "not set"),
+    ],
+)
+def test_a_catalog_of_another_kind_is_named(kind: str, uri: str | None, named: str) -> None:
+    """An address that does not suit the kind of catalog is refused, and not shown."""
+    with pytest.raises(SettingsError, match="ICEBERG_CATALOG_URI") as raised:
+        load_settings(iceberg_catalog_type=kind, iceberg_catalog_uri=uri)
+    assert named in raised.value.message
+    assert "open-sesame" not in str(raised.value.as_dict())
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////lake/catalog.db", "postgresql://catalog/annals"])
+def test_a_catalog_in_a_database_is_accepted(uri: str) -> None:
+    """The address of a database suits a catalog of the kind sql."""
+    found = load_settings(iceberg_catalog_uri=uri).iceberg_catalog_uri
+    assert found is not None
+    assert found.get_secret_value() == uri
