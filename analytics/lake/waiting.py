@@ -16,7 +16,7 @@ from pyiceberg.table import CommitTableResponse, Table
 from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate
 from pyiceberg.typedef import RecursiveDict
 from pyiceberg.utils.config import Config, merge_config
-from requests import PreparedRequest, Response, Session
+from requests import HTTPError, PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
@@ -101,6 +101,16 @@ class _Patient(HTTPAdapter):
         return super().send(request, *args, **kwargs)
 
 
+_NO_SUCH_PLACE = (400, 404, 405)
+"""What servers that are no catalogs, such as object stores, answer to a catalog's first request."""
+
+
+def _status(error: RESTError) -> int | None:
+    cause = error.__cause__
+    found = cause.response if isinstance(cause, HTTPError) else None
+    return None if found is None else found.status_code
+
+
 def rest_catalog(settings: Settings, **more: str) -> RestCatalog:
     """Return the client of the catalog server that the settings name; it asks for its properties.
 
@@ -117,7 +127,9 @@ def rest_catalog(settings: Settings, **more: str) -> RestCatalog:
         login = HTTPBasicAuth(unquote(parts.username), unquote(parts.password or ""))
     try:
         return PatientCatalog(name, login=login, **properties)
-    except ValueError as error:
+    except (ValueError, RESTError) as error:
+        if isinstance(error, RESTError) and _status(error) not in _NO_SUCH_PLACE:
+            raise
         raise SettingsError(
             f"what answers at ICEBERG_CATALOG_URI ({catalog_address(settings)}) is no Iceberg"
             " catalog",

@@ -338,6 +338,14 @@ def test_what_is_no_catalog_is_said_so(far: Settings) -> None:
     assert "no Iceberg catalog" in caught.value.message
 
 
+def test_an_object_store_is_no_catalog(far: Settings) -> None:
+    """The object store's address in place of the catalog's is a wrong setting, not retried."""
+    with pytest.raises(SettingsError) as caught:
+        extract(Settings(**{**far.model_dump(), "iceberg_catalog_uri": far.s3_endpoint}))
+    assert isinstance(caught.value, Terminal)
+    assert "ICEBERG_CATALOG_URI" in caught.value.hint
+
+
 def test_name_and_password_reach_the_server(far: Settings) -> None:
     """What stands before the @ of the address is how the client says who it is."""
     with answering(b"", status=401) as (port, heard):
