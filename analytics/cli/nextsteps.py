@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from analytics.cli.inforce import InForce
-from analytics.settings.origin import origins
+from analytics.settings.origin import HIDDEN, origins, shown
 
 _STATE = (
     "claude_dir",
@@ -16,9 +16,21 @@ _STATE = (
     "duckdb_path",
     "iceberg_warehouse_path",
     "publish_path",
+    "iceberg_catalog_name",
+    "iceberg_catalog_type",
+    "iceberg_catalog_uri",
+    "iceberg_namespace",
+    "iceberg_table_name",
+    "aws_region",
+    "s3_endpoint",
+    "s3_path_style",
     "timezone",
 )
-"""The settings that decide which files and state a command finds, and in which zone days begin."""
+"""The settings that decide which files and state a command finds, and in which zone days begin.
+
+Keys and addresses with a password are left out: they are
+not shown, and who set them in the environment has them there.
+"""
 
 
 def next_commands(found: InForce) -> tuple[tuple[str, str], ...]:
@@ -37,10 +49,11 @@ def next_commands(found: InForce) -> tuple[tuple[str, str], ...]:
 
 def _environment(found: InForce) -> list[str]:
     origin = origins(found.flags)
+    values = {name: getattr(found.configured, name) for name in _STATE}
     return [
-        f"{name.upper()}={shlex.quote(str(getattr(found.configured, name)))}"
-        for name in _STATE
-        if origin[name].kind in ("flag", "environment")
+        f"{name.upper()}={shlex.quote(shown(value))}"
+        for name, value in values.items()
+        if origin[name].kind in ("flag", "environment") and HIDDEN not in shown(value)
     ]
 
 
