@@ -84,7 +84,9 @@ create table if not exists meta.model_prices (
 
 _LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _LAKE_FILE = re.compile(r"""["'](?P<path>[^"']+\.parquet)["']""")
-_OBJECT_STORE = re.compile(r"HTTP Error: HTTP |IO Error: [^\n]* for HTTP ")
+_OBJECT_STORE = re.compile(
+    r"HTTP Error: HTTP |IO Error: [^\n]* for HTTP |required extension 'httpfs'"
+)
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "failed to offload data block")
 _CORRUPT = (
     "not a valid DuckDB database file",

@@ -22,6 +22,7 @@ _AWAY = re.compile(
 _MISSING = re.compile(r"AWS Error (?:NO_SUCH_KEY|RESOURCE_NOT_FOUND)|\(HTTP 404 ")
 _ADDRESS = re.compile(r"s3[an]?://[^'\"\s]+|https?://[^'\"\s]+")
 _LONGEST = 300
+_NOT_SET = "required extension 'httpfs'"  # DuckDB, at a file there, where nobody loaded it
 
 
 def object_store_fault(text: str, place: object) -> AnalyticsError | None:
@@ -30,6 +31,13 @@ def object_store_fault(text: str, place: object) -> AnalyticsError | None:
     ``place`` is the lake, or the file that was read or written.
     """
     said = _line(text)
+    if _NOT_SET in text:
+        return SettingsError(
+            f"{place} refers to files in an object store, which the settings do not name",
+            hint="Set ICEBERG_CATALOG_TYPE=rest with ICEBERG_CATALOG_URI, and AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY, as they were; or delete the warehouse to build it anew.",
+            path=place,
+        )
     if _NO_BUCKET.search(text):
         return SettingsError(
             f"the bucket of the lake {place} does not exist: {said}",

@@ -95,3 +95,26 @@ def test_a_file_that_is_gone_is_an_integrity_error(
     done = annals("load", **far)
     assert done.code == 9, done.err
     assert path.rpartition("/")[2] in done.err
+
+
+@pytest.mark.slow
+def test_a_warehouse_whose_object_store_is_no_longer_set(
+    annals: Run, far: dict[str, str], home: Path
+) -> None:
+    """The next commands carry the settings; without them they are named, and nothing is fetched."""
+    first = annals("pipeline", **far)
+    assert first.code == 0, first.err
+    hint = next(line for line in first.out.splitlines() if "validate --deep" in line)
+    shared = ("ICEBERG_CATALOG_TYPE", "ICEBERG_CATALOG_URI", "ICEBERG_NAMESPACE", "S3_ENDPOINT")
+    assert all(f"{name}={far[name]} " in hint for name in shared)
+    assert far["AWS_SECRET_ACCESS_KEY"] not in first.out
+    kept = {name: value for name, value in far.items() if "KEY" not in name}
+    local = {name: value for name, value in kept.items() if "ICEBERG_CATALOG" not in name}
+    for command in (["validate"], ["transform", "--full-refresh"]):  # the latter drops, then fails
+        for lacking in (kept, local):
+            done = annals(*command, **lacking)
+            assert done.code == 3, (command, done.err)
+            assert "AWS_ACCESS_KEY_ID" in done.err
+            assert ("ICEBERG_CATALOG_TYPE" in done.err) or lacking is kept
+            assert "automatically" not in done.err
+    assert not (home / ".duckdb").exists()
