@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from analytics.settings.dotenv import last_assignments
 from analytics.settings.model import Settings, settings_file
@@ -11,13 +12,13 @@ _ALIKE = 0.85
 """Of 1: a letter swapped, lost or doubled stays above it, another program's name mostly below."""
 
 
-def misspelt() -> list[str]:
-    """Return for each such line of ``.env`` where it is, and what was probably meant.
+def misspelt(path: Path | None = None) -> list[str]:
+    """Return for each such line of ``.env`` (or ``path``) where it is, and what was meant.
 
     The file is shared with other programs, so other names are none of our business; nor is one
     that is close to a setting which is set as well, for then nobody meant that.
     """
-    lines = last_assignments(settings_file())
+    lines = last_assignments(path or settings_file())
     if lines.keys() <= Settings.model_fields.keys():
         return []
     import difflib  # noqa: PLC0415 -- for files with further names alone

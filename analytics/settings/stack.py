@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import Assignment, last_assignments
@@ -32,8 +34,20 @@ INSIDE = {
     "sqlite_path": "/buffer/buffer.db",
     "health_host": "0.0.0.0",  # noqa: S104 -- inside its container; the port is published on 127.0.0.1
     "health_port": "9090",
+    "prefect_api_url": "http://prefect-server:4200/api",
 }
-"""Settings that are the same in every container, whatever a file says."""
+"""Settings that are the same in every container, whatever ``.env`` or the environment says."""
+
+_DOCKER_LOGS = "containers log to Docker, which rotates the logs (`make logs`)"
+NOT_INSIDE = {
+    "log_file": _DOCKER_LOGS,
+    "log_file_max_bytes": _DOCKER_LOGS,
+    "log_file_count": _DOCKER_LOGS,
+    "reads_transcripts": "the sync agent reads them, and the worker never does",
+}
+"""Settings that mean nothing in the stack, and why."""
+
+LEAST_WORKER_MIB = 1024
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 _SHA256 = r"^([0-9a-f]{64})?$"
@@ -86,6 +100,18 @@ class StackSettings(BaseModel):
         description="Memory the Prefect worker may use, its runs included.",
     )
     log_format: Literal["text", "json"] = Field("json", description="Form of log events.")
+    pipeline_trigger: Literal["off", "prefect"] = Field(
+        "prefect",
+        description="Whether the sync agent asks for a run when it has read new entries; off leaves"
+        " runs to their schedule.",
+    )
+
+    @field_validator("worker_memory")
+    @classmethod
+    def _is_enough(cls, value: str) -> str:
+        if int(value[:-1]) * (1024 if value[-1] == "g" else 1) < LEAST_WORKER_MIB:
+            raise ValueError(f"a worker needs at least {LEAST_WORKER_MIB // 1024}g")
+        return value
 
     @property
     def claude_dirs(self) -> tuple[Path, ...]:
@@ -98,8 +124,27 @@ class StackSettings(BaseModel):
         return tuple(name.strip() for name in self.stack_profiles.split(",") if name.strip())
 
 
-def read_stack(folder: Path, environment: Mapping[str, str]) -> StackSettings:
-    """Return the stack's settings from the files in ``folder`` and the environment.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What files and environment say together, checked.
+
+    ``values`` are the settings as they were written, by names in small letters, ``places`` where
+    each of them stands; ``others`` are what ``.env`` says beside them, for other programs.
+    """
+
+    stack: StackSettings
+    settings: Settings
+    values: Mapping[str, str]
+    places: Mapping[str, str]
+    others: Mapping[str, str]
+
+    def place(self, name: str) -> str:
+        """Return name and place of a setting as text for people."""
+        return f"{name.upper()} ({self.places.get(name, 'default')})"
+
+
+def read_stack(folder: Path, environment: Mapping[str, str]) -> Given:
+    """Return what the files in ``folder`` and the environment say of the stack.
 
     The other settings in the files are checked too, so that no container has to fail on them.
     Raises SettingsError (exit 3) with the file, the line and the name of what is wrong.
@@ -110,40 +155,75 @@ def read_stack(folder: Path, environment: Mapping[str, str]) -> StackSettings:
         if name != FILES[0]:
             _refuse_unknown(lines)
         found |= lines
-    values = {name: one.value for name, one in found.items()}
+    values = {name: one.value for name, one in found.items() if name in _KNOWN}
     places = {name: one.place for name, one in found.items()}
     for key, value in environment.items():
-        if value and key.lower() in {*StackSettings.model_fields, *Settings.model_fields}:
+        if value and key.lower() in _KNOWN:
             values[key.lower()] = value
             places[key.lower()] = "environment"
+    _name_the_kind_of_catalog(values, places)
+    others = {
+        one.name: environment.get(one.name) or one.value
+        for name, one in found.items()
+        if name not in _KNOWN
+    }
     try:
-        Settings.model_validate(_only(values, Settings))
+        settings = Settings.model_validate(_only(values, Settings))
         stack = StackSettings.model_validate(_only(values, StackSettings))
     except ValidationError as error:
         raise SettingsError(
-            f"invalid settings: {faults(error, places)}",
+            f"invalid settings: {_placed(faults(error, places), places)}",
             hint="Correct the line; .env.analytics.example lists every setting of the stack.",
         ) from error
     _refuse_unknown_profiles(stack, places)
-    return stack
+    return Given(stack, settings, values, places, others)
+
+
+_KNOWN = frozenset({*StackSettings.model_fields, *Settings.model_fields})
+
+
+def _name_the_kind_of_catalog(values: dict[str, str], places: dict[str, str]) -> None:
+    """Let the address of a web server mean a REST catalog where nothing says what it is."""
+    address = values.get("iceberg_catalog_uri", "")
+    if "iceberg_catalog_type" not in values and re.match("https?://", address, re.IGNORECASE):
+        values["iceberg_catalog_type"] = "rest"
+        places["iceberg_catalog_type"] = places["iceberg_catalog_uri"]
 
 
 def _only(values: Mapping[str, str], model: type[BaseModel]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name in model.model_fields}
 
 
+def _placed(says: str, places: Mapping[str, str]) -> str:
+    """Return the words with the place of each setting in them: some faults are of two at once."""
+    named = dict.fromkeys(re.findall(r"\b([A-Z][A-Z0-9_]+)\b(?! \()", says))
+    found = [f"{name} ({places[name.lower()]})" for name in named if name.lower() in places]
+    new = [one for one in found if one not in says]
+    whole = says.removeprefix(": ")
+    return f"{whole} [{', '.join(new)}]" if new else whole
+
+
 def _refuse_unknown(lines: Mapping[str, Assignment]) -> None:
-    known = {*StackSettings.model_fields, *Settings.model_fields}
     for name, one in lines.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        if name not in _KNOWN:
+            near = difflib.get_close_matches(name, _KNOWN, n=1)
             meant = f"; did you mean {near[0].upper()}?" if near else ""
-            raise SettingsError(
-                f"{one.place}: there is no setting {one.name}{meant}",
-                hint="Correct the name; .env.analytics.example lists every setting of the stack.",
-                path=one.path,
-                line=one.line,
-            )
+            raise _refused(one, f"there is no setting {one.name}{meant}", "Correct the name")
+        if name in NOT_INSIDE:
+            why = f"{one.name} means nothing in the stack: {NOT_INSIDE[name]}"
+            raise _refused(one, why, "Remove the line (in .env it is for use without Docker)")
+        if one.value != INSIDE.get(name, one.value):
+            why = f"{one.name} is {INSIDE[name]} in every container"
+            raise _refused(one, why, "Remove the line (in .env it is for use without Docker)")
+
+
+def _refused(one: Assignment, why: str, remedy: str) -> SettingsError:
+    return SettingsError(
+        f"{one.place}: {why}",
+        hint=f"{remedy}; .env.analytics.example lists every setting of the stack.",
+        path=one.path,
+        line=one.line,
+    )
 
 
 def _refuse_unknown_profiles(stack: StackSettings, places: Mapping[str, str]) -> None:

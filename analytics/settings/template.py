@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from analytics.settings.model import Settings
-from analytics.settings.stack import INSIDE, StackSettings
+from analytics.settings.stack import INSIDE, NOT_INSIDE, StackSettings
 
 _HEAD = """\
 # Every setting of Annals with its default. Copy this file to .env and uncomment what you change.
@@ -63,7 +63,7 @@ def stack_env_example() -> str:
     others = {
         name: field
         for name, field in Settings.model_fields.items()
-        if name not in {*INSIDE, *StackSettings.model_fields}
+        if name not in {*INSIDE, *NOT_INSIDE, *StackSettings.model_fields}
     }
     return "\n".join(
         [
@@ -78,10 +78,13 @@ def stack_env_example() -> str:
 def settings_reference() -> str:
     """Return docs/reference/settings.md: a table with a row for each setting."""
     inside = ", ".join(f"`{name.upper()}={value}`" for name, value in INSIDE.items())
+    absent = ", ".join(f"`{name.upper()}`" for name in NOT_INSIDE)
     return (
         _REFERENCE_HEAD
         + _rows(Settings.model_fields)
-        + f"{_STACK_REFERENCE_HEAD}{inside}.\n\n| variable | default | meaning |\n|---|---|---|\n"
+        + f"{_STACK_REFERENCE_HEAD}{inside}. {absent} mean nothing\nthere. In `.env.analytics` both"
+        " are refused; in `.env` they are for use without Docker.\n\n"
+        + "| variable | default | meaning |\n|---|---|---|\n"
         + _rows(StackSettings.model_fields)
     )
 

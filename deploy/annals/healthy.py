@@ -1,7 +1,8 @@
 """Does a service answer? The health check of our containers: exit code 0 if it does.
 
-``healthy.py URL`` wants an answer below 400; ``healthy.py API --worker-of POOL`` wants a worker of
-this machine that Prefect has heard of lately. Standard library only: every image of ours has it.
+``healthy.py URL`` wants an answer below 400; ``healthy.py API --worker-of POOL --worker NAME``
+wants that Prefect has heard of this worker lately, whichever others the pool has. Standard library
+only: every image of ours has it.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ def answers(url: str) -> str | None:
     return None
 
 
-def works(api: str, pool: str) -> str | None:
-    """Return None where a worker of the pool is online, else why not."""
+def works(api: str, pool: str, name: str) -> str | None:
+    """Return None where the pool's worker of that name is online, else why not."""
+    asked = {"limit": 200, "workers": {"status": {"any_": [_ONLINE]}}}
     try:
-        workers = json.loads(_call(f"{api}/work_pools/{pool}/workers/filter", {"limit": 200}))
+        workers = json.loads(_call(f"{api}/work_pools/{pool}/workers/filter", asked))
     except (OSError, ValueError) as error:
         return f"{api}: {error}"
-    online = [one["name"] for one in workers if one.get("status") == _ONLINE]
-    return None if online else f"no worker of the pool {pool} is online"
+    online = {one["name"] for one in workers if one.get("status") == _ONLINE}
+    return None if name in online else f"the worker {name} of the pool {pool} is not online"
 
 
 def _call(url: str, body: dict[str, Any] | None = None) -> bytes:
@@ -53,8 +55,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("url")
     parser.add_argument("--worker-of", metavar="POOL")
+    parser.add_argument("--worker", metavar="NAME", default="")
     given = parser.parse_args()
-    why = works(given.url, given.worker_of) if given.worker_of else answers(given.url)
+    pool = given.worker_of
+    why = works(given.url, pool, given.worker) if pool else answers(given.url)
     if why:
         sys.stderr.write(f"unhealthy: {why}\n")
     return 1 if why else 0

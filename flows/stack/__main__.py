@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from analytics.errors import DependencyError, SettingsError
-from analytics.settings.stack import read_stack
+from analytics.settings.misspelt import misspelt
+from analytics.settings.stack import FILES, read_stack
 from flows.doctor.findings import Finding, Verdict
 from flows.program import exit_code_of
 from flows.stack import condition, preflight
+from flows.stack.contradictions import refuse_contradictions
+from flows.stack.inside import FILE as LAYER_FILE
 from flows.stack.passwords import FILE as PASSWORDS_FILE
-from flows.stack.passwords import ensure_passwords
+from flows.stack.passwords import ensure_passwords, write_private
 from flows.stack.plan import Plan, make_plan
 
 FOLDER = Path(__file__).resolve().parents[2]
@@ -121,8 +124,7 @@ def _prepared(folder: Path, *, begins: bool) -> Plan:
     Raises DependencyError (exit 4) where Docker cannot be used, SettingsError (exit 3) where the
     settings are wrong or the passwords of volumes that are there got lost.
     """
-    stack = read_stack(folder, os.environ)
-    plan = make_plan(folder, stack, os.environ)
+    plan = _planned(folder, begins=begins)
     found = preflight.engine(plan.environment)
     if isinstance(found, Finding):
         raise _refused([found])
@@ -133,10 +135,25 @@ def _prepared(folder: Path, *, begins: bool) -> Plan:
         raise SettingsError(lost[0].says, hint=lost[0].remedy or "")
     if begins and (made := ensure_passwords(passwords)):
         _say(f"note: made {len(made)} passwords in {PASSWORDS_FILE}; keep a copy with your backups")
-    plan = make_plan(folder, stack, os.environ)
+    _lay(folder / LAYER_FILE, plan.layer)
     if begins:
         _look(plan, found, folder)
     return plan
+
+
+def _planned(folder: Path, *, begins: bool) -> Plan:
+    given = read_stack(folder, os.environ)
+    for says in misspelt(folder / FILES[0]):
+        _say(f"warning: {says}")
+    if begins:
+        refuse_contradictions(given)
+    return make_plan(folder, given, os.environ)
+
+
+def _lay(path: Path, text: str) -> None:
+    """Write the layer where it changed, so that two commands at once seldom both write."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_private(path, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

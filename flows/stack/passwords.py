@@ -50,13 +50,13 @@ def ensure_passwords(path: Path) -> tuple[str, ...]:
     missing = tuple(name for name in NAMES if name.lower() not in present)
     if missing:
         made = "".join(f"{name}={secrets.token_hex(_BYTES)}\n" for name in missing)
-        _write(path, (path.read_text(encoding="utf-8") if path.exists() else _HEAD) + made)
+        write_private(path, (path.read_text(encoding="utf-8") if path.exists() else _HEAD) + made)
     path.chmod(_PRIVATE)
     return missing
 
 
-def _write(path: Path, text: str) -> None:
-    """Write the file at once, private from the beginning."""
+def write_private(path: Path, text: str) -> None:
+    """Write the file at once, for its owner alone from the beginning."""
     half = path.with_name(f"{path.name}.new")
     half.unlink(missing_ok=True)
     descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analytics.settings import Settings
-from analytics.settings.dotenv import last_assignments
-from analytics.settings.stack import FILES, StackSettings
+from analytics.settings.stack import Given, StackSettings
+from flows.stack.inside import FILE as LAYER_FILE
+from flows.stack.inside import inside, layer
 from flows.stack.passwords import FILE as PASSWORDS_FILE
-
-HOST_NAME_INSIDE = "host.docker.internal"
-"""The machine that Docker runs on, as a container calls it."""
+from flows.stack.passwords import NAMES as PASSWORDS
 
 _USER_INSIDE = 10_001
-_AUTHORITY = re.compile(r"^(mongodb://(?:[^@/]*@)?)([^/?]*)")
-_THIS_MACHINE = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=:|$)", re.IGNORECASE)
 
 PORTS = {
     "sync-agent": "agent_port",
@@ -45,12 +40,16 @@ ALWAYS = ("sync-agent", "prefect-server", "prefect-worker", "dbt-docs")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A call of Docker: ``command`` and ``environment``, and what people are told about it."""
+    """A call of Docker: ``command`` and ``environment``, and what people are told about it.
+
+    ``layer`` is the text of the file that the command reads first, before docker-compose.yml.
+    """
 
     stack: StackSettings
     command: tuple[str, ...]
     environment: Mapping[str, str]
     profiles: tuple[str, ...]
+    layer: str
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -65,16 +64,15 @@ class Plan:
         return {name: port for name, port in found.items() if port and name in self.services}
 
 
-def make_plan(folder: Path, stack: StackSettings, environment: Mapping[str, str]) -> Plan:
+def make_plan(folder: Path, given: Given, environment: Mapping[str, str]) -> Plan:
     """Return how the stack in ``folder`` is run with these settings."""
+    stack = given.stack
     profiles, notes = _profiles(stack)
-    given = _given(folder, environment)
-    added, explained = _environment(stack, given)
-    present = [name for name in (*FILES, PASSWORDS_FILE) if (folder / name).is_file()]
-    layers = ["docker-compose.yml"]
+    variables, explained = inside(given)
+    layers = [LAYER_FILE, "docker-compose.yml"]
     if "team" in profiles:
         layers.append("deploy/team.yml")
-    if "s3" in profiles and not {"iceberg_catalog_type", "iceberg_catalog_uri"} & given.keys():
+    if "s3" in profiles and _takes_its_own_catalog(given):
         layers.append("deploy/s3.yml")
     if "mongodb" in profiles and stack.mongo_publish_port:
         layers.append("deploy/mongo-port.yml")
@@ -82,11 +80,25 @@ def make_plan(folder: Path, stack: StackSettings, environment: Mapping[str, str]
         layers.append("docker-compose.override.yml")
     command = (
         *("docker", "compose", "--project-directory", str(folder)),
-        *(part for name in present for part in ("--env-file", str(folder / name))),
+        *("--env-file", str(folder / PASSWORDS_FILE)),
         *(part for name in layers for part in ("--file", str(folder / name))),
         *(part for name in profiles for part in ("--profile", name)),
     )
-    return Plan(stack, command, {**environment, **added}, profiles, (*notes, *explained))
+    others = {name: value for name, value in given.others.items() if name not in PASSWORDS}
+    return Plan(
+        stack,
+        command,
+        {**others, **environment, **variables, **_fixed(given)},
+        profiles,
+        layer(given, variables),
+        (*notes, *explained),
+    )
+
+
+def _takes_its_own_catalog(given: Given) -> bool:
+    """Return whether the profile's catalog is the one: no other is named, and none on a volume."""
+    values = given.values
+    return "iceberg_catalog_uri" not in values and values.get("iceberg_catalog_type") != "sql"
 
 
 def _profiles(stack: StackSettings) -> tuple[tuple[str, ...], list[str]]:
@@ -104,44 +116,15 @@ def _profiles(stack: StackSettings) -> tuple[tuple[str, ...], list[str]]:
     return tuple(profiles), notes
 
 
-def _given(folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what files and environment say, by names in small letters; the environment wins."""
-    files = (last_assignments(folder / name) for name in FILES)
-    given = {name: one.value for found in files for name, one in found.items()}
-    return given | {name.lower(): value for name, value in environment.items() if value}
-
-
-def _environment(
-    stack: StackSettings, values: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
-    notes = []
-    settings = Settings()
-    added = {
-        "CLAUDE_DIR": str(stack.claude_dir),
-        "ANNALS_UID": str(_user(stack.claude_dir)),
-        "HOST_NAME": values.get("host_name", settings.host_name),
-        "TIMEZONE": values.get("timezone", settings.timezone),
+def _fixed(given: Given) -> dict[str, str]:
+    """Return the variables that docker-compose.yml itself asks for, whoever set them."""
+    return {
+        "CLAUDE_DIR": str(given.stack.claude_dir),
+        "ANNALS_UID": str(_user(given.stack.claude_dir)),
+        "HOST_NAME": given.settings.host_name,
+        "TIMEZONE": given.settings.timezone,
         "COMPOSE_IGNORE_ORPHANS": "true",
     }
-    if stack.mongo_uri is not None:
-        given = stack.mongo_uri.get_secret_value()
-        added["MONGO_URI"] = seen_from_inside(given)
-        if added["MONGO_URI"] != given:
-            notes.append(
-                f"MONGO_URI names this machine; inside a container that is the container itself, so"
-                f" the stack says {HOST_NAME_INSIDE} instead. The server has to listen on Docker's"
-                " bridge, too (net.bindIp), not on 127.0.0.1 alone"
-            )
-    return added, notes
-
-
-def seen_from_inside(uri: str) -> str:
-    """Return the URI with this machine under the name that containers know it by."""
-    found = _AUTHORITY.match(uri)
-    if not found:
-        return uri
-    hosts = [_THIS_MACHINE.sub(HOST_NAME_INSIDE, host) for host in found[2].split(",")]
-    return f"{found[1]}{','.join(hosts)}{uri[found.end() :]}"
 
 
 def _user(transcripts: Path) -> int:

@@ -24,7 +24,7 @@ ENOUGH_DISK = 10 * GIB
 WITHOUT = "`make up-local` runs the same without Docker."
 
 LEAST_COMPOSE = (2, 24)
-"""The first version that takes ``env_file`` with ``required``."""
+"""The first version with all that docker-compose.yml asks for: ``depends_on`` with ``required``."""
 
 _READABLE = 0o444
 _SECONDS = 60

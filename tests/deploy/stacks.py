@@ -79,6 +79,12 @@ class Machine:
         noted = self.folder / "calls"
         return noted.read_text().splitlines() if noted.exists() else []
 
+    @property
+    def started(self) -> Any:
+        """The services as the last `up` would have started them, by compose's own parser."""
+        # What `config` prints could be parsed again, so it doubles each $.
+        return json.loads((self.folder / "model").read_text().replace("$$", "$"))["services"]
+
     def write(self, name: str, text: str) -> None:
         """Write a file of settings."""
         (self.folder / name).write_text(text)
@@ -111,6 +117,10 @@ def machine(folder: Path, home: Path, *, memory: int = 16 * 1024**3) -> Machine:
         "esac\n"
         'echo "$*" >> "$place/calls"\n'
         'env | grep -E "^(ANNALS_UID|CLAUDE_DIR|MONGO_URI)=" >> "$place/environment"\n'
+        'if [[ " $* " == *" up "* ]]; then\n'
+        '  while [ "$1" != up ]; do before+=("$1"); shift; done\n'
+        f'  {built("compose")} "${{before[@]}}" config --format json > "$place/model"\n'
+        "fi\n"
         'exit "$(cat "$place/code" 2>/dev/null || echo 0)"\n'
     )
     docker.chmod(0o755)

@@ -152,14 +152,18 @@ def test_a_service_that_is_not_there_is_unhealthy() -> None:
 
 @pytest.mark.parametrize(
     ("workers", "code"),
-    [([], 1), ([{"name": "a", "status": "OFFLINE"}], 1), ([{"name": "a", "status": "ONLINE"}], 0)],
+    [
+        ([], 1),
+        ([{"name": "a", "status": "OFFLINE"}, {"name": "b", "status": "ONLINE"}], 1),
+        ([{"name": "a", "status": "ONLINE"}], 0),
+    ],
 )
 def test_a_worker_is_healthy_where_prefect_hears_of_it(
     address: str, workers: list[dict[str, str]], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that Prefect has not heard of lately is not healthy."""
+    """A worker that Prefect has not heard of lately is not healthy, whatever others do."""
     monkeypatch.setattr(_Server, "workers", workers)
-    done = _run(sys.executable, HEALTHY, address, "--worker-of", "annals")
+    done = _run(sys.executable, HEALTHY, address, "--worker-of", "annals", "--worker", "a")
     assert done.returncode == code, done.stderr
 
 

@@ -15,8 +15,10 @@ import pytest
 
 from analytics.settings.stack import PROFILES, read_stack
 from flows.doctor.findings import Verdict
+from flows.stack.inside import FILE as LAYER_FILE
+from flows.stack.inside import seen_from_inside
 from flows.stack.passwords import NAMES, ensure_passwords
-from flows.stack.plan import make_plan, seen_from_inside
+from flows.stack.plan import make_plan
 from flows.stack.preflight import ENOUGH_DISK, LEAST_DISK, Engine, examine
 from tests.deploy.stacks import Machine, machine
 from tests.servers.building import built
@@ -189,16 +191,6 @@ def test_too_little_memory_is_said(
     assert says in done.stderr
 
 
-def test_settings_of_the_files_are_those_of_the_stack(here: Machine) -> None:
-    """What .env.analytics says of time zone and host holds inside, unless the environment wins."""
-    with (here.folder / ".env.analytics").open("a", encoding="utf-8") as file:
-        file.write("TIMEZONE=Asia/Tokyo\nHOST_NAME=tower\n")
-    stack = read_stack(here.folder, here.variables)
-    inside = make_plan(here.folder, stack, {}).environment
-    assert (inside["TIMEZONE"], inside["HOST_NAME"]) == ("Asia/Tokyo", "tower")
-    assert make_plan(here.folder, stack, {"TIMEZONE": "UTC"}).environment["TIMEZONE"] == "UTC"
-
-
 def test_a_file_in_another_encoding_is_named(here: Machine) -> None:
     """A .env that is no UTF-8 is exit 3 with its name and the line."""
     (here.folder / ".env").write_bytes(b"TIMEZONE=UTC\nHOST_NAME=caf\xe9\n")
@@ -266,6 +258,7 @@ def test_a_mongodb_that_is_there_is_used_and_none_is_started(here: Machine) -> N
     [
         ("STACK_PROFILES=s3\n", True),
         ("STACK_PROFILES=s3\nICEBERG_CATALOG_TYPE=sql\n", False),
+        ("STACK_PROFILES=s3\nICEBERG_CATALOG_TYPE=rest\n", True),
         ("STACK_PROFILES=s3\nICEBERG_CATALOG_URI=http://catalog.example.org\n", False),
         ("", False),
     ],
@@ -305,6 +298,7 @@ def test_every_combination_of_parts_parses(here: Machine, profiles: str) -> None
     for text in ("", f"{SUMS}MONGO_PUBLISH_PORT=27018\n", "MONGO_URI=mongodb://db.example.org/\n"):
         here.write(".env.analytics", f"STACK_PROFILES={profiles}\n{text}")
         plan = make_plan(here.folder, read_stack(here.folder, {}), os.environ)
+        here.write(LAYER_FILE, plan.layer)
         parsed = subprocess.run(
             [built("compose"), *plan.command[2:], "config", "--services"],
             env=dict(plan.environment),

@@ -61,7 +61,7 @@ def test_what_needs_docker_names_what_exists(block: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", block)) <= targets
-    named = re.findall(r"SERVICE=([a-z-]+)|docker compose exec ([a-z-]+)", block)
+    named = re.findall(r"SERVICE=([a-z-]+)|\bannals-([a-z-]+)-1\b", block)
     assert {one or other for one, other in named} <= set(COMPOSE["services"])
     volumes = set(re.findall(r"annals_([a-z-]+):", block))
     assert volumes <= set(COMPOSE["volumes"])
@@ -86,7 +86,7 @@ def test_addresses_are_those_of_the_stack() -> None:
 def test_settings_and_parts_that_the_papers_name_exist() -> None:
     """Every capital name that is assigned or quoted as a setting is one; so is every part."""
     known = {name.upper() for name in {*Settings.model_fields, *StackSettings.model_fields}}
-    known |= {"SERVICE", "PREFECT_UI_API_URL"}
+    known |= {"SERVICE", "PREFECT_UI_API_URL", "PREFECT_UI_URL"}
     known |= {f"PYICEBERG_CATALOG__DEFAULT__{name}" for name in ("WAREHOUSE", "TOKEN")}
     for text in PAPERS.values():
         assert set(re.findall(r"`([A-Z][A-Z_]{4,})[`=]", text)) <= known

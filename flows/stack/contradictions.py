@@ -1,0 +1,60 @@
+"""Settings that are right one by one and cannot work in the stack, said before it is started."""
+
+from __future__ import annotations
+
+import os
+
+from analytics.errors import SettingsError
+from analytics.settings.stack import Given
+from sync_agent.mongo import Remote
+
+
+def refuse_contradictions(given: Given) -> None:
+    """Raise SettingsError (exit 3) with the file, the line and the name of what cannot work.
+
+    Raises DependencyError (exit 4) where a name in MONGO_URI has to be looked up and is not found.
+    """
+    _mongo(given)
+    _catalog(given)
+    _notifications(given)
+    _prices(given)
+
+
+def _mongo(given: Given) -> None:
+    if given.settings.mongo_uri is None:
+        return
+    try:
+        Remote(given.settings).close()  # it connects only when it is asked something
+    except SettingsError as error:
+        place = given.place("mongo_uri")
+        raise SettingsError(f"{place}: {error.message}", hint=error.hint or "") from error
+
+
+def _catalog(given: Given) -> None:
+    settings = given.settings
+    is_there = settings.iceberg_catalog_uri is not None or "s3" in given.stack.profiles
+    if settings.iceberg_catalog_type == "rest" and not is_there:
+        raise SettingsError(
+            f"{given.place('iceberg_catalog_type')}: rest, and ICEBERG_CATALOG_URI does not say"
+            " where the catalog is",
+            hint="Set ICEBERG_CATALOG_URI, or STACK_PROFILES=s3 for a catalog of the stack's own.",
+        )
+
+
+def _notifications(given: Given) -> None:
+    settings = given.settings
+    if settings.notify_with != "none" and settings.notify_url is None:
+        raise SettingsError(
+            f"{given.place('notify_with')}: {settings.notify_with}, and NOTIFY_URL does not say"
+            " where to",
+            hint="Set NOTIFY_URL in the same file.",
+        )
+
+
+def _prices(given: Given) -> None:
+    path = given.settings.prices_csv
+    if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+        raise SettingsError(
+            f"{given.place('prices_csv')}: there is no file {path} that you may read",
+            hint="Name a file of this machine; it is mounted into the worker, read-only.",
+        )
