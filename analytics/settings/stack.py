@@ -47,6 +47,9 @@ NOT_INSIDE = {
 }
 """Settings that mean nothing in the stack, and why."""
 
+OWN_CATALOG = "http://rest-catalog:8181"
+"""The catalog of the profile ``s3``."""
+
 LEAST_WORKER_MIB = 1024
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -161,7 +164,7 @@ def read_stack(folder: Path, environment: Mapping[str, str]) -> Given:
         if value and key.lower() in _KNOWN:
             values[key.lower()] = value
             places[key.lower()] = "environment"
-    _name_the_kind_of_catalog(values, places)
+    _name_the_catalog(values, places)
     others = {
         one.name: environment.get(one.name) or one.value
         for name, one in found.items()
@@ -182,12 +185,19 @@ def read_stack(folder: Path, environment: Mapping[str, str]) -> Given:
 _KNOWN = frozenset({*StackSettings.model_fields, *Settings.model_fields})
 
 
-def _name_the_kind_of_catalog(values: dict[str, str], places: dict[str, str]) -> None:
-    """Let the address of a web server mean a REST catalog where nothing says what it is."""
-    address = values.get("iceberg_catalog_uri", "")
-    if "iceberg_catalog_type" not in values and re.match("https?://", address, re.IGNORECASE):
-        values["iceberg_catalog_type"] = "rest"
-        places["iceberg_catalog_type"] = places["iceberg_catalog_uri"]
+def _name_the_catalog(values: dict[str, str], places: dict[str, str]) -> None:
+    """Say what is left unsaid: the profile ``s3`` has a catalog, a web address is a REST one."""
+    address, kind = values.get("iceberg_catalog_uri", ""), values.get("iceberg_catalog_type")
+    profiles = [name.strip() for name in values.get("stack_profiles", "").split(",")]
+    said = {}
+    if not address and kind != "sql" and "s3" in profiles:
+        said = {"iceberg_catalog_type": "rest", "iceberg_catalog_uri": OWN_CATALOG}
+    elif kind is None and re.match("https?://", address, re.IGNORECASE):
+        said = {"iceberg_catalog_type": "rest"}
+    values |= said
+    places |= dict.fromkeys(
+        said, places.get("iceberg_catalog_uri", places.get("stack_profiles", ""))
+    )
 
 
 def _only(values: Mapping[str, str], model: type[BaseModel]) -> dict[str, str]:

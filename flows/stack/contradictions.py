@@ -15,8 +15,6 @@ def refuse_contradictions(given: Given) -> None:
     Raises DependencyError (exit 4) where a name in MONGO_URI has to be looked up and is not found.
     """
     _mongo(given)
-    _catalog(given)
-    _notifications(given)
     _prices(given)
 
 
@@ -28,27 +26,6 @@ def _mongo(given: Given) -> None:
     except SettingsError as error:
         place = given.place("mongo_uri")
         raise SettingsError(f"{place}: {error.message}", hint=error.hint or "") from error
-
-
-def _catalog(given: Given) -> None:
-    settings = given.settings
-    is_there = settings.iceberg_catalog_uri is not None or "s3" in given.stack.profiles
-    if settings.iceberg_catalog_type == "rest" and not is_there:
-        raise SettingsError(
-            f"{given.place('iceberg_catalog_type')}: rest, and ICEBERG_CATALOG_URI does not say"
-            " where the catalog is",
-            hint="Set ICEBERG_CATALOG_URI, or STACK_PROFILES=s3 for a catalog of the stack's own.",
-        )
-
-
-def _notifications(given: Given) -> None:
-    settings = given.settings
-    if settings.notify_with != "none" and settings.notify_url is None:
-        raise SettingsError(
-            f"{given.place('notify_with')}: {settings.notify_with}, and NOTIFY_URL does not say"
-            " where to",
-            hint="Set NOTIFY_URL in the same file.",
-        )
 
 
 def _prices(given: Given) -> None:

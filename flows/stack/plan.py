@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analytics.settings.stack import Given, StackSettings
+from analytics.settings.stack import OWN_CATALOG, Given, StackSettings
 from flows.stack.inside import FILE as LAYER_FILE
 from flows.stack.inside import inside, layer
 from flows.stack.passwords import FILE as PASSWORDS_FILE
@@ -72,7 +72,7 @@ def make_plan(folder: Path, given: Given, environment: Mapping[str, str]) -> Pla
     layers = [LAYER_FILE, "docker-compose.yml"]
     if "team" in profiles:
         layers.append("deploy/team.yml")
-    if "s3" in profiles and _takes_its_own_catalog(given):
+    if given.values.get("iceberg_catalog_uri") == OWN_CATALOG:
         layers.append("deploy/s3.yml")
     if "mongodb" in profiles and stack.mongo_publish_port:
         layers.append("deploy/mongo-port.yml")
@@ -93,12 +93,6 @@ def make_plan(folder: Path, given: Given, environment: Mapping[str, str]) -> Pla
         layer(given, variables),
         (*notes, *explained),
     )
-
-
-def _takes_its_own_catalog(given: Given) -> bool:
-    """Return whether the profile's catalog is the one: no other is named, and none on a volume."""
-    values = given.values
-    return "iceberg_catalog_uri" not in values and values.get("iceberg_catalog_type") != "sql"
 
 
 def _profiles(stack: StackSettings) -> tuple[tuple[str, ...], list[str]]:
