@@ -56,45 +56,52 @@ def refused(_: Request) -> Answer:
     return CONFLICT
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    upstream: int
+    gateway: Gateway
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def handle_any(self) -> None:
+        """Pass a request on, or do to it what its turn says."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        given = {name: self.headers[name] for name in ("Content-Type",) if name in self.headers}
+        method, path = self.command, self.path  # a later request on this connection has others
+        request = Request(lambda: _ask(self.server.upstream, method, path, body, given))
+        is_commit = method == "POST" and path.endswith("/tables/conversations")
+        found = self.server.gateway
+        manner = found.manners.pop(0) if is_commit and found.manners else passed_on
+        answer = None if found.is_down else manner(request)
+        if answer is None:
+            self.close_connection = True
+            return
+        self.send_response(answer[0])
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer[1])))
+        self.end_headers()
+        if method != "HEAD":
+            self.wfile.write(answer[1])
+
+    do_GET = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextlib.contextmanager
 def gateway(upstream: int) -> Iterator[Gateway]:
     """Run a gateway in front of the server at the port ``upstream``."""
-    running: list[Gateway] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            given = {name: self.headers[name] for name in ("Content-Type",) if name in self.headers}
-            method, path = self.command, self.path  # a later request on this connection has others
-            request = Request(lambda: _ask(upstream, method, path, body, given))
-            is_commit = method == "POST" and path.endswith("/tables/conversations")
-            found = running[0]
-            manner = found.manners.pop(0) if is_commit and found.manners else passed_on
-            answer = None if found.is_down else manner(request)
-            if answer is None:
-                self.close_connection = True
-                return
-            self.send_response(answer[0])
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer[1])))
-            self.end_headers()
-            if method != "HEAD":
-                self.wfile.write(answer[1])
-
-        do_GET = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.upstream = upstream
+        server.gateway = Gateway(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        running.append(Gateway(server.server_address[1]))
         try:
-            yield running[0]
+            yield server.gateway
         finally:
             server.shutdown()
             thread.join()
