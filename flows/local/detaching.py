@@ -11,7 +11,7 @@ from analytics.errors import AnalyticsError, PartialError
 from analytics.locks import read_holder
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
-from flows.local.preflight import require_mongo, require_prefect
+from flows.local.preflight import require_known_mongo, require_prefect
 from flows.local.state import State, folder_of, lock_of, log_of, read_state
 
 _LOOK_SECONDS = 0.2
@@ -25,7 +25,7 @@ def detached(settings: Settings, *, timeout: float) -> State:
     supervisor has its lock: ``down`` would not find it.
     """
     require_prefect()
-    require_mongo(settings)  # here it is known where it was set
+    require_known_mongo(settings)  # here it is known where it was set
     folder_of(settings).mkdir(parents=True, exist_ok=True)
     told = folder_of(settings) / "start.log"
     with told.open("wb") as output:

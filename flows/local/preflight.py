@@ -11,12 +11,13 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from analytics.errors import DependencyError, DiskFullError, LockedError, SettingsError
+from analytics.errors import DiskFullError, LockedError, SettingsError
 from analytics.settings import Settings
 from analytics.settings.dotenv import last_assignments
 from analytics.settings.model import settings_file
 from flows.local.services import Platform, prefect_home
 from flows.local.state import folder_of
+from flows.mongo import require_mongo
 
 _LEAST_BYTES = 500_000_000
 _LEAST_MEMORY = 900_000_000
@@ -37,23 +38,11 @@ def require_prefect() -> None:
         )
 
 
-def require_mongo(settings: Settings) -> None:
-    """Raise SettingsError where the agent would end at once for MONGO_URI or MONGO_DB.
-
-    A server that is away, or a name that cannot be looked up now, keeps nothing from starting.
-    """
-    if settings.mongo_uri is None:
-        return
-    from extractors.mongo import MongoSource
-
-    try:
-        with contextlib.suppress(DependencyError):
-            MongoSource(settings).close()
-    except SettingsError as error:
-        line = last_assignments(settings_file()).get("mongo_uri")
-        if line is None or line.value != settings.mongo_uri.get_secret_value():
-            raise
-        raise SettingsError(f"{line.place}: {error.message}", hint=error.hint) from error
+def require_known_mongo(settings: Settings) -> None:
+    """Raise SettingsError where the agent would end at once for MONGO_URI or MONGO_DB."""
+    line = last_assignments(settings_file()).get("mongo_uri")
+    given = settings.mongo_uri.get_secret_value() if settings.mongo_uri else None
+    require_mongo(settings, place=line.place if line and line.value == given else "")
 
 
 def require_space(settings: Settings, say: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ from analytics.locks import exclusive
 from analytics.settings import Settings
 from flows.local.preflight import (
     keep_old_database,
-    require_mongo,
+    require_known_mongo,
     require_ports,
     require_prefect,
     require_space,
@@ -54,7 +54,7 @@ def up(settings: Settings, *, show: Show, quiet: bool = False) -> None:
     DiskFullError with too little space.
     """
     require_prefect()
-    require_mongo(settings)
+    require_known_mongo(settings)
     folder_of(settings).mkdir(parents=True, exist_ok=True)
     with (
         exclusive(lock_of(settings), role=ROLE, what="the platform"),

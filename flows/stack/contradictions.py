@@ -6,26 +6,13 @@ import os
 
 from analytics.errors import SettingsError
 from analytics.settings.stack import Given
-from sync_agent.mongo import Remote
+from flows.mongo import require_mongo
 
 
 def refuse_contradictions(given: Given) -> None:
-    """Raise SettingsError (exit 3) with the file, the line and the name of what cannot work.
-
-    Raises DependencyError (exit 4) where a name in MONGO_URI has to be looked up and is not found.
-    """
-    _mongo(given)
+    """Raise SettingsError (exit 3) with the file, the line and the name of what cannot work."""
+    require_mongo(given.settings, place=given.place("mongo_uri"))
     _prices(given)
-
-
-def _mongo(given: Given) -> None:
-    if given.settings.mongo_uri is None:
-        return
-    try:
-        Remote(given.settings).close()  # it connects only when it is asked something
-    except SettingsError as error:
-        place = given.place("mongo_uri")
-        raise SettingsError(f"{place}: {error.message}", hint=error.hint or "") from error
 
 
 def _prices(given: Given) -> None:

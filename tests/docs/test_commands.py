@@ -39,15 +39,6 @@ def test_a_target_of_the_papers_exists() -> None:
     assert named <= targets, named - targets
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home in which the pipeline has run on the sample."""
-    home = tmp_path_factory.mktemp("commands")
-    done = start("pipeline", home=home, cwd=home)
-    assert done.code == 0, done.err
-    return home
-
-
 @pytest.mark.parametrize(
     "command",
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, clean_environment, start
+from tests.conftest import ROOT, clean_environment
 
 BLOCK = re.compile(r"(?P<mark><!--[^>]*-->\n)?```sh\n(?P<code>.*?)```", re.DOTALL)
 PAPERS = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("operations", "upgrade")}
@@ -23,15 +23,6 @@ def _blocks() -> list[tuple[str, str]]:
         for match in BLOCK.finditer(text)
         if not match["mark"]
     ]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home in which the pipeline has run on the sample."""
-    home = tmp_path_factory.mktemp("operations")
-    done = start("pipeline", home=home, cwd=home)
-    assert done.code == 0, done.err
-    return home
 
 
 @pytest.mark.parametrize(
