@@ -9,14 +9,25 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from analytics.errors import AnalyticsError, QualityError, WarehouseError
 from analytics.settings import Settings
+from loaders.dbt_outcome import (
+    MODELS,
+    Command,
+    NodeResult,
+    NodeStatuses,
+    built_relations,
+    judge,
+    remedy,
+    selected_nodes,
+    unsuccessful,
+)
 from loaders.warehouse import error_for, held_open
 
 PROJECT_FOLDER = Path(__file__).parents[1] / "dbt"
@@ -31,10 +42,11 @@ _MESSAGE_LENGTH = 400
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one run of dbt went: how many models were built and how many tests run."""
+    """What a successful run of dbt did; ``relations`` are the tables and views that it built."""
 
     models_built: int
     tests_run: int
+    relations: tuple[str, ...] = ()
 
 
 def project_hash(project: Path) -> str:
@@ -51,7 +63,7 @@ def project_hash(project: Path) -> str:
 
 def run_dbt(
     settings: Settings,
-    command: Literal["run", "build", "test"],
+    command: Command,
     *,
     project: Path = PROJECT_FOLDER,
     full_refresh: bool = False,
@@ -60,25 +72,41 @@ def run_dbt(
     """Run the project's models, with ``build`` its tests too, and give DuckDB's file back.
 
     A ``run`` without ``full_refresh`` leaves out what the data has no part in (``tag:static``).
-    ``on_model`` is told how many models are done.
-    Raises WarehouseError naming the model that failed, QualityError (exit 5) naming the test.
+    ``on_model`` is told how many models are done. It is a success only if every selected node,
+    ephemeral ones included, returned success. Raises WarehouseError naming the model that failed
+    or was left out, QualityError (exit 5) naming the test, DiskFullError (exit 10).
     """
     parsed = _take_parsed(settings, project)
     arguments = _arguments(settings, command, project, full_refresh=full_refresh)
     brisk = _brisk(is_checked=command == "run")
     with held_open(settings), _environment(settings), _calm(), brisk:
         try:
-            result = _invoke(arguments, on_model, parsed)
+            run = _invoke(arguments, on_model, parsed)
         finally:
             _release()
-    if result.exception is not None:
-        raise _unexplained(settings, result.exception) from result.exception
-    nodes = list(result.result or ())
-    if failed := [node for node in nodes if str(node.status) in ("error", "fail")]:
-        raise _failure(settings, failed)
-    built = sum(_kind(node) == "model" and str(node.status) == "success" for node in nodes)
-    tests = sum(_kind(node) in ("test", "unit_test") for node in nodes)
-    return Outcome(built, tests)
+    if run.result.exception is not None:
+        raise _unexplained(settings, run.result.exception) from run.result.exception
+    if run.manifest is None:
+        raise _explained(settings, "dbt did not run", "it did not read the project")
+    with_static = full_refresh or command != "run"
+    selected = selected_nodes(run.manifest, command, with_static=with_static)
+    return _outcome(settings, run, selected, is_full=full_refresh)
+
+
+def _outcome(
+    settings: Settings, run: _Run, selected: Mapping[str, Any], *, is_full: bool
+) -> Outcome:
+    """Return what a run did; raise the error for the first node without success."""
+    judged = judge(selected, run.result.result or (), run.statuses)
+    if failed := unsuccessful(judged):
+        raise _failure(settings, failed, is_full=is_full)
+    if not run.result.success:
+        raise _explained(settings, "dbt reports a failure", "it names no node")
+    relations = tuple(built_relations(selected))
+    models = sum(node.kind == "model" for node in judged)
+    ephemeral = sum(bool(getattr(node, "is_ephemeral_model", False)) for node in selected.values())
+    tests = sum(node.kind not in MODELS for node in judged)
+    return Outcome(models - ephemeral, tests, relations)
 
 
 def prepare(settings: Settings, *, project: Path = PROJECT_FOLDER) -> None:
@@ -123,18 +151,48 @@ def _runner(**options: Any) -> Any:
     return dbtRunner(**options)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What dbt answered: its result, the manifest it ran by, and the status of each node."""
+
+    result: Any
+    manifest: Any
+    statuses: NodeStatuses
+
+
 def _invoke(
-    arguments: list[str], on_model: Callable[[int], None] | None, manifest: Any = None
-) -> Any:
+    arguments: list[str], on_model: Callable[[int], None] | None, parsed: Any = None
+) -> _Run:
     done = 0
+    statuses = NodeStatuses()
 
     def heard(event: Any) -> None:
         nonlocal done
+        statuses.collect(event)
         if on_model is not None and event.info.name == "LogModelResult":
             done += 1
             on_model(done)
 
-    return _runner(manifest=manifest, callbacks=[heard]).invoke(arguments)
+    runner = _runner(manifest=parsed, callbacks=[heard])
+    with _manifests() as manifests:
+        result = runner.invoke(arguments)
+    return _Run(result, manifests[-1] if manifests else None, statuses)
+
+
+@contextlib.contextmanager
+def _manifests() -> Iterator[list[Any]]:
+    """Collect the manifest that dbt runs by: its runner does not return the one it parsed."""
+    from dbt.cli import requires  # noqa: PLC0415 - dbt is loaded by now
+
+    original = requires.setup_manifest
+    manifests: list[Any] = []
+
+    def setup_manifest(context: Any, **options: Any) -> None:
+        original(context, **options)
+        manifests.append(context.obj["manifest"])
+
+    with _replaced(requires, "setup_manifest", setup_manifest):
+        yield manifests
 
 
 def _calm() -> contextlib.AbstractContextManager[Any]:
@@ -173,7 +231,7 @@ def _unchecked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replaced(owner: type, name: str, value: object) -> Iterator[None]:
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
     original = vars(owner)[name]
     setattr(owner, name, value)
     try:
@@ -243,23 +301,20 @@ def _release() -> None:
     reset_adapters()
 
 
-def _kind(result: Any) -> str:
-    return str(result.node.resource_type)
-
-
-def _failure(settings: Settings, failed: Sequence[Any]) -> AnalyticsError:
-    """Return the error for the first node that failed, a model before a test."""
-    first = min(failed, key=lambda result: str(result.status) != "error")
-    name = first.node.name
+def _failure(settings: Settings, failed: Sequence[NodeResult], *, is_full: bool) -> AnalyticsError:
+    """Return the error for the first node without success; a cause comes before its effects."""
+    first = failed[0]
     others = f" (and {len(failed) - 1} more)" if failed[1:] else ""
-    if str(first.status) == "fail":
+    if first.kind not in MODELS and first.status in ("fail", "warn"):
         return QualityError(
-            f"the test {name} failed{others}: {_told(first.message)}",
+            f"the test {first.name} failed{others}: {_told(first.message)}",
             hint="`annals validate` shows which rows; the published build is left as it was.",
-            test=name,
+            test=first.name,
             failures=first.failures,
         )
-    return _explained(settings, f"the {_kind(first)} {name} failed{others}", str(first.message))
+    what = "failed" if first.status in ("error", "runtime error") else f"is {first.status}"
+    what = f"the {first.kind} {first.name} {what}{others}"
+    return _explained(settings, what, first.message, is_full=is_full)
 
 
 def _unexplained(settings: Settings, error: BaseException) -> BaseException:
@@ -268,13 +323,15 @@ def _unexplained(settings: Settings, error: BaseException) -> BaseException:
     return _explained(settings, "dbt could not start", str(error))
 
 
-def _explained(settings: Settings, what: str, message: str) -> AnalyticsError:
+def _explained(
+    settings: Settings, what: str, message: str, *, is_full: bool = True
+) -> AnalyticsError:
     known = error_for(settings.warehouse_file, message)
     if not isinstance(known, WarehouseError) or known.context.get("damaged"):
         return known
     return WarehouseError(
         f"{what}: {_told(message)}",
-        hint="Run `annals transform` again; if it fails again, `annals transform --full-refresh`.",
+        hint=remedy(message, is_full=is_full),
         path=settings.warehouse_file,
     )
 
