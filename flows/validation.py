@@ -17,12 +17,14 @@ from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from analytics.transcripts.identity import readable
-from flows.coverage import Coverage, File, Placed, cover, has_id
+from flows.coverage import Coverage, File, Placed, has_id
+from flows.rereads import WrongFiles
 
 if TYPE_CHECKING:
     from loaders.audit import LakeRange
     from loaders.warehouse import Connection
     from sync_agent.holdings import Holdings
+    from sync_agent.paths import Found
 
 FAULTS_SHOWN = 20
 
@@ -58,7 +60,9 @@ class ValidationReport:
 def validate(
     settings: Settings, *, deep: bool = False, progress: Progress = NO_PROGRESS
 ) -> ValidationReport:
-    """Check every promise that can be checked; nothing is changed.
+    """Check every promise that can be checked; no data is changed.
+
+    What the deep form finds wrong in a file is queued to be read again.
 
     Raises LockedError (exit 7) while the pipeline runs, and what reading raises: TranscriptError
     for missing folders, IntegrityError for a lake that cannot be read at all, WarehouseError for a
@@ -232,31 +236,31 @@ def _bytes(settings: Settings, lake: Connection, progress: Progress) -> Check:
     promise = "every byte on disk is in exactly one entry, quarantined range, separator or pending"
     waiting = _waiting(settings)
     files = _files_by_key(settings)
-    found = Coverage()
+    found, wrong = Coverage(), WrongFiles()
     total = sum(file.size for group in files.values() for file, _ in group)
     for key, ranges in audit.ranges_by_key(lake):
         placed = [_placed(one) for one in ranges] + waiting.pop(key, [])
         placed.sort(key=lambda one: one.byte_offset)
-        for file, path in files.pop(key, ()):
-            found.add(_covered(file, path, placed))
+        for file, listed in files.pop(key, ()):
+            found.add(wrong.check(file, listed, placed))
             progress.report("files", found.bytes_on_disk, total, unit="bytes")
     for key, group in files.items():
-        for file, path in group:
-            found.add(_covered(file, path, sorted(waiting.get(key, []))))
+        for file, listed in group:
+            found.add(wrong.check(file, listed, sorted(waiting.get(key, []))))
     figures = {
         name: getattr(found, name) for name in Coverage.__dataclass_fields__ if name != "faults"
     }
-    return Check("bytes", promise, figures, tuple(found.faults[:FAULTS_SHOWN]))
+    return Check("bytes", promise, figures, wrong.hand_back(settings, limit=FAULTS_SHOWN))
 
 
-def _files_by_key(settings: Settings) -> dict[str, list[tuple[File, bytes]]]:
-    """Return the files on disk by the text of their key, each with its path in bytes."""
+def _files_by_key(settings: Settings) -> dict[str, list[tuple[File, Found]]]:
+    """Return the files on disk by the text of their key, each as it was listed."""
     from sync_agent.holdings import Noted, noted_files
     from sync_agent.positions import key_of
     from sync_agent.survey import survey
 
     noted = noted_files(settings)
-    files: dict[str, list[tuple[File, bytes]]] = {}
+    files: dict[str, list[tuple[File, Found]]] = {}
     everywhere = ((one.root, found) for one in survey(settings).listings for found in one.files)
     for root, found in everywhere:
         _, key_bytes = key_of(found.path, root)
@@ -265,16 +269,8 @@ def _files_by_key(settings: Settings) -> dict[str, list[tuple[File, bytes]]]:
         known = noted.get(found.path, Noted(0, None, None))
         is_settled = (known.size, known.mtime_ns) == (found.size, found.mtime_ns)
         file = File(path, key, found.size, known.offset, is_settled=is_settled)
-        files.setdefault(key, []).append((file, found.path))
+        files.setdefault(key, []).append((file, found))
     return files
-
-
-def _covered(file: File, path: bytes, ranges: list[Placed]) -> Coverage:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return cover(file, ranges, lambda length, offset: os.pread(descriptor, length, offset))
-    finally:
-        os.close(descriptor)
 
 
 def _placed(found: LakeRange) -> Placed:

@@ -59,6 +59,7 @@ class Activity:
         self.entries = 0
         self.quarantined = 0
         self.bytes_read = 0
+        self.bytes_verified = 0
         self.missed = 0
         self.commits = 0
         self.unreadable = 0

@@ -73,6 +73,7 @@ MEMBERS = {
     "circuit": "`closed`, `open` (the server is left alone for a while), `half-open`, or `none`"
     " without MONGO_URI",
     "watchMissedTotal": "changes that no event told of, found by a full round",
+    "bytesVerified": "bytes of grown files that were read again to verify them",
     "pipeline": "null with PIPELINE_TRIGGER=off; else `state` (`idle`, `waiting`, `running`,"
     " `failing`), `runs`, `failures`, `busy` (how often another run was under way), `lastError`,"
     " `lastRunSeconds`, `waitingSeconds` (for how long a run has been asked for; from 15 minutes on"
@@ -116,6 +117,7 @@ def health_members(seen: Observation) -> dict[str, Any]:
         "deadLetters": seen.dead_letters,
         "circuit": seen.circuit,
         "watchMissedTotal": seen.missed,
+        "bytesVerified": seen.bytes_verified,
         "pipeline": _pipeline(seen.pipeline),
     }
 

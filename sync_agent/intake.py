@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -14,12 +13,15 @@ from analytics.transcripts.identity import entry_id, owning_session, readable
 from analytics.transcripts.records import RecordKind
 from sync_agent.buffer import Buffer
 from sync_agent.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edges
+from sync_agent.opening import open_transcript
 from sync_agent.paths import Found
 from sync_agent.positions import Course, Event, State, Task, course, key_of
 from sync_agent.reader import Reader
 from sync_agent.record_rows import NO_ENVELOPE, Promoted, file_record, promoted
+from sync_agent.rereads import FINISH
 from sync_agent.rows import FileRow, Known, Location
 from sync_agent.tally import Tally
+from sync_agent.verification import MARK_DUE, due_values
 
 _NOTHING = digest(b"")
 
@@ -39,13 +41,17 @@ def _nobody(_known: Known) -> None:
 
 @dataclass(slots=True)
 class _Reading:
-    """A file while it is read: ``row`` as last settled, and counts since then."""
+    """A file while it is read: ``row`` as last settled, and counts since then.
+
+    ``is_proved`` says that all that was read before was compared first, not only its edges.
+    """
 
     row: FileRow
     location: Location
     reader: Reader
     event: Event
     started_at: int
+    is_proved: bool = False
     entries: int = 0
     quarantined: int = 0
     entry_bytes: int = 0
@@ -76,8 +82,9 @@ class _Reading:
 class Intake:
     """Reads files below ``root`` into ``buffer`` and counts in ``tally``.
 
-    ``settled`` is told what is known of a file each time that its position is queued. The growth of
-    a file is noted at most once in ``growth_seconds``; :meth:`note_growth` makes up for it.
+    ``due`` are files to verify (:mod:`sync_agent.verification`). ``settled`` is told what is
+    known of a file each time that its position is queued. The growth of a file is noted at most
+    once in ``growth_seconds``; :meth:`note_growth` makes up for it.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class Intake:
         settled: Callable[[Known], None] = _nobody,
         growth_seconds: float = 0,
     ) -> None:
+        self.due: set[int] = set()
         self._settled = settled
         self._growth_seconds = growth_seconds
         self._noted_at: dict[int, float] = {}
@@ -108,13 +116,9 @@ class Intake:
         Raises OSError where the file cannot be opened or read; what was read until then is queued
         with its position.
         """
-        descriptor = os.open(task.found.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor, found = open_transcript(task.found)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise FileNotFoundError(0, "it is no regular file any more")
-            found = Found.of(task.found.path, status)
-            read = self._take(descriptor, Task(found, task.known, task.has_moved))
+            read = self._take(descriptor, replace(task, found=found))
             self._tally.files_read += 1
             return read
         finally:
@@ -162,12 +166,22 @@ class Intake:
             self._note(reading.event, row, reading.location)
             self._not_noted.discard(row.file_id)
         self._put(row, reading.location)
+        if task.from_start:
+            self._buffer.add_statement(FINISH, (found.path,))
+        elif reading.started_at and not reading.is_proved:
+            self._mark_due(row)
         return Read(
             reading.event,
             self._tally.entries - before,
             self._tally.quarantined - quarantined,
             max(0, found.size - row.offset),
         )
+
+    def _mark_due(self, row: FileRow) -> None:
+        """Have a file verified that was read on from a position: only its edges were compared."""
+        if row.file_id not in self.due:
+            self.due.add(row.file_id)
+            self._buffer.add_statement(MARK_DUE, due_values(row.file_id, row.generation))
 
     def _is_growth_due(self, file_id: int) -> bool:
         """Return whether the growth of a file is to be noted now; else remember that it is not."""
@@ -198,7 +212,8 @@ class Intake:
         edges = read_edges(descriptor, row.offset)
         self._tally.bytes_read += edges.bytes_read
         how = course(row, size=found.size, mtime_ns=found.mtime_ns, edges=edges)
-        if how is Course.VERIFY and not self._still_holds(descriptor, row, known.key):
+        is_whole = how is Course.VERIFY and self._still_holds(descriptor, row, known.key)
+        if task.from_start or (how is Course.VERIFY and not is_whole):
             how = Course.RESTART
         if how is Course.RESTART and task.has_moved:
             self.vanish(known)
@@ -221,7 +236,7 @@ class Intake:
             state=State.ACTIVE,
         )
         reader = self._reader(descriptor, limit=found.size, position=row.offset, edges=edges)
-        return _Reading(row, location, reader, event, row.offset)
+        return _Reading(row, location, reader, event, row.offset, is_whole)
 
     def _first(self, descriptor: int, found: Found, location: Location | None = None) -> _Reading:
         """Return the reading of a file from its start."""

@@ -37,6 +37,12 @@ METRICS: tuple[Metric[Observation], ...] = (
         _one(lambda seen: seen.bytes_read),
     ),
     Metric(
+        "component_verified_bytes_total",
+        "counter",
+        "Bytes of grown files that were read again to verify them.",
+        _one(lambda seen: seen.bytes_verified),
+    ),
+    Metric(
         "component_quarantined_events_total",
         "counter",
         "Ranges of bytes that are no entry, kept as they are.",

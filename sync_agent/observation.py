@@ -59,6 +59,7 @@ class Observation:
     entries: int
     quarantined: int
     bytes_read: int
+    bytes_verified: int
     commits: int
     missed: int
     pipeline: Asked | None
@@ -116,6 +117,7 @@ class Observer:
             entries=activity.entries,
             quarantined=activity.quarantined,
             bytes_read=activity.bytes_read,
+            bytes_verified=activity.bytes_verified,
             commits=activity.commits,
             missed=activity.missed,
             pipeline=asked,

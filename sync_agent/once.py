@@ -13,12 +13,14 @@ from sync_agent.faults import DamagedBufferError, suspect_file, translated
 from sync_agent.intake import Intake
 from sync_agent.journal import limit_rows, note
 from sync_agent.legacy import take_over
-from sync_agent.paths import shown
+from sync_agent.paths import Listing, shown
 from sync_agent.positions import Plan, State, Task, plan
 from sync_agent.pruning import prune
+from sync_agent.rereads import add_rereads, forget_missing, queued_paths
 from sync_agent.salvage import finish_replacement, replace_damaged
 from sync_agent.survey import Survey, survey
 from sync_agent.tally import Tally
+from sync_agent.verifier import Surveyed, verify_grown
 
 LIVE_ROLE = "sync run"
 """The role under which a live agent holds the buffer; reading is left to it."""
@@ -28,7 +30,10 @@ LIVE_ROLE = "sync run"
 class SyncReport:
     """What one sync did. ``bytes_read`` are bytes read from transcripts, fingerprints included.
 
-    ``left_to`` names the live agent that the reading was left to, None where this sync read.
+    ``bytes_verified`` were read again of files that had grown; ``files_changed`` of these differed
+    ``bytes_verified`` were read again of files that had grown; ``files_changed`` of these differed
+    from what was read before, and were read again from their start. ``left_to`` names the live
+    agent that the reading was left to, None if this sync read.
     """
 
     files_seen: int = 0
@@ -39,6 +44,8 @@ class SyncReport:
     bytes_read: int = 0
     entries_new: int = 0
     quarantined_new: int = 0
+    bytes_verified: int = 0
+    files_changed: int = 0
     warnings: tuple[str, ...] = ()
     left_to: str | None = None
 
@@ -87,26 +94,23 @@ def _sync_healed(settings: Settings, progress: Progress) -> SyncReport:
 
 
 def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncReport:
-    warnings = list(surveyed.warnings)
     with open_buffer(settings.sqlite_path) as buffer:
         limit_rows(buffer.connection, settings.journal_rows)
-        plans = [
-            (listing, plan(listing, buffer.known_files(listing.root)))
-            for listing in surveyed.listings
-        ]
+        wanted = queued_paths(buffer.connection)
+        plans = [(one, _plan(buffer, one, wanted)) for one in surveyed.listings]
         total = sum(task.found.size for _, todo in plans for task in todo.tasks)
         tally = Tally(progress, total)
+        roots, warnings = [], list(surveyed.warnings)
         for listing, todo in plans:
-            intake = Intake(
-                buffer,
-                root=listing.root,
-                host=settings.host_name,
-                max_line_bytes=settings.max_line_bytes,
-                tally=tally,
-            )
-            unread = _read_all(buffer, intake, todo, tally)
+            root = Surveyed(listing, _intake(buffer, settings, listing.root, tally))
+            unread = _read_all(buffer, root.intake, todo, tally)
             warnings += (*listing.warnings, *todo.warnings, *unread)
+            roots.append(root)
         buffer.commit()
+        for root in roots:
+            forget_missing(buffer, root.listing, wanted)
+        changed = verify_grown(buffer, roots, max_line_bytes=settings.max_line_bytes, tally=tally)
+        warnings += _read_again(buffer, roots, changed, tally)
         taken_over = take_over(buffer, settings)
         prune(
             buffer,
@@ -122,8 +126,42 @@ def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncRepor
         bytes_read=tally.bytes_read,
         entries_new=tally.entries,
         quarantined_new=tally.quarantined,
+        bytes_verified=tally.bytes_verified,
+        files_changed=len(changed),
         warnings=(*taken_over, *warnings),
     )
+
+
+def _plan(buffer: Buffer, listing: Listing, wanted: set[bytes]) -> Plan:
+    known = buffer.known_files(listing.root)
+    return add_rereads(plan(listing, known), listing, known, wanted)
+
+
+def _intake(buffer: Buffer, settings: Settings, root: bytes, tally: Tally) -> Intake:
+    return Intake(
+        buffer,
+        root=root,
+        host=settings.host_name,
+        max_line_bytes=settings.max_line_bytes,
+        tally=tally,
+    )
+
+
+def _read_again(
+    buffer: Buffer, roots: list[Surveyed], changed: set[bytes], tally: Tally
+) -> list[str]:
+    """Read files again that proved to be changed; return a warning for each."""
+    warnings = []
+    for root in roots if changed else ():
+        known = buffer.known_files(root.listing.root)
+        todo = add_rereads(Plan(), root.listing, known, changed)
+        warnings += [
+            f"{shown(task.found.path)} was changed behind its tail; it is read again from its start"
+            for task in todo.tasks
+        ]
+        warnings += _read_all(buffer, root.intake, todo, tally)
+    buffer.commit()
+    return warnings
 
 
 def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally) -> list[str]:

@@ -21,13 +21,17 @@ _LINKS_DEEP = 4
 
 
 class Found(NamedTuple):
-    """A transcript file in the listing: absolute path, and what ``stat`` said of it."""
+    """A transcript file in the listing: absolute path, and what ``stat`` said of it.
+
+    ``real`` is where it is opened if links lead to it, else empty.
+    """
 
     path: bytes
     size: int
     mtime_ns: int
     device: int
     inode: int
+    real: bytes = b""
 
     @classmethod
     def of(cls, path: bytes, status: os.stat_result) -> Found:

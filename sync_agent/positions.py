@@ -45,11 +45,15 @@ class Course(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A file to open, what is known of it, and whether it stood at another path before."""
+    """A file to open, what is known of it, and whether it stood at another path before.
+
+    ``from_start`` asks for a new generation: what was read of the file proved to be wrong.
+    """
 
     found: Found
     known: Known | None
     has_moved: bool = False
+    from_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a command asks of the process that holds the buffer: flush, replay, retry.
+"""What a command asks of the process that holds the buffer: flush, replay, retry, reread.
 
 A request is a row of the buffer. Where no agent runs, the command takes the buffer's lock and does
 it itself. Where one runs, the command writes the row in a transaction of its own and waits until
@@ -13,7 +13,7 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,7 @@ from sync_agent.knocking import knock
 from sync_agent.once import LIVE_ROLE
 from sync_agent.quarantine import retry
 from sync_agent.replay import Selection, replay
+from sync_agent.rereads import Requeued, queue_files
 
 _POLL_SECONDS = 0.1
 _BUSY_SECONDS = 10.0
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     FLUSH = "flush"
     REPLAY = "replay"
     RETRY = "retry"
+    REREAD = "reread"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,21 @@ def perform(
         return asdict(replay(buffer, settings, Selection(**arguments)))
     if kind == Kind.RETRY:
         return {"retried": [asdict(one) for one in retry(buffer, settings, arguments["names"])]}
+    if kind == Kind.REREAD:
+        return asdict(queue_files(buffer, arguments["files"], reason=arguments["reason"]))
     return {}
+
+
+def queue_rereads(
+    settings: Settings, files: Sequence[str], *, reason: str, timeout: float = 30.0
+) -> Requeued:
+    """Have files read again from their start, by the next sync or by the agent that runs.
+
+    A file is a path, the end of one, or a file key. Raises as :func:`ask`.
+    """
+    arguments = {"files": list(files), "reason": reason}
+    answer = ask(settings, Kind.REREAD, arguments, timeout=timeout)
+    return Requeued(tuple(answer["queued"]), tuple(answer["unknown"]))
 
 
 def ask(

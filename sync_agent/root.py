@@ -76,7 +76,7 @@ class Root:
         self._told: set[str] = set()
         self._troubles: dict[bytes, _Trouble] = {}
         self._not_before: dict[bytes, float] = {}
-        self._intake = Intake(
+        self.intake = Intake(
             around.buffer,
             root=bytes(path),
             host=around.settings.host_name,
@@ -100,9 +100,29 @@ class Root:
         self._warn(listing.warnings + todo.warnings)
         return self._enqueue(todo)
 
+    def found(self, path: bytes) -> Found | None:
+        """Return a known file as it is listed now; None while it is read, or if it is gone."""
+        known = self._known.get(path)
+        if known is None or path in self.queue or path == self.current:
+            return None
+        listing = self._empty_listing(self.listing.device, self.listing.inode)
+        try:
+            glance(listing, path)
+        except OSError:
+            return None
+        return listing.files[0] if listing.files else None
+
+    def read_again(self, wanted: set[bytes]) -> None:
+        """Queue those of the ``wanted`` files that are known here, from their start."""
+        for path in wanted & self._known.keys():
+            found = self.found(path)
+            if found is not None:
+                self.queue[path] = Task(found, self._known[path], from_start=True)
+        self.state.queued = len(self.queue)
+
     def note_growth(self, *, all_of_it: bool = False) -> None:
         """Note the growth of files that was not noted at each line."""
-        self._intake.note_growth(all_of_it=all_of_it)
+        self.intake.note_growth(all_of_it=all_of_it)
 
     def look(
         self, files: Iterable[bytes], folders: Iterable[bytes], entered: Callable[[bytes], None]
@@ -176,7 +196,7 @@ class Root:
     def _enqueue(self, todo: Plan) -> list[bytes]:
         for known in todo.vanished:
             if self._known.get(known.path) is known:
-                self._intake.vanish(known)
+                self.intake.vanish(known)
                 self.state.lag.pop(known.path, None)
                 self._around.activity.happened(Event.VANISHED, name_of(known.path), seconds=0)
         fresh = []
@@ -206,7 +226,7 @@ class Root:
         started, before = time.perf_counter(), self.current
         self.current = path
         try:
-            read = self._intake.read(task)
+            read = self.intake.read(task)
         except FileNotFoundError:
             self.state.lag.pop(path, None)  # a round sees where it went
         except OSError as error:
@@ -238,7 +258,7 @@ class Root:
 
     def _unreadable(self, task: Task, error: OSError) -> None:
         path, activity = task.found.path, self._around.activity
-        self._intake.set_unreadable(task)
+        self.intake.set_unreadable(task)
         if path not in self._troubles:
             activity.errors["unreadable"] += 1
             self._around.log.warning(

@@ -20,11 +20,11 @@ from sync_agent.ignores import Ignores
 from sync_agent.journal import limit_rows
 from sync_agent.legacy import take_over
 from sync_agent.logbook import Logbook
-from sync_agent.pruning import prune
 from sync_agent.requests import Desk
 from sync_agent.root import OutOfTimeError, Surroundings
 from sync_agent.salvage import finish_replacement, replace_damaged
 from sync_agent.tally import Tally
+from sync_agent.upkeep import Upkeep
 from sync_agent.waiting import asleep_seconds, is_readable
 from sync_agent.watch import Watch
 
@@ -34,8 +34,6 @@ _SLICE_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 60.0
 _DESK_SECONDS = 5.0
 _SUSPICION_SECONDS = 1.0
-_PRUNE_ROWS, _PRUNE_PAGES = 500, 250
-_PRUNE_BUSY_SECONDS, _PRUNE_IDLE_SECONDS = 0.2, 60.0
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _ENDING_RETRY_SECONDS = 0.2
 _SUSPENDED_SECONDS = 2.0
@@ -83,7 +81,7 @@ class Rounds:
         os.set_blocking(self._writing, False)
         self._watches: list[Watch] = []
         self._buffer: Buffer | None = None
-        self._next_prune = 0.0
+        self._upkeep: Upkeep | None = None
         self._takes_over = False
         self._asleep = asleep_seconds()
         self._is_nested = False
@@ -187,8 +185,9 @@ class Rounds:
     def _let_go(self) -> None:
         for watch in self._watches:
             watch.close()
-        self._watches = []
-        self._buffer = None
+        if self._upkeep is not None:
+            self._upkeep.close()
+        self._watches, self._upkeep, self._buffer = [], None, None
 
     def _wait_to_retry(self, seconds: float) -> bool:
         """Wait; return whether the agent is to end."""
@@ -211,6 +210,8 @@ class Rounds:
         for path in self._settings.claude_dirs:
             state = self._activity.roots[str(path)] = RootState()
             self._watches.append(Watch(path, around, state=state))
+        roots = [watch.root for watch in self._watches]
+        self._upkeep = Upkeep(self._settings, buffer, roots, self._activity)
         try:
             while self._deadline is None:
                 self._turn()
@@ -241,16 +242,21 @@ class Rounds:
                 self._committed()
             self._take_over()
             self._answer()
-            self._prune()
-            self._check_suspicion()
-            if self._buffer is not None:
-                self._buffer.require_in_place()
+            self._keep_up()
         self._commit()
         self._tell()
         if self._sleep(self._wait_seconds()) and self._settings.watch_latency_ms:
             time.sleep(self._settings.watch_latency_ms / 1000)
         self._heed()
         self._commit()
+
+    def _keep_up(self) -> None:
+        """Prune and verify a little, and make sure that the buffer is sound and in its place."""
+        if self._upkeep is not None:
+            self._upkeep.step()
+        self._check_suspicion()
+        if self._buffer is not None:
+            self._buffer.require_in_place()
 
     def _tell(self) -> None:
         """Note where things stand, when all that was read is durable."""
@@ -328,22 +334,8 @@ class Rounds:
         self._next_desk = now + _DESK_SECONDS
         if self._desk.serve(self._buffer):
             self._committed()
-
-    def _prune(self) -> None:
-        now = time.monotonic()
-        if now < self._next_prune or self._buffer is None:
-            return
-        days = self._settings.buffer_retention_days
-        done = prune(
-            self._buffer,
-            retention_days=days,
-            ships=self._settings.mongo_uri is not None,
-            steps=1,
-            rows=_PRUNE_ROWS,
-            pages=_PRUNE_PAGES,
-        )
-        is_busy = done.records >= _PRUNE_ROWS
-        self._next_prune = now + (_PRUNE_BUSY_SECONDS if is_busy else _PRUNE_IDLE_SECONDS)
+        if self._upkeep is not None:
+            self._upkeep.take_rereads()
 
     def _check_suspicion(self) -> None:
         """Give the buffer up where a reader found damage in it; look for that now and then."""
@@ -357,8 +349,8 @@ class Rounds:
         if any(watch.root.queue for watch in self._watches):
             return 0
         due = min(watch.next_due() for watch in self._watches)
-        if self._next_prune:
-            due = min(due, self._next_prune)
+        if self._upkeep is not None:
+            due = min(due, self._upkeep.next_due())
         return min(max(0.0, due - time.monotonic()), _LONGEST_WAIT_SECONDS)
 
     def _sleep(self, seconds: float) -> bool:

@@ -59,6 +59,19 @@ create table if not exists requests (
 create table if not exists retried (
     entry_id blob primary key, retried_at integer not null, entries integer not null
 ) without rowid;
+create table if not exists verified (
+    file_id integer primary key, generation integer not null, offset integer not null,
+    content_sum blob not null, prefix_hash blob not null, verified_at integer not null,
+    is_due integer not null
+);
+create index if not exists verification_due on verified (verified_at) where is_due;
+create table if not exists rereads (
+    path_bytes blob primary key, asked_at integer not null, reason text not null
+) without rowid;
+insert or ignore into verified
+    select file_id, generation, 0, zeroblob(16), zeroblob(16), 0, 1 from files
+    where offset > 0 and not exists (select 1 from meta where key = 'verifies');
+insert or ignore into meta values ('verifies', 1);
 create index if not exists quarantined on records (seq) where record_kind = 'quarantine';
 create view if not exists pending_entries as
     select r.seq as id, l.project_id, r.session_id,
@@ -73,7 +86,10 @@ create view if not exists file_positions as
            f.mtime_ns, f.inode, f.generation, f.state, f.entries, f.quarantined
     from files f join locations l using (location_id);
 """
-"""Tables and views that came later: a buffer of an older program gets them when opened."""
+"""Tables and views that came later: a buffer of an older program gets them when opened.
+
+What such a buffer has read may have grown unverified, so all of it is due for verification once.
+"""
 
 LOCATION_COLUMNS = "location_id, host, root, project_id, file_path, file_key, key_bytes, path_bytes"
 FILE_COLUMNS = (

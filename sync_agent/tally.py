@@ -9,7 +9,7 @@ from analytics.telemetry import Progress
 
 @dataclass(slots=True)
 class Tally:
-    """Running counts of one sync: content bytes read, and what came of them.
+    """Running counts of one sync: content bytes read and verified, and what came of them.
 
     ``total`` is the bytes that reading will take at most, for ``progress``.
     """
@@ -17,6 +17,7 @@ class Tally:
     progress: Progress
     total: int
     bytes_read: int = 0
+    bytes_verified: int = 0
     entries: int = 0
     quarantined: int = 0
     files_read: int = 0
