@@ -13,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from analytics.errors import DependencyError, WarehouseError
+from analytics.guard import bound_names
+from analytics.http_server import BoundedServer, GuardedHandler
 from analytics.settings import Settings, load_settings
 from flows.program import exit_code_of
 from loaders.dbt_project import PROJECT_FOLDER
@@ -54,31 +56,29 @@ def build(settings: Settings) -> Path:
     return page
 
 
-def serve(page: Path, *, host: str, port: int) -> ThreadingHTTPServer:
+def serve(page: Path, *, host: str, port: int, allowed_hosts: str = "") -> BoundedServer:
     """Return a server of the page's folder, bound and not started yet.
+
+    ``allowed_hosts`` are names it may be asked for beside those of the loopback address.
 
     Raises DependencyError (exit 4) where the port cannot be had.
     """
     handler = functools.partial(_Handler, directory=str(page.parent))
     try:
-        return ThreadingHTTPServer((host, port), handler)
+        server = BoundedServer((host, port), handler)
     except OSError as error:
         raise DependencyError(
             f"port {port} cannot be had: {error.strerror}",
             hint="Stop what uses it, or give another one with --port.",
         ) from error
+    server.hosts = bound_names(host, allowed_hosts)
+    return server
 
 
-class _Handler(SimpleHTTPRequestHandler):
-    server_version = "annals"
-    sys_version = ""
-
+class _Handler(GuardedHandler, SimpleHTTPRequestHandler):
     def list_directory(self, path: Any) -> None:  # noqa: ARG002 -- the library's name
         """Show no folder: there is one page."""
         self.send_error(404)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's name
-        """Log no request."""
 
 
 def _command(settings: Settings, folder: Path) -> Sequence[str]:
@@ -107,10 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def work() -> None:
-        page = build(load_settings())
+        settings = load_settings()
+        page = build(settings)
         sys.stderr.write(f"dbt docs: {page}\n")
         if not given.build_only:
-            with serve(page, host=given.host, port=given.port) as server:
+            hosts = settings.allowed_hosts
+            with serve(page, host=given.host, port=given.port, allowed_hosts=hosts) as server:
                 server.serve_forever()
 
     return exit_code_of(work)

@@ -11,15 +11,15 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from threading import Thread
 from typing import Any, NamedTuple
-from wsgiref.simple_server import WSGIServer
-
-from prometheus_client import start_http_server
 
 from analytics.errors import DependencyError
+from analytics.guard import bound_names
+from analytics.http_server import BoundedServer, GuardedHandler
 from analytics.settings import Settings, load_settings
-from analytics.telemetry.exposition import Metric, Samples, registry
+from analytics.telemetry.exposition import CONTENT_TYPE, Metric, Samples, exposition
 from flows.history import last_run
 from flows.program import exit_code_of
 
@@ -79,19 +79,45 @@ METRICS: tuple[Metric[Seen], ...] = (
 )
 
 
-def serve(settings: Settings, *, host: str, port: int) -> tuple[WSGIServer, Thread]:
+class _Handler(GuardedHandler):
+    server: _Server
+
+    def do_GET(self) -> None:  # noqa: N802 -- the library's name
+        """Answer with every metric, whatever the path."""
+        settings = self.server.settings
+        text = exposition(METRICS, lambda: Seen(settings, last_run(settings) or {}))
+        body = text.encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 -- the library's name
+
+
+class _Server(BoundedServer):
+    settings: Settings
+
+
+def serve(settings: Settings, *, host: str, port: int) -> tuple[BoundedServer, Thread]:
     """Answer with the metrics from now on, in a thread; what is not there yet is left out.
 
     Raises DependencyError (exit 4) where the port cannot be had.
     """
-    found = registry(METRICS, lambda: Seen(settings, last_run(settings) or {}))
     try:
-        return start_http_server(port, addr=host, registry=found)
+        server = _Server((host, port), _Handler)
     except OSError as error:
         raise DependencyError(
             f"port {port} cannot be had: {error.strerror}",
             hint="Stop what uses it, or give another one with --port.",
         ) from error
+    server.settings = settings
+    server.hosts = bound_names(host, settings.allowed_hosts)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    return server, thread
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,9 +6,10 @@ import json
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from analytics.guard import bound_names
+from analytics.http_server import BoundedServer, GuardedHandler
 from analytics.settings import Settings
 from analytics.telemetry.exposition import CONTENT_TYPE
 from sync_agent.metrics import metrics_of
@@ -136,13 +137,10 @@ def _pipeline(asked: Asked | None) -> dict[str, Any] | None:
     }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(GuardedHandler):
     server: _Server
-    server_version = "annals"
-    sys_version = ""
-    timeout = 10
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 -- the library's name
         """Answer one request."""
         endpoint = ENDPOINTS.get(self.path.partition("?")[0])
         if endpoint is None:
@@ -163,17 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's name
-        """Log no request."""
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
+class _Server(BoundedServer):
     observer: Observer
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away; the next one is answered as ever."""
 
 
 def serve(settings: Settings, observer: Observer) -> tuple[str, int] | None:
@@ -185,6 +175,7 @@ def serve(settings: Settings, observer: Observer) -> tuple[str, int] | None:
         return None
     server = _Server((settings.health_host, settings.health_port), _Handler)
     server.observer = observer
+    server.hosts = bound_names(settings.health_host, settings.allowed_hosts)
     # A daemon: it holds nothing that would have to be put in order at the end.
     threading.Thread(target=_answer, args=(server,), name="health", daemon=True).start()
     return settings.health_host, server.server_port

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import last_assignments
+from analytics.settings.serving import ServingSettings
 from analytics.settings.timezone import system_timezone
 
 MIB = 1024 * 1024
@@ -58,7 +59,7 @@ One folder is one folder, however it is spelled; :attr:`Settings.claude_dirs` ta
 """
 
 
-class Settings(BaseSettings):
+class Settings(ServingSettings, BaseSettings):
     """All settings. The environment variable of a field is its name in capitals."""
 
     model_config = SettingsConfigDict(
