@@ -6,9 +6,9 @@ a cursor never goes back (docs/specs/positions.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from analytics.errors import ConflictError
 from analytics.settings import Settings
@@ -17,6 +17,7 @@ from analytics.transcripts import Record
 from extractors.backfill import KnownIds, everything_held
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.lake import Lake, open_lake
+from extractors.refused import refusals
 from extractors.source import Agreement, Source
 from extractors.sources import agreed_source, require_source
 from extractors.writing import ChunkWriter, chunks
@@ -26,6 +27,9 @@ COMMIT_BYTES = 1024 * 1024 * 1024
 
 ATTEMPTS = 5
 
+REFUSALS_NAMED = 20
+"""Refused records that a report names; it counts all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport:
@@ -33,6 +37,8 @@ class ExtractReport:
 
     ``records_read`` came from the source, ``entries_new`` of them went into the lake as entries.
     ``snapshot_id`` is the lake's newest; ``bytes_written`` counts committed data files.
+    ``records_refused`` came and were no records: they are quarantined, and the first of them are
+    in ``refusals``, a sentence each.
     """
 
     records_read: int
@@ -40,6 +46,20 @@ class ExtractReport:
     snapshots_committed: int
     snapshot_id: int | None
     bytes_written: int
+    records_refused: int = 0
+    refusals: tuple[str, ...] = ()
+
+    def with_earlier(self, earlier: ExtractReport) -> ExtractReport:
+        """Return the report of both extractions, of which this one is the last."""
+        return replace(
+            self,
+            records_read=self.records_read + earlier.records_read,
+            entries_new=self.entries_new + earlier.entries_new,
+            snapshots_committed=self.snapshots_committed + earlier.snapshots_committed,
+            bytes_written=self.bytes_written + earlier.bytes_written,
+            records_refused=self.records_refused + earlier.records_refused,
+            refusals=(*earlier.refusals, *self.refusals)[:REFUSALS_NAMED],
+        )
 
 
 @dataclass(slots=True)
@@ -50,6 +70,14 @@ class Tally:
     entries_new: int = 0
     snapshots_committed: int = 0
     bytes_written: int = 0
+    records_refused: int = 0
+    refusals: list[str] = field(default_factory=list)
+
+    def note_refusals(self, records: Iterable[Record]) -> None:
+        """Count what was refused among the records; keep the first reasons."""
+        new = refusals(records)
+        self.records_refused += len(new)
+        self.refusals += new[: REFUSALS_NAMED - len(self.refusals)]
 
 
 def extract(
@@ -80,6 +108,8 @@ def extract(
                 tally.snapshots_committed,
                 lake.snapshot_id,
                 tally.bytes_written,
+                tally.records_refused,
+                tuple(tally.refusals),
             )
     raise AssertionError("the last attempt returns or raises")
 
@@ -148,6 +178,7 @@ class Extraction:
             for chunk in chunks(batches):
                 last = chunk[-1].seq
                 tally.records_read += len(chunk)
+                tally.note_refusals(chunk)
                 yield agent_id, chunk
                 progress.report("extract", last - after, through - after, unit="records")
 

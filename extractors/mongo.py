@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby, islice
 from typing import Any
 
-import gridfs
+import bson
 import pymongo
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from pymongo import ReadPreference
+from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
     InvalidName,
@@ -28,7 +32,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from analytics.errors import IntegrityError, SourceGapError
+from analytics.errors import SourceGapError
 from analytics.settings import Settings
 from analytics.settings.mongo import (
     open_client,
@@ -38,28 +42,42 @@ from analytics.settings.mongo import (
     wrong_database,
 )
 from analytics.transcripts import Record
-from analytics.transcripts.documents import (
-    AGENTS,
-    BUCKET,
-    CLAIMS,
-    CONVERSATIONS,
-    decode_raw,
-    to_record,
+from analytics.transcripts.bounds import TooLargeError
+from analytics.transcripts.documents import AGENTS, BUCKET, CLAIMS, CONVERSATIONS
+from extractors.arrivals import (
+    LOOKUP_BYTES,
+    Arrival,
+    Judge,
+    Located,
+    Resume,
+    decoded,
+    located,
+    lookups,
+    whole_number,
 )
 from extractors.cursor import Cursor
-from extractors.source import BATCH_BYTES, BATCH_RECORDS
 
 TOKEN = "mongodb"  # noqa: S105 -- a mark in the snapshot, no secret
 """The token of positions that came from a server: no buffer ever notes it."""
 
 _FORBIDDEN = (13, 18, 8000)
-_CLAIMS_AT_ONCE = 500
 _DOCUMENTS_AT_ONCE = (0, 16, 2)
 """Sizes of an answer, each tried where the one before was too long; 0 leaves it to the server."""
 
+SMALLEST_PIECE = 64 * 1024
+"""GridFS files in smaller pieces on the average are refused; ours have 255 KiB each."""
+
+_PIECES_AT_ONCE = 16
+_NAME_LENGTH = 128
+_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+_AS_BYTES: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+"""What is asked for in many documents arrives as bytes: one that is damaged is one document."""
+
+_UNREADABLE = (BSONError, ValueError, OverflowError, RecursionError)
+
 Document = dict[str, Any]
-Located = tuple[int, str, Document]
-"""A document under a position: seq, entry id, and the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +109,15 @@ class MongoSource:
                 settings.mongo_db,
                 read_concern=ReadConcern("majority"),
                 read_preference=ReadPreference.PRIMARY,
+                codec_options=_OPTIONS.with_options(unicode_decode_error_handler="replace"),
             )
         except InvalidName as error:
             raise wrong_database(str(error), settings) from error
-        self._bucket = gridfs.GridFSBucket(self._database, bucket_name=BUCKET)
+        self._judge = Judge(
+            self._fetch,
+            max_bytes=settings.max_line_bytes,
+            store=f"mongodb/{settings.mongo_db}",
+        )
 
     def close(self) -> None:
         """Close every connection."""
@@ -111,11 +134,11 @@ class MongoSource:
         if self._pinned is not None:
             return dict(self._pinned)
         with self._faults():
-            agents = self._database[AGENTS].find({}, {"committedSeq": 1})
+            agents = self._database[AGENTS].find({}, {"committedSeq": 1, "missingThrough": 1})
             return {
-                agent["_id"]: int(agent["committedSeq"])
+                agent["_id"]: seq
                 for agent in agents
-                if isinstance(agent.get("committedSeq"), int)
+                if (seq := whole_number(agent.get("committedSeq"))) is not None and _is_agent(agent)
             }
 
     def last_heartbeat(self) -> datetime | None:
@@ -130,91 +153,109 @@ class MongoSource:
         """Yield the records in ``(after, through]``, claimed ones under their claim's position.
 
         Two records can have one number, where a buffer was restored from a copy: they are never
-        parted by the end of a batch. Raises SourceGapError where records after ``after`` never came
-        to this server, DependencyError where it does not answer, IntegrityError where what a
-        claim refers to is gone.
+        parted by the end of a batch. What is no record is quarantined with its reason, and so is a
+        claim on a document that is gone. Raises SourceGapError where records after ``after`` never
+        came to this server, DependencyError where it does not answer.
         """
         with self._faults():
             self._refuse_gap(agent_id, after)
             wanted = {"agentId": agent_id, "seq": {"$gt": after, "$lte": through}}
             with (
-                contextlib.closing(self._sorted(CONVERSATIONS, wanted, "seq", "_id")) as documents,
-                contextlib.closing(self._sorted(CLAIMS, wanted, "seq", "_id")) as claims,
+                contextlib.closing(self._sorted(CONVERSATIONS, wanted, "seq")) as documents,
+                contextlib.closing(self._sorted(CLAIMS, wanted, "seq")) as claims,
             ):
-                own = ((found["seq"], found["_id"], found) for found in documents)
-                found = heapq.merge(own, self._claimed(claims), key=lambda one: one[:2])
-                yield from self._batches(found)
+                own = located(documents, after)
+                claimed = self._claimed(located(claims, after))
+                found = heapq.merge(own, claimed, key=lambda one: (one.seq, one.arrival.name))
+                yield from self._judge.batches(found)
 
     def acknowledge(self, consumer: str, positions: Mapping[str, int]) -> None:
         """Do nothing: MongoDB prunes nothing."""
 
-    def _sorted(self, collection: str, wanted: Document, *keys: str) -> Generator[Document]:
-        """Yield what is wanted in the order of ``keys``, which are unique together.
+    def _sorted(self, collection: str, wanted: Document, key: str) -> Generator[Arrival]:
+        """Yield what is wanted in the order of ``key`` and the id.
 
         MongoDB ends an answer at 16 MiB, other servers of its protocol do not: where one answer is
         too long for the protocol, it is gone on with fewer documents at once.
         """
-        last: tuple[Any, ...] = ()
+        resume = Resume(key)
         for at_once in _DOCUMENTS_AT_ONCE:
-            rest = {"$and": [wanted, {keys[0]: {"$gte": last[0]}}]} if last else wanted
-            found = self._database[collection].find(rest, sort=[(key, 1) for key in keys])
+            found = self._as_bytes(collection).find(
+                resume.narrowed(wanted), sort=[(name, 1) for name in dict.fromkeys((key, "_id"))]
+            )
             found.batch_size(at_once).allow_disk_use(True)  # noqa: FBT003 -- as the driver has it
             try:
                 with found:
-                    for document in found:
-                        place = tuple(document[key] for key in keys)
-                        if place > last:
-                            last = place
-                            yield document
+                    arrivals = (decoded(bytes(one.raw), _decode, _UNREADABLE) for one in found)
+                    yield from filter(resume.is_new, arrivals)
             except ProtocolError:
                 if at_once == _DOCUMENTS_AT_ONCE[-1]:
                     raise
             else:
                 return
 
-    def _claimed(self, claims: Iterator[Document]) -> Iterator[Located]:
+    def _as_bytes(self, collection: str) -> Collection[RawBSONDocument]:
+        database: Database[Any] = self._database
+        return database.get_collection(collection, _AS_BYTES)
+
+    def _claimed(self, claims: Iterator[Located]) -> Iterator[Located]:
         """Yield what the claims refer to; it is looked up for many at once."""
-        while some := list(islice(claims, _CLAIMS_AT_ONCE)):
-            wanted = {"_id": {"$in": [claim["entryId"] for claim in some]}}
-            documents = {one["_id"]: one for one in self._sorted(CONVERSATIONS, wanted, "_id")}
-            for claim in sorted(some, key=lambda one: (one["seq"], one["entryId"])):
-                document = documents.get(claim["entryId"])
-                if document is None:
-                    raise self._lost(claim)
-                yield claim["seq"], claim["entryId"], document
+        for group in lookups(claims):
+            ids = filter(None, {claim.arrival.claimed for claim in group})
+            held = self._held_documents(ids)
+            for claim in sorted(group, key=lambda one: (one.seq, one.arrival.name)):
+                yield Located(claim.seq, self._referred(claim.arrival, held))
 
-    def _batches(self, found: Iterator[Located]) -> Iterator[list[Record]]:
-        batch: list[Record] = []
+    def _held_documents(self, ids: Iterable[str]) -> dict[str, Arrival]:
+        """Return the documents with these ids, as many as may be held at a time."""
+        held: dict[str, Arrival] = {}
         size = 0
-        for seq, group in groupby(found, key=lambda one: one[0]):
-            records = [self._record(document, seq) for _, _, document in group]
-            grown = sum(len(record.raw) for record in records)
-            is_full = size + grown > BATCH_BYTES or len(batch) + len(records) > BATCH_RECORDS
-            if batch and is_full:
-                yield batch
-                batch, size = [], 0
-            batch += records
-            size += grown
-        if batch:
-            yield batch
+        with contextlib.closing(
+            self._sorted(CONVERSATIONS, {"_id": {"$in": list(ids)}}, "_id")
+        ) as documents:
+            for arrival in documents:
+                size += len(arrival.raw)
+                if held and size > LOOKUP_BYTES:
+                    break
+                held[arrival.name] = arrival
+        return held
 
-    def _record(self, document: Document, seq: int) -> Record:
-        try:
-            return to_record(document, decode_raw(document, self._fetch), seq=seq)
-        except (KeyError, ValueError, gridfs.NoFile) as error:
-            raise IntegrityError(
-                f"the document {document.get('_id')} in MongoDB cannot be read: {error}",
-                hint="Restore it from a backup, or delete it: an agent that still has its file"
-                " ships it again with `sync replay`.",
-                entry_id=document.get("_id"),
-            ) from error
+    def _referred(self, claim: Arrival, held: Mapping[str, Arrival]) -> Arrival:
+        """Return what a claim refers to, or the claim with what is wrong with it."""
+        entry_id = claim.claimed
+        if entry_id is None:
+            return claim._replace(fault=claim.fault or "its entryId is not an entry id")
+        if entry_id in held:
+            return held[entry_id]
+        alone = self._held_documents([entry_id])
+        gone = f"the document {entry_id} that it claims is gone from MongoDB"
+        return alone.get(entry_id) or claim._replace(fault=gone)
 
-    def _fetch(self, file_id: str) -> bytes:
-        return self._bucket.open_download_stream(file_id).read()
+    def _fetch(self, file_id: str, limit: int) -> bytes:
+        """Return what GridFS has under an id, piece by piece; ValueError for what is incomplete.
+
+        Neither the length nor the size of the pieces that the file's own document names is used.
+        """
+        found = self._as_bytes(f"{BUCKET}.chunks").find({"files_id": file_id}, sort=[("n", 1)])
+        pieces: list[bytes] = []
+        size = 0
+        with found.batch_size(_PIECES_AT_ONCE):
+            for number, document in enumerate(found):
+                piece = decoded(bytes(document.raw), _decode, _UNREADABLE).document
+                data = piece.get("data")
+                if piece.get("n") != number or not isinstance(data, bytes) or not data:
+                    raise ValueError(f"piece {number} of its bytes in GridFS is damaged or missing")
+                size += len(data)
+                if size > limit or number > limit // SMALLEST_PIECE:
+                    raise TooLargeError(limit)
+                pieces.append(data)
+        if not pieces:
+            raise ValueError("its bytes are not in GridFS")
+        return b"".join(pieces)
 
     def _refuse_gap(self, agent_id: str, after: int) -> None:
         agent = self._database[AGENTS].find_one({"_id": agent_id}) or {}
-        missing = int(agent.get("missingThrough", 0))
+        missing = whole_number(agent.get("missingThrough", 0)) or 0
         if after < missing:
             raise SourceGapError(
                 f"MongoDB never got the records of agent {agent_id} up to {missing}: its buffer had"
@@ -224,13 +265,6 @@ class MongoSource:
                 pruned_through=missing,
                 agent_id=agent_id,
             )
-
-    def _lost(self, claim: Document) -> IntegrityError:
-        return IntegrityError(
-            f"the document {claim['entryId']} is gone from MongoDB, and a claim refers to it",
-            hint="Restore it from a backup, or delete the claim to go on without it.",
-            claim=claim["_id"],
-        )
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
@@ -250,3 +284,14 @@ class MongoSource:
 def _reason(error: OperationFailure) -> str:
     details = error.details or {}
     return str(details.get("errmsg", error))
+
+
+def _decode(raw: bytes) -> Document:
+    return bson.decode(raw, _OPTIONS)
+
+
+def _is_agent(agent: Document) -> bool:
+    """Return whether the document of an agent can be one; any other has no position."""
+    name, missing = agent["_id"], agent.get("missingThrough", 0)
+    is_name = isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH and name.isprintable()
+    return is_name and whole_number(missing) is not None

@@ -18,6 +18,9 @@ from extractors.lake import Lake, WrittenFile
 CHUNK_BYTES = 32 * 1024 * 1024
 """Raw bytes that make one data file; what is in memory at a time is a small multiple of it."""
 
+LEAST_BATCH_BYTES = 4 * 1024 * 1024
+"""What a batch counts for at least: its records have fields beside their raw bytes."""
+
 
 def chunks(batches: Iterator[list[Record]]) -> Iterator[list[Record]]:
     """Join consecutive batches into chunks of about CHUNK_BYTES raw bytes."""
@@ -25,7 +28,7 @@ def chunks(batches: Iterator[list[Record]]) -> Iterator[list[Record]]:
     size = 0
     for batch in batches:
         chunk += batch
-        size += raw_bytes(batch)
+        size += max(raw_bytes(batch), LEAST_BATCH_BYTES)
         del batch  # or its records would stay in memory while the next ones are read
         if size >= CHUNK_BYTES:
             yield chunk

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -250,13 +249,7 @@ def land(
             rounds.append(extract(settings))
     last, loaded = extract_and_load(settings, progress)
     for earlier in rounds:
-        last = replace(
-            last,
-            records_read=last.records_read + earlier.records_read,
-            entries_new=last.entries_new + earlier.entries_new,
-            snapshots_committed=last.snapshots_committed + earlier.snapshots_committed,
-            bytes_written=last.bytes_written + earlier.bytes_written,
-        )
+        last = last.with_earlier(earlier)
     return last, loaded
 
 

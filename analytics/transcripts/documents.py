@@ -11,9 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from analytics.transcripts.bounds import bounded, decompress
+from analytics.transcripts.fields import check_fields
 from analytics.transcripts.records import Record
+
+Raw = TypeVar("Raw", str, bytes)
 
 COMPRESSED_BYTES = 1024 * 1024
 """Raw values above this are kept compressed."""
@@ -92,23 +96,30 @@ def encode_raw(raw: bytes) -> Encoded:
         return Encoded(raw, Encoding.BINARY)
 
 
-def decode_raw(document: Mapping[str, Any], fetch: Callable[[str], bytes]) -> bytes:
-    """Return the exact bytes; ``fetch`` gives the content of a GridFS file by its id.
+def decode_raw(
+    document: Mapping[str, Any], fetch: Callable[[str, int], bytes], *, limit: int
+) -> bytes:
+    """Return the exact bytes, of which there are at most ``limit``.
 
-    Raises ValueError where they cannot be restored.
+    ``fetch`` returns the content of a GridFS file by its id, if it has at most so many bytes.
+    Raises ValueError if the bytes cannot be restored, or are more.
     """
-    value, encoding = document["raw"], document.get("rawEncoding")
+    value, encoding = document.get("raw"), document.get("rawEncoding")
     if encoding is None:
-        return str(value).encode("utf-8")
+        return bounded(_of_type(value, str).encode("utf-8"), limit=limit)
     if encoding == Encoding.BINARY:
-        return bytes(value)
-    import zstandard  # noqa: PLC0415 -- most records never need it
+        return bounded(_of_type(value, bytes), limit=limit)
+    if encoding == Encoding.ZSTD:
+        return decompress(_of_type(value, bytes), limit=limit)
+    if encoding == Encoding.GRIDFS:
+        return decompress(fetch(_of_type(value, str), limit), limit=limit)
+    raise ValueError("its rawEncoding is not a known one")
 
-    packed = fetch(value) if encoding == Encoding.GRIDFS else value
-    try:
-        return zstandard.ZstdDecompressor().decompress(packed)
-    except zstandard.ZstdError as error:
-        raise ValueError("its raw bytes cannot be decompressed") from error
+
+def _of_type(value: Any, kind: type[Raw]) -> Raw:
+    if not isinstance(value, kind):
+        raise ValueError(f"its raw is {type(value).__name__}, not {kind.__name__}")  # noqa: TRY004
+    return value
 
 
 def to_document(record: Record, encoded: Encoded, *, agent_id: str) -> dict[str, Any]:
@@ -133,15 +144,21 @@ def _instant(microseconds: int) -> datetime:
 
 
 def to_record(document: Mapping[str, Any], raw: bytes, *, seq: int) -> Record:
-    """Return the record of a document, read under the position ``seq``."""
+    """Return the record of a document, read under the position ``seq``.
+
+    Raises ValueError if a field is missing, of another type, or out of its range: a column of the
+    lake takes no other value, and one such document would stop all that are written with it.
+    """
     fields = {field: document.get(name) for field, name in _PLAIN.items()}
-    return Record(
+    record = Record(
         seq=seq,
-        entry_id=document["_id"],
-        ingested_at=document["ingestedMicros"],
+        entry_id=document.get("_id"),  # type: ignore[arg-type]
+        ingested_at=document.get("ingestedMicros"),  # type: ignore[arg-type]
         raw=raw,
         **fields,  # type: ignore[arg-type]
     )
+    check_fields(record)
+    return record
 
 
 def claim_id(agent_id: str, seq: int, entry_id: str) -> str:

@@ -25,6 +25,7 @@ _ESCAPE = re.compile(
 """An escape in a string; group 1 is a surrogate that is no part of a pair."""
 
 _CHECKED_WHOLE_BYTES = 1024 * 1024
+_WHITE_SPACE = b" \t\r\n"
 
 
 class Envelope(msgspec.Struct, rename="camel", gc=False):
@@ -52,7 +53,12 @@ _FIELDS = tuple(
 )
 _decode_struct = msgspec.json.Decoder(Envelope).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_Members = msgspec.defstruct(
+    "_Members", [(name, msgspec.Raw, msgspec.Raw()) for _, name, _ in _FIELDS], gc=False
+)
+"""The promoted fields as they stand there: the other members are passed over, not built."""
+
+_decode_members = msgspec.json.Decoder(_Members).decode
 
 
 def read_envelope(raw: bytes | bytearray | memoryview) -> Envelope:
@@ -68,6 +74,20 @@ def read_envelope(raw: bytes | bytearray | memoryview) -> Envelope:
         return _read_members(raw)
     except msgspec.DecodeError:
         return _second_lane(raw)
+
+
+def check_object(raw: bytes) -> None:
+    """Raise ValueError or RecursionError unless ``raw`` is one JSON object a reader would take.
+
+    Nothing of the value is built.
+    """
+    check_utf8(raw)
+    try:
+        _decode_raw(raw)
+    except msgspec.DecodeError:
+        read_envelope(raw)
+    if not raw.lstrip(_WHITE_SPACE).startswith(b"{"):
+        raise NotAnObjectError("a JSON value, but not an object")
 
 
 def check_utf8(raw: bytes | bytearray | memoryview) -> None:
@@ -94,7 +114,8 @@ def _read_members(raw: bytes | bytearray | memoryview) -> Envelope:
         return _no_object(raw, error)
     except msgspec.DecodeError:
         return _second_lane(raw)
-    return _pick({name: _plain(members[name]) for _, name, _ in _FIELDS if name in members})
+    found = {name: getattr(members, name) for _, name, _ in _FIELDS}
+    return _pick({name: _plain(raw) for name, raw in found.items() if memoryview(raw)})
 
 
 def _no_object(raw: bytes | bytearray | memoryview, error: msgspec.ValidationError) -> Envelope:

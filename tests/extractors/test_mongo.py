@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import DependencyError, IntegrityError, SettingsError, SourceGapError
+from analytics.errors import DependencyError, SettingsError, SourceGapError
 from analytics.settings import load_settings
 from extractors.extract import extract
 from extractors.lake import open_lake
@@ -26,6 +26,10 @@ def agent(tmp_path: Path, mongo: Mongo) -> Iterator[Agent]:
     found.close()
 
 
+def _object(size: int) -> bytes:
+    return b'{"x":"' + b"x" * size + b'"}'
+
+
 def test_what_every_agent_shipped_comes_into_the_lake(
     agent: Agent, mongo: Mongo, tmp_path: Path
 ) -> None:
@@ -33,7 +37,7 @@ def test_what_every_agent_shipped_comes_into_the_lake(
     first = agent.buffer.append_entries(3)
     agent.ship()
     second = Agent(tmp_path / "second.db", mongo)
-    other = second.buffer.append([b"other"])
+    other = second.buffer.append([b'{"n":"other"}'])
     second.ship()
     second.close()
     assert extract(agent.settings).entries_new == 4
@@ -60,10 +64,10 @@ def test_a_lake_goes_on_from_the_buffer_to_a_server_and_back(agent: Agent) -> No
     assert extract(embedded).entries_new == 3
     agent.ship()
     assert extract(agent.settings).entries_new == 0
-    later = agent.buffer.append([b"later"])
+    later = agent.buffer.append([b'{"n":"later"}'])
     agent.ship()
     assert extract(agent.settings).entries_new == 1
-    last = agent.buffer.append([b"last"])
+    last = agent.buffer.append([b'{"n":"last"}'])
     extract(embedded)
     assert set(ids(agent.settings)) == {*known, *later, *last}
 
@@ -96,7 +100,7 @@ def test_a_gap_is_told_and_a_backfill_goes_on(agent: Agent, mongo: Mongo) -> Non
 
 def test_equal_numbers_are_never_parted(agent: Agent, mongo: Mongo) -> None:
     """S-26 Two documents under one position come in one batch."""
-    agent.buffer.append([b"x" * 9_000_000, b"y" * 9_000_000])
+    agent.buffer.append([_object(9_000_000), _object(9_000_000)])
     agent.ship()
     second = mongo.conversations.find_one({"seq": 2}) or {}
     mongo.conversations.insert_one({**second, "_id": "f" * 32})
@@ -105,25 +109,16 @@ def test_equal_numbers_are_never_parted(agent: Agent, mongo: Mongo) -> None:
     assert [[record.seq for record in batch] for batch in batches] == [[1], [2, 2]]
 
 
-def test_a_claim_without_its_document_is_an_integrity_error(agent: Agent, mongo: Mongo) -> None:
-    """S-26 A document that was deleted although a position is claimed on it is exit 9."""
+def test_a_claim_without_its_document_is_quarantined(agent: Agent, mongo: Mongo) -> None:
+    """S-29 A document that was deleted although a position is claimed on it is named; exit 6."""
     for _ in range(2):
         agent.buffer.offset = 0
-        agent.buffer.append([b"same"])
+        agent.buffer.append([b"{}"])
     agent.ship()
     mongo.conversations.delete_many({})
-    with pytest.raises(IntegrityError, match="gone") as raised:
-        extract(agent.settings)
-    assert raised.value.exit_code == 9
-
-
-def test_bytes_that_cannot_be_restored_are_an_integrity_error(agent: Agent, mongo: Mongo) -> None:
-    """S-26 A document whose bytes were damaged is exit 9 and named, never half a record."""
-    (entry_id,) = agent.buffer.append([b"x" * 2_000_000])
-    agent.ship()
-    mongo.conversations.update_one({"_id": entry_id}, {"$set": {"raw": b"broken"}})
-    with pytest.raises(IntegrityError, match=entry_id):
-        extract(agent.settings)
+    report = extract(agent.settings)
+    assert report.records_refused == 1
+    assert "gone from MongoDB" in report.refusals[0]
 
 
 def test_errors_of_the_server_are_told_in_our_words(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.output import say
+from analytics.cli.refusals import leave_if_refused, warn_of_refusals
 
 if TYPE_CHECKING:
     from flows.stages import PipelineReport
@@ -47,12 +48,14 @@ def pipeline(
     warn(report.sync)
     if report.ship:
         warn_of_shipping(report.ship)
+    warn_of_refusals(report.extract)
     kept = custody(found.settings)
     if as_json:
         _print(report, kept, sample=found.sample, seconds=seconds)
     else:
         _show(report, kept, found=found, seconds=seconds)
     leave_if_partial(report.sync)
+    leave_if_refused(report.extract)
 
 
 def _run(found: InForce, *, as_flow: bool) -> PipelineReport:

@@ -11,6 +11,7 @@ import typer
 from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, example
 from analytics.cli.orchestration import AsFlow, stage_functions
+from analytics.cli.refusals import leave_if_refused, warn_of_refusals
 from analytics.cli.tables import count, size
 
 FullBackfill = Annotated[
@@ -42,14 +43,19 @@ def extract(
     full_backfill: FullBackfill = False,
     as_flow: AsFlow = False,
 ) -> None:
-    """Append what is new in the buffer to the lake."""
+    """Append what is new in the buffer, or in MongoDB, to the lake.
+
+    A record that cannot be read is quarantined with its reason, and the exit code is 6.
+    """
     with _stage(context, as_flow=as_flow) as (found, stages, progress):
         report = stages.extract(found.settings, full_backfill=full_backfill, progress=progress)
     text = (
         f"{count(report.entries_new)} records appended in {count(report.snapshots_committed)}"
         f" snapshots, {size(report.bytes_written)} written"
     )
+    warn_of_refusals(report)
     _answer("extract", report, found=found, as_json=as_json, text=text)
+    leave_if_refused(report)
 
 
 def load(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = False) -> None:

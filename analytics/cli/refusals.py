@@ -1,0 +1,35 @@
+"""What an extraction refused, for people: on standard error, and as the exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from analytics.errors import PartialError
+
+if TYPE_CHECKING:
+    from extractors.extract import ExtractReport
+
+_HINT = (
+    "hint: they are kept as quarantined records. If the agent still has the transcript,"
+    " `annals sync replay FILE` ships it again."
+)
+
+
+def warn_of_refusals(report: ExtractReport) -> None:
+    """Print which records were refused, and why."""
+    from analytics.cli.tables import printable
+
+    for refusal in report.refusals:
+        typer.echo(f"warning: refused {printable(refusal)}", err=True)
+    if more := report.records_refused - len(report.refusals):
+        typer.echo(f"warning: {more} more records were refused", err=True)
+    if report.records_refused:
+        typer.echo(_HINT, err=True)
+
+
+def leave_if_refused(report: ExtractReport) -> None:
+    """End with exit code 6 if records were refused; the others are done and kept."""
+    if report.records_refused:
+        raise typer.Exit(PartialError.exit_code)

@@ -1,0 +1,95 @@
+"""What arrives and is not a record: kept as bytes at its position, so that the rest goes on.
+
+A refused record is of kind ``quarantine``. It has a place of its own (``refused:...``) and not the
+one that it claims: that range of a transcript is still to come, and what says so must not be
+hidden by bytes that nobody could verify. Its id is the hash of its bytes at that place, as of any
+other record, so that refusing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from analytics.transcripts import Record, RecordKind, entry_id
+from analytics.transcripts.envelope import check_object
+from analytics.transcripts.fields import LATEST_MICROSECONDS, is_count
+
+REFUSED = "refused:"
+_NAME_LENGTH = 128
+
+
+def refused_record(
+    raw: bytes, *, seq: int, store: str, name: str, reason: str, ingested_at: Any = None
+) -> Record:
+    """Return the quarantined form of ``raw``, which arrived from ``store`` under ``seq``.
+
+    ``name`` is what the store calls it. ``ingested_at`` is kept if it is a possible instant in
+    microseconds; otherwise the record gets the present one.
+    """
+    place = f"{REFUSED}{store}/{_short(name)}"
+    is_instant = is_count(ingested_at, most=LATEST_MICROSECONDS)
+    return Record(
+        seq=seq,
+        entry_id=entry_id(os.fsencode(place), 0, raw).hex(),
+        record_kind=RecordKind.QUARANTINE.value,
+        project_id="",
+        session_id=None,
+        file_path=place,
+        file_key=place,
+        file_generation=0,
+        byte_offset=0,
+        byte_length=len(raw),
+        type=None,
+        uuid=None,
+        parent_uuid=None,
+        timestamp=None,
+        request_id=None,
+        version=None,
+        cwd=None,
+        git_branch=None,
+        is_sidechain=None,
+        host="",
+        ingested_at=ingested_at if is_instant else time.time_ns() // 1000,
+        reason=reason,
+        raw=raw,
+    )
+
+
+def readable_record(record: Record) -> Record:
+    """Return ``record`` as it is, or quarantined if it calls itself an entry and is none.
+
+    The SQL behind the lake fails as a whole for one value that is not JSON.
+    """
+    if record.record_kind != RecordKind.ENTRY:
+        return record
+    try:
+        check_object(record.raw)
+    except (ValueError, RecursionError) as error:
+        return record._replace(
+            record_kind=RecordKind.QUARANTINE.value,
+            reason=f"{REFUSED} it is not a JSON object ({type(error).__name__})",
+        )
+    return record
+
+
+def refusals(records: Iterable[Record]) -> list[str]:
+    """Return a sentence for each record that was refused on its way."""
+    return [
+        f"{_short(record.file_path.removeprefix(REFUSED))}, seq {record.seq}: {record.reason}"
+        for record in records
+        if record.record_kind == RecordKind.QUARANTINE and is_refused(record)
+    ]
+
+
+def is_refused(record: Record) -> bool:
+    """Return whether a quarantined record was refused on its way, not by the reader."""
+    return record.file_path.startswith(REFUSED) or (record.reason or "").startswith(REFUSED)
+
+
+def _short(name: str) -> str:
+    """Return a name without what paths and terminals cannot hold, and not of any length."""
+    plain = "".join(char if char.isprintable() else "?" for char in name[: _NAME_LENGTH + 1])
+    return plain if len(plain) <= _NAME_LENGTH else f"{plain[:_NAME_LENGTH]}..."
