@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from analytics.environments import child_environment, work_folder
 from analytics.errors import AnalyticsError, DependencyError
 from analytics.settings import Settings
 from analytics.telemetry import Progress
@@ -117,6 +118,8 @@ class _Worker:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-P", "-W", _QUIET, "-c", _BEGIN, *words],
                 pass_fds=(theirs.fileno(), self._lock),
+                env=child_environment(),
+                cwd=work_folder(self._settings.annals_home),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )

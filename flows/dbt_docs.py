@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from analytics.environments import child_environment, module_command
 from analytics.errors import DependencyError, WarehouseError
 from analytics.guard import bound_names
 from analytics.http_server import BoundedServer, GuardedHandler
@@ -38,6 +38,7 @@ def build(settings: Settings) -> Path:
         done = subprocess.run(  # noqa: S603 -- a fixed command
             _command(settings, Path(folder)),
             env=_environment(Path(folder)),
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
@@ -83,7 +84,7 @@ class _Handler(GuardedHandler, SimpleHTTPRequestHandler):
 
 def _command(settings: Settings, folder: Path) -> Sequence[str]:
     return (
-        *(sys.executable, "-m", "dbt.cli.main", "--quiet", "--no-use-colors"),
+        *module_command("dbt.cli.main", "--quiet", "--no-use-colors"),
         *("--log-level-file=none", f"--log-path={folder}", "docs", "generate"),
         *("--static", "--empty-catalog", "--no-version-check"),
         *(f"--project-dir={PROJECT_FOLDER}", f"--profiles-dir={PROJECT_FOLDER}"),
@@ -94,8 +95,12 @@ def _command(settings: Settings, folder: Path) -> Sequence[str]:
 
 def _environment(folder: Path) -> dict[str, str]:
     """Return the environment of a dbt that sees an empty warehouse of its own."""
-    quiet = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
-    return {**os.environ, **quiet, "DUCKDB_PATH": str(folder / "analytics.db")}
+    return child_environment(
+        {
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "DUCKDB_PATH": str(folder / "analytics.db"),
+        }
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

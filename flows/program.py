@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from analytics.environments import prepare_environment
 from analytics.errors import AnalyticsError
 
 _INTERRUPTED = 130
 
 
 def exit_code_of(work: Callable[[], int | None]) -> int:
-    """Do the work and return its exit code; one of our errors is told on standard error."""
+    """Do the work and return its exit code; write an error of ours to standard error."""
+    prepare_environment()
     try:
         return work() or 0
     except AnalyticsError as error:

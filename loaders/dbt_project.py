@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from analytics.environments import own_variables
 from analytics.errors import AnalyticsError, QualityError, WarehouseError
 from analytics.settings import Settings
 from loaders.dbt_outcome import (
@@ -265,8 +266,9 @@ def _arguments(
 
 @contextlib.contextmanager
 def _environment(settings: Settings) -> Iterator[None]:
-    """Set what profiles.yml reads, for the time of one run."""
+    """Set what profiles.yml reads and remove other options of dbt, for the time of one run."""
     wanted = {
+        "HOME": os.environ.get("HOME", str(settings.annals_home)),
         "DUCKDB_PATH": str(settings.warehouse_file),
         "DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
         "DUCKDB_THREADS": str(settings.duckdb_threads),
@@ -275,16 +277,8 @@ def _environment(settings: Settings) -> Iterator[None]:
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
+    with own_variables(wanted):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _release() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from analytics.environments import tool_environment
 from analytics.errors import DependencyError
 from sync_agent.units import (
     LABEL,
@@ -213,7 +214,12 @@ def _write(path: Path, text: str, mode: int) -> None:
 def _start(manager: Manager, step: Step) -> None:
     try:
         done = subprocess.run(  # noqa: S603 -- a fixed command and names of our own
-            step.command, capture_output=True, text=True, check=False, timeout=120
+            step.command,
+            env=tool_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DependencyError(
@@ -229,6 +235,7 @@ def _is_enabled(target: Target) -> bool | None:
         return None
     done = subprocess.run(  # noqa: S603 -- a fixed command
         target.systemctl("is-enabled", target.unit),
+        env=tool_environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from analytics.environments import child_environment, module_command, work_folder
 from analytics.errors import AnalyticsError, DependencyError, LockedError
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
@@ -112,14 +111,16 @@ class LocalPipelines:
 
     def __init__(self, settings: Settings) -> None:
         self._environment = as_environment(settings)
+        self._home = settings.annals_home
 
     def run(self, stop: threading.Event) -> bool:
         """Have one run; see :class:`sync_agent.trigger.Pipelines`."""
-        environment = {**os.environ, **self._environment}
+        environment = child_environment(self._environment)
         environment.pop("PREFECT_API_URL", None)  # this run needs no server
-        process = subprocess.Popen(
-            [sys.executable, "-m", "analytics.cli", "pipeline", "--json"],
+        process = subprocess.Popen(  # noqa: S603 -- this very program
+            module_command("analytics.cli", "pipeline", "--json"),
             env=environment,
+            cwd=work_folder(self._home),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 
+from analytics.environments import child_environment, module_command, work_folder
 from analytics.errors import AnalyticsError, PartialError
 from analytics.locks import read_holder
 from analytics.settings import Settings
@@ -29,9 +28,10 @@ def detached(settings: Settings, *, timeout: float) -> State:
     folder_of(settings).mkdir(parents=True, exist_ok=True)
     told = folder_of(settings) / "start.log"
     with told.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "analytics.cli", "up", "--quiet"],
-            env={**os.environ, **as_environment(settings)},
+        process = subprocess.Popen(  # noqa: S603 -- this very program
+            module_command("analytics.cli", "up", "--quiet"),
+            env=child_environment(as_environment(settings)),
+            cwd=work_folder(settings.annals_home),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from analytics.errors import SettingsError
 from flows.local.asking import Answer
@@ -33,10 +34,14 @@ Say = Callable[[str, str], None]
 
 
 class Running:
-    """A service and its process; :meth:`look`, called again and again, is what starts it."""
+    """A service and its process, which starts in ``folder``.
 
-    def __init__(self, service: Service, say: Say) -> None:
+    :meth:`look`, called again and again, is what starts it.
+    """
+
+    def __init__(self, service: Service, say: Say, folder: Path) -> None:
         self.service = service
+        self._folder = folder
         self.is_healthy = False
         self._say = say
         self._process: subprocess.Popen[str] | None = None
@@ -158,6 +163,7 @@ class Running:
         self._process = subprocess.Popen(  # noqa: S603 -- our own commands
             self.service.command,
             env=dict(self.service.environment),
+            cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

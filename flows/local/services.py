@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from analytics.environments import child_environment
+from analytics.environments import module_command as _python
 from analytics.locks import held_by
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
@@ -28,7 +28,7 @@ _AT_REST = {
     "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT15S",
 }
 """Loops of the server that tidy up, slower than its defaults: they are half of what it costs at
-rest. What the environment says wins."""
+rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def prefect_home(settings: Settings) -> Path:
 def environment_of(settings: Settings, api: str) -> dict[str, str]:
     """Return the environment of every service: ours, our settings, Prefect's without telemetry."""
     return {
+        **child_environment(),
         **_AT_REST,
-        **os.environ,
         **as_environment(settings),
         "PREFECT_HOME": str(prefect_home(settings)),
         "PREFECT_API_URL": api,
@@ -171,7 +171,3 @@ def _docs(settings: Settings, environment: Mapping[str, str]) -> Service:
         ask=lambda: ask(f"http://127.0.0.1:{port}/", "HEAD"),
         port=port,
     )
-
-
-def _python(module: str, *words: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, *words)

@@ -13,6 +13,7 @@ from logging import Formatter, LogRecord
 from logging.handlers import RotatingFileHandler
 from types import FrameType
 
+from analytics.environments import work_folder
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from flows.local.preflight import (
@@ -86,7 +87,8 @@ class Supervisor:
         self._elsewhere = [
             ServiceState(name, "elsewhere", who) for name, who in platform.elsewhere.items()
         ]
-        self._running = {one.name: Running(one, say) for one in platform.services}
+        folder = work_folder(settings.annals_home)
+        self._running = {one.name: Running(one, say, folder) for one in platform.services}
         self._say = say
         self._show = show
         self._ending = threading.Event()

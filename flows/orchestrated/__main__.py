@@ -10,6 +10,11 @@ import os
 import sys
 from collections.abc import Callable
 
+from analytics.environments import (
+    child_environment,
+    module_command,
+    work_folder,
+)
 from analytics.errors import UsageError
 from analytics.settings import load_settings
 from flows.program import exit_code_of
@@ -66,12 +71,14 @@ def _run(*asked: str) -> None:
     """Become Prefect's own command, on the server of our settings, which waits for the run."""
     from flows.orchestrated.reaching import reach
 
-    reach(load_settings())
+    settings = load_settings()
+    reach(settings)
     from flows.orchestrated.deployments import check_run
 
     check_run(*asked)
-    words = [sys.executable, "-m", "prefect", "deployment", "run", "--watch", *asked]
-    os.execv(sys.executable, words)  # noqa: S606 - this very program, without a shell
+    words = module_command("prefect", "deployment", "run", "--watch", *asked)
+    os.chdir(work_folder(settings.annals_home))
+    os.execve(sys.executable, words, child_environment())  # noqa: S606 - no shell
 
 
 def _work(name: str | None = None) -> None:

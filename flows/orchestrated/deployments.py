@@ -6,9 +6,7 @@ Doing it again changes nothing but what has changed: all of them are found by th
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -22,6 +20,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
+from analytics.environments import child_environment, module_command
 from analytics.errors import SettingsError, UsageError
 from analytics.settings import Settings
 from flows.orchestrated import automations
@@ -94,11 +93,11 @@ def _deployments() -> None:
     """Let Prefect's own command read prefect.yaml: it knows every key of it."""
     done = subprocess.run(  # noqa: S603 - this very Python, and arguments of our own
         [
-            *(sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"),
+            *module_command("prefect", "--no-prompt", "deploy", "--all"),
             *("--prefect-file", str(DEPLOYMENTS)),
         ],
         cwd=DEPLOYMENTS.parent,
-        env={**os.environ, "ANNALS_DEPLOYED": _version()},
+        env=child_environment({"ANNALS_DEPLOYED": _version()}),
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from analytics.environments import tool_environment
 from analytics.errors import DependencyError, SettingsError
 from analytics.settings.misspelt import misspelt
 from analytics.settings.stack import FILES, read_stack
@@ -147,7 +148,7 @@ def _planned(folder: Path, *, begins: bool) -> Plan:
         _say(f"warning: {says}")
     if begins:
         refuse_contradictions(given)
-    return make_plan(folder, given, os.environ)
+    return make_plan(folder, given, tool_environment())
 
 
 def _lay(path: Path, text: str) -> None:

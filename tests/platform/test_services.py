@@ -113,7 +113,7 @@ class Bench:
             ask=self._ask,
             patience=patience,
         )
-        self.running = Running(service, lambda _, text: self.said.append(text))
+        self.running = Running(service, lambda _, text: self.said.append(text), Path())
 
     def _ask(self) -> Answer:
         self.questions += 1
@@ -187,7 +187,8 @@ def test_a_service_that_was_stopped_takes_its_end(tmp_path: Path) -> None:
         "time.sleep(600)"
     )
     said: list[str] = []
-    running = Running(_service(code, ask=lambda: Answer.HEALTHY), lambda _, text: said.append(text))
+    service = _service(code, ask=lambda: Answer.HEALTHY)
+    running = Running(service, lambda _, text: said.append(text), Path())
     running.look()
     try:
         until(ready.exists)
@@ -215,7 +216,7 @@ def test_work_is_done_when_it_has_ended_well(tmp_path: Path) -> None:
         "sys.exit(int(go.read_text()))"
     )
     said: list[str] = []
-    running = Running(_service(code, ask=None), lambda _, text: said.append(text))
+    running = Running(_service(code, ask=None), lambda _, text: said.append(text), Path())
     try:
         for _ in range(5):
             running.look()

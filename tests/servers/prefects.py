@@ -83,6 +83,7 @@ class Platform:
         self.environment = {
             name: value for name, value in clean_environment(home).items() if name not in outside
         } | {
+            "ANNALS_ENVIRONMENT": "made",
             "PREFECT_HOME": str(home / "prefect"),
             "PREFECT_API_URL": self.api,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
