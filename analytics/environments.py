@@ -47,6 +47,7 @@ OURS = frozenset(
         "DBT_DOCS_URL",
         "DBT_TARGET",
         "PREFECT_API_URL",
+        "PREFECT_LOGIN",
         "PREFECT_PORT",
         "PREFECT_UI_API_URL",
         "PREFECT_UI_URL",
