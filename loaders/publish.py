@@ -20,7 +20,7 @@ from analytics import __version__
 from analytics.errors import WarehouseError
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
-from loaders import warehouse
+from loaders import completeness, warehouse
 from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
 from loaders.prices import PRICE_BOOK
 from loaders.transform import GOLD_REVISION, TIMEZONE
@@ -58,8 +58,8 @@ class _File:
 def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishReport:
     """Publish gold as a new build, unless the current build shows this very revision of it.
 
-    Raises WarehouseError where there is no gold yet or only a part of it, DiskFullError,
-    LockedError (exit 7).
+    Raises WarehouseError where there is no gold yet or only a part of it, IntegrityError (exit 9)
+    where gold lacks what bronze has, DiskFullError, LockedError (exit 7).
     """
     current = current_build(settings)
     with warehouse.translated(settings.builds_folder), warehouse.connect(settings) as connection:
@@ -74,6 +74,7 @@ def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishR
         if previous and warehouse.state(connection, _PUBLISHED_REVISION) == revision:
             return PublishReport(previous.name, 0, 0, 0, published=False)
         warehouse.require_layers(connection)
+        completeness.require_complete(connection)
         builds = settings.builds_folder / "builds"
         builds.mkdir(parents=True, exist_ok=True)
         _remove_unfinished(builds)
@@ -242,6 +243,7 @@ def _note(connection: Connection, build: Path, files: list[_File], revision: str
             [[file.table, file.month, file.name, file.rows] for file in files],
         )
         connection.execute("delete from meta.changed_months")
+        completeness.forget_unproven(connection)
         warehouse.set_state(connection, _PUBLISHED_BUILD, build.name)
         warehouse.set_state(connection, _PUBLISHED_REVISION, revision)
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
-from loaders import entries, gold, prices, warehouse
+from loaders import completeness, entries, gold, prices, warehouse
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
 from loaders.warehouse import FULL_BUILD, REBUILD, Connection
 
@@ -78,7 +78,7 @@ def transform(
             full_refresh=plan.full_refresh,
             on_model=lambda done: progress.report("transform", done, None, unit="models"),
         )
-        sessions = _finish(connection, plan, timezone=settings.timezone)
+        sessions = _finish(connection, plan, outcome, timezone=settings.timezone)
     return _report(plan, outcome, sessions, time.perf_counter() - started)
 
 
@@ -112,13 +112,18 @@ def _command(plan: _Plan, *, run_tests: bool) -> Literal["run", "build", "test"]
     return "build" if run_tests else "run"
 
 
-def _finish(connection: Connection, plan: _Plan, *, timezone: str) -> int:
-    """Clear what was pending and note the new revision; return how many sessions were rebuilt."""
+def _finish(connection: Connection, plan: _Plan, outcome: Outcome, *, timezone: str) -> int:
+    """Clear what was pending and note the new revision; return how many sessions were rebuilt.
+
+    Raises IntegrityError, and clears nothing, if bronze lacks an entry of what was pending.
+    """
     if not plan.is_due:
         return 0
+    completeness.require_bronze(connection, is_full=plan.full_refresh)
     sessions = entries.count_sessions(connection, only_pending=not plan.full_refresh)
     with warehouse.transaction(connection):
         gold.note_changed_months(connection, everything=plan.full_refresh)
+        completeness.note_built(connection, outcome.relations, is_full=plan.full_refresh)
         entries.clear_pending(connection)
         connection.execute("delete from meta.state where key = ?", [REBUILD])
         warehouse.set_state(connection, _SIGNATURE, plan.signature)
