@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analytics.errors import IntegrityError, QualityError, WarehouseError
+from analytics.errors import QualityError, WarehouseError
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from analytics.transcripts.identity import readable
+from flows.checks import FAULTS_SHOWN, Check
+from flows.completeness import check_completeness
 from flows.coverage import Coverage, File, Placed, has_id
 from flows.rereads import WrongFiles
 
@@ -25,23 +27,6 @@ if TYPE_CHECKING:
     from loaders.warehouse import Connection
     from sync_agent.holdings import Holdings
     from sync_agent.paths import Found
-
-FAULTS_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check: the promise, the figures that were compared, and each way it is broken.
-
-    ``skipped`` says why there was nothing to check; ``exit_code`` counts where there are faults.
-    """
-
-    name: str
-    promise: str
-    figures: dict[str, int] = field(default_factory=dict)
-    faults: tuple[str, ...] = ()
-    skipped: str = ""
-    exit_code: int = IntegrityError.exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +73,7 @@ def _shallow(settings: Settings) -> Iterator[Check]:
     with audit.lake_rows(settings) as lake:
         yield _handed_over(settings, lake, held)
     yield _bronze(settings)
+    yield check_completeness(settings)
     yield _build(settings)
 
 

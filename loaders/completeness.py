@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from analytics.errors import IntegrityError
 from loaders import warehouse
-from loaders.completeness_rules import BRONZE, RESPONSES, RULES, SEALED, TOTALS, Rule
+from loaders.completeness_rules import RESPONSES, RULES, Rule
+from loaders.completeness_tables import BRONZE, ROWS_OF_RESPONSES, SEALED, STAGED, TOTALS
 from loaders.warehouse import REBUILD, Connection
 
 PLACES_NAMED = 20
@@ -25,10 +26,14 @@ create table if not exists meta.sealed_rows (
     relation varchar not null, place varchar, row_count bigint not null, row_hash ubigint
 );
 create table if not exists meta.unproven_sessions (session_id varchar);
+create table if not exists meta.unproven_messages (message_id varchar);
 """
-_NOTES = ("built_relations", "sealed_rows", "unproven_sessions")
-_IN_SESSIONS = "session_id in (select session_id from checked_sessions)"
-_IN_MESSAGES = "message_id in (select message_id from checked_messages)"
+_NOTES = {
+    f"meta.{name}"
+    for name in ("built_relations", "sealed_rows", "unproven_sessions", "unproven_messages")
+}
+_IN_SESSIONS = "session_id in (select session_id from meta.unproven_sessions)"
+_IN_MESSAGES = "message_id in (select message_id from meta.unproven_messages)"
 _INCOMPLETE = "gold is incomplete"
 
 
@@ -69,11 +74,16 @@ def note_built(connection: Connection, relations: Collection[str], *, is_full: b
     if is_full:
         connection.execute("delete from meta.built_relations")
         connection.execute("delete from meta.unproven_sessions")
+        connection.execute("delete from meta.unproven_messages")
         connection.execute("insert into meta.unproven_sessions values (null)")
-    else:
+    elif ROWS_OF_RESPONSES in (present := _relations(connection)) and BRONZE in present:
         connection.execute(
-            "insert into meta.unproven_sessions select session_id from meta.pending_sessions"
-            " where session_id is not null"
+            "insert into meta.unproven_sessions select distinct session_id"
+            " from meta.pending_sessions where session_id is not null"
+        )
+        connection.execute(
+            "insert into meta.unproven_messages"  # noqa: S608 - names are constants
+            f" select distinct message_id from {ROWS_OF_RESPONSES}"
         )
     connection.executemany(
         "insert into meta.built_relations select r from (select ? as r) anti join"
@@ -88,19 +98,25 @@ def note_built(connection: Connection, relations: Collection[str], *, is_full: b
 
 def forget_unproven(connection: Connection) -> None:
     """Note that a proof has covered everything that was built so far."""
-    if _has_notes(connection):
+    if _relations(connection) >= _NOTES:
         connection.execute("delete from meta.unproven_sessions")
+        connection.execute("delete from meta.unproven_messages")
 
 
 def require_bronze(connection: Connection, *, is_full: bool) -> None:
     """Raise IntegrityError if bronze lacks an entry of the data files that were just built."""
     if BRONZE not in _relations(connection):
         return
-    row = connection.execute(
-        f"select count(distinct entry_id) from raw.{'records' if is_full else 'new_records'}"  # noqa: S608
-        " where record_kind = 'entry'"
-        f" and entry_id not in (select entry_id from {BRONZE})"
-    ).fetchone()
+    row = connection.execute(f"""
+        with loaded as (
+            select distinct entry_id from raw.{"records" if is_full else "new_records"}
+            where record_kind = 'entry'
+        )
+        select (select count(*) from loaded) - (
+            select count(distinct entry_id) from {BRONZE}
+            where entry_id in (select entry_id from loaded)
+        )
+    """).fetchone()  # noqa: S608 - names are constants
     if row and row[0]:
         raise IntegrityError(
             f"{BRONZE} lacks {row[0]:,} entries of the loaded data files",
@@ -134,62 +150,51 @@ def check(connection: Connection, *, is_full: bool = False) -> Proof:
 
     Reads only; the relations that it makes are temporary.
     """
-    everything = is_full or _is_all_unproven(connection)
     relations = _relations(connection)
-    built = _built(connection) or {BRONZE, *(rule.table for rule in RULES)} & relations
+    everything = is_full or _is_all_unproven(connection, relations)
+    built = _built(connection, relations)
     gaps = [Gap(name, "tables", "", 1, 0) for name in sorted(built - relations)]
-    rules = [one for one in RULES if {one.table, *one.needs} <= relations and BRONZE in built]
-    rows = 0
-    if BRONZE in built & relations:
-        rows = _prepare(connection, everything=everything)
-        if everything or _totals_differ(connection, relations):
-            everything = everything or _prepare(connection, everything=True) >= 0
-        else:
-            rules = [one for one in rules if one.scope != "history"]
-        for rule in rules:
-            gaps += _gaps(connection, rule, everything=everything)
-        gaps += _broken_seals(connection, relations)
-    return Proof(rows, len({rule.table for rule in rules}), everything, tuple(gaps))
+    if BRONZE not in built & relations:
+        return Proof(0, len(built), everything, tuple(gaps))
+    everything = everything or _totals_differ(connection, relations)
+    rows = _prepare(connection, relations, everything=everything)
+    rules = [
+        rule
+        for rule in RULES
+        if {rule.table, *rule.needs} <= relations and (everything or rule.scope != "history")
+    ]
+    for rule in rules:
+        gaps += _gaps(connection, rule, everything=everything)
+    gaps += _broken_seals(connection, relations)
+    return Proof(rows, len(built), everything, tuple(gaps))
 
 
-def _prepare(connection: Connection, *, everything: bool) -> int:
-    """Make the relations that the rules read; return the number of rows of bronze in them."""
-    if everything:
+def _prepare(connection: Connection, relations: Collection[str], *, everything: bool) -> int:
+    """Make the relations that the rules read; return the number of rows of bronze in them.
+
+    For a batch the rows of its sessions are copied, so that each table is searched once.
+    """
+    for table, (name, columns) in STAGED.items():
+        if table not in relations:
+            continue
+        source = table
+        if not everything:
+            source = f"{name}_of_batch"
+            connection.execute(
+                f"create or replace temp table {source} as"  # noqa: S608 - names are constants
+                f" select {columns} from {table} where {_IN_SESSIONS}"
+            )
         connection.execute(
-            f"create or replace temp view checked_entries as select * from {BRONZE}"  # noqa: S608
+            f"create or replace temp view {name} as select {columns} from {source}"  # noqa: S608
         )
-    else:
-        connection.execute(f"""
-            create or replace temp table checked_sessions as
-            select distinct session_id from meta.unproven_sessions;
-            create or replace temp table checked_messages as
-            select distinct message_id from {BRONZE}
-            where {_IN_SESSIONS} and message_id is not null;
-            create or replace temp table checked_batch as
-            select * from {BRONZE}
-            where rowid in (select rowid from {BRONZE} where {_IN_SESSIONS} or {_IN_MESSAGES});
-            create or replace temp view checked_entries as select * from checked_batch
-        """)  # noqa: S608 - names are constants
     connection.execute(f"create or replace temp view checked_responses as {RESPONSES}")
     row = connection.execute("select count(*) from checked_entries").fetchone()
     return int(row[0]) if row else 0
 
 
 def _gaps(connection: Connection, rule: Rule, *, everything: bool) -> Iterator[Gap]:
-    scope = {
-        "{sessions}": "true" if everything else _IN_SESSIONS,
-        "{messages}": "true" if everything else _IN_MESSAGES,
-        "{fct_messages}": "true" if everything else f"fct.{_IN_MESSAGES}",
-    }
-    expected, found = rule.expected, rule.found
-    for name, condition in scope.items():
-        expected, found = expected.replace(name, condition), found.replace(name, condition)
-    rows = connection.execute(
-        f"select place, coalesce(expected.n, 0), coalesce(found.n, 0)"  # noqa: S608
-        f" from ({expected}) as expected full join ({found}) as found using (place)"
-        " where expected.n is distinct from found.n or expected.h is distinct from found.h"
-        f" order by place limit {PLACES_NAMED}"
-    ).fetchall()
+    query = rule.query.replace("{messages}", "true" if everything else _IN_MESSAGES)
+    rows = connection.execute(f"{query} order by 1 limit {PLACES_NAMED}").fetchall()
     for place, wanted, present in rows:
         yield Gap(rule.table, rule.unit, f"{rule.place} {place}", int(wanted), int(present))
 
@@ -218,49 +223,52 @@ def _seal(relation: str) -> str:
 
 
 def _broken_seals(connection: Connection, relations: Collection[str]) -> Iterator[Gap]:
-    if not _has_notes(connection):
+    present = [relation for relation in SEALED if relation in relations]
+    if not set(relations) >= _NOTES or not present:
         return
-    sealed = connection.execute("select distinct relation from meta.sealed_rows").fetchall()
-    for (relation,) in sealed:
-        if relation not in relations:
-            continue
-        rows = connection.execute(
-            "select place, coalesce(noted.row_count, 0), coalesce(now.row_count, 0) from"  # noqa: S608
-            f" (select place, row_count, row_hash from meta.sealed_rows where relation = ?) noted"
-            f" full join (from ({_seal(relation)}) t(relation, place, row_count, row_hash)) now"
-            " using (place) where noted.row_count is distinct from now.row_count"
-            f" or noted.row_hash is distinct from now.row_hash order by 1 limit {PLACES_NAMED}",
-            [relation],
-        ).fetchall()
+    now = " union all ".join(_seal(relation) for relation in present)
+    rows = connection.execute(
+        "select relation, place, coalesce(noted.n, 0), coalesce(now.n, 0)"  # noqa: S608
+        " from meta.sealed_rows as noted(relation, place, n, h)"
+        f" full join ({now}) as now(relation, place, n, h) using (relation, place)"
+        " where (noted.n is distinct from now.n or noted.h is distinct from now.h)"
+        " and relation in (select relation from meta.sealed_rows)"
+        f" order by 1, 2 limit {PLACES_NAMED}"
+    ).fetchall()
+    for relation, place, wanted, found in rows:
         kind = SEALED[relation][0].removesuffix("_id")
-        for place, wanted, present in rows:
-            yield Gap(relation, "rows", f"{kind} {place}", int(wanted), int(present))
+        yield Gap(relation, "rows", f"{kind} {place}", int(wanted), int(found))
 
 
 def _relations(connection: Connection, *, only_tables: bool = False) -> set[str]:
+    """Return ``schema.name`` of every table of the warehouse, and of every view."""
+    views = (
+        ""
+        if only_tables
+        else (
+            " union all select schema_name || '.' || view_name from duckdb_views()"
+            " where database_name = current_database() and not internal"
+        )
+    )
     rows = connection.execute(
-        "select table_schema || '.' || table_name from information_schema.tables"
-        " where table_catalog = current_database() and (table_type = 'BASE TABLE' or not ?)",
-        [only_tables],
+        "select schema_name || '.' || table_name from duckdb_tables()"  # noqa: S608 - constants
+        f" where database_name = current_database(){views}"
     ).fetchall()
     return {name for (name,) in rows}
 
 
-def _built(connection: Connection) -> set[str]:
-    if not _has_notes(connection):
-        return set()
+def _built(connection: Connection, relations: Collection[str]) -> set[str]:
+    """Return what has to be there: as noted, or for an older warehouse what has a rule."""
+    if not set(relations) >= _NOTES:
+        return {BRONZE, *(rule.table for rule in RULES)} & set(relations)
     rows = connection.execute("select relation from meta.built_relations").fetchall()
     return {name for (name,) in rows}
 
 
-def _is_all_unproven(connection: Connection) -> bool:
-    if not _has_notes(connection):
+def _is_all_unproven(connection: Connection, relations: Collection[str]) -> bool:
+    if not set(relations) >= _NOTES:
         return True
     row = connection.execute(
         "select exists (from meta.unproven_sessions where session_id is null)"
     ).fetchone()
     return bool(row and row[0])
-
-
-def _has_notes(connection: Connection) -> bool:
-    return {f"meta.{name}" for name in _NOTES} <= _relations(connection)

@@ -9,11 +9,11 @@ the key of that response.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-BRONZE = "bronze.stg_claude_code__entries"
+from loaders.completeness_tables import BRONZE
+
 FIRST_DAY, LAST_DAY = "2023-01-01", "2035-12-31"
 
 _BILLABLE = "has_usage and not is_api_error and coalesce(model_id, '') <> '<synthetic>'"
@@ -79,7 +79,7 @@ _MESSAGES = f"""
     )
 } as message_key
     from checked_entries
-    where {_IS_MESSAGE} and {{sessions}}
+    where {_IS_MESSAGE}
     qualify uuid is null or row_number() over (
         partition by session_id, uuid
         order by is_subagent_file, file_key, file_generation, byte_offset, entry_id
@@ -91,131 +91,193 @@ _MESSAGES = f"""
 class Rule:
     """What a table has to hold.
 
-    ``expected`` and ``found`` return ``place``, ``n`` and ``h``: how many of ``unit`` there are at
-    a place, and an order-free hash over them. ``scope`` says what bounds the rule in a check of a
-    batch: the batch's sessions, or nothing, because the table is small. ``needs`` are the relations
-    that are read besides the table itself.
+    ``query`` returns each place that differs, with what is expected there and what is found, in
+    ``unit``. ``scope`` is ``history`` if the rule reads more than the rows of a batch and small
+    tables: it is left out for a batch. ``needs`` are the relations that are read besides the table.
     """
 
     table: str
     unit: str
-    expected: str
-    found: str
-    scope: Literal["batch", "small", "history"] = "batch"
+    query: str
+    scope: Literal["batch", "history"] = "batch"
     place: str = "session"
     needs: tuple[str, ...] = (BRONZE,)
 
 
-def _grouped(table: str, n: str, h: str = "0", *, place: str = "session_id") -> str:
+def _compare(expected: str, found: str) -> str:
+    """Return the query for two sides of ``place``, ``n`` and ``h``: a number and a hash."""
     return (
-        f"select {place} as place, {n} as n, {h} as h from {table}"  # noqa: S608 - as above
-        f" where {{sessions}} group by 1"
+        "select place, coalesce(expected.n, 0), coalesce(found.n, 0)"  # noqa: S608
+        f" from ({expected}) as expected full join ({found}) as found using (place)"
+        " where expected.n is distinct from found.n or expected.h is distinct from found.h"
     )
 
 
+def _compare_keys(expected: str, found: str) -> str:
+    """Return the query for two sides of ``key``, ``amount`` and ``session_id``."""
+    return (
+        "select coalesce(found.session_id, expected.session_id) as place,"  # noqa: S608
+        " coalesce(sum(expected.amount), 0), coalesce(sum(found.amount), 0)"
+        f" from ({expected}) as expected full join ({found}) as found using (key)"
+        " where expected.amount is distinct from found.amount group by 1"
+    )
+
+
+def _grouped(table: str, n: str, h: str = "0", *, place: str = "session_id") -> str:
+    return f"select {place} as place, {n} as n, {h} as h from {table} group by 1"  # noqa: S608
+
+
 _ENTRIES = _grouped("checked_entries", "count(*)")
-_RESPONSE_KEYS = """
-    select session_id as place, count(*) as n, bit_xor(hash(key, amount)) as h
-    from ({rows}) group by 1
-"""
 _EXPECTED_RESPONSES = f"""
-    select response_key as key, count(*) as amount,
-        arg_min(session_id, coalesce(epoch_us(message_at), 9223372036854775807)) as session_id
-    from checked_responses where {_BILLABLE} group by 1
+    select response_key as key, count(*) as amount, min(session_id) as session_id
+    from checked_responses where {_BILLABLE} and {{messages}} group by 1
 """  # noqa: S608 - as above
 _EXPECTED_CALLS = """
     select key, max(calls) as amount, min(session_id) as session_id from (
-        select response_key || ' ' || coalesce(item.tool_use_id,
-                'block ' || item.block_index || ' of ' || entry_id) as key,
+        select
+            response_key || ' ' || coalesce(
+                item.tool_use_id, 'block ' || item.block_index || ' of ' || entry_id
+            ) as key,
             count(distinct (item.block_index, coalesce(uuid, entry_id))) as calls,
             min(session_id) as session_id
         from (
             select response_key, entry_id, uuid, session_id, file_key, file_generation,
                 unnest(content_blocks) as item
-            from checked_responses where not is_nested
+            from checked_responses where not is_nested and {messages}
         )
         where item.block_type = 'tool_use'
         group by key, file_key, file_generation
     ) group by key
 """
-
-
-def _by_key(expected: str, found: str) -> tuple[str, str]:
-    """Return both sides of a rule on keys: under the session in which the table has a key."""
-
-    def side(name: str) -> str:
-        return (
-            "select coalesce(found.session_id, expected.session_id) as place,"  # noqa: S608
-            f" coalesce(sum({name}.amount), 0) as n, bit_xor(hash(key, {name}.amount)) as h"
-            f" from ({expected}) as expected full join ({found}) as found using (key)"
-            " where expected.amount is distinct from found.amount group by 1"
-        )
-
-    return side("expected"), side("found")
-
-
-_RESPONSE_SIDES = _by_key(
-    _EXPECTED_RESPONSES,
-    "select response_key as key, sum(row_count) as amount, min(session_id) as session_id"
-    " from silver.int_api_responses where {messages} group by 1",
-)
-_CALL_SIDES = _by_key(
-    _EXPECTED_CALLS,
-    "select response_key || ' ' || tool_use_id as key, count(*) as amount,"
-    " min(session_id) as session_id from silver.int_tool_calls where {messages} group by 1",
-)
-_AMOUNTS = "sum(input_tokens + output_tokens + cache_read_tokens)"
-_DAY_KEY = "coalesce(usage_date::varchar, 'no day')"
+_MESSAGE_KEYS = f"""
+    select session_id as place, sum(n) as n, bit_xor(hash(message_key, n)) as h from (
+        select session_id, message_key, count(*) as n from ({_MESSAGES}) group by 1, 2
+    ) group by 1
+"""  # noqa: S608 - as above
+_TOKENS_OF_ENTRIES = """
+    select session_id as place, 0 as h,
+        sum(coalesce(entries.input_tokens, 0) + coalesce(entries.output_tokens, 0)
+            + coalesce(entries.cache_read_tokens, 0)) as n
+    from checked_usage as usage
+    left join (
+        select entry_id, input_tokens, output_tokens, cache_read_tokens from checked_entries
+    ) as entries using (entry_id)
+    where {messages} group by 1
+"""
+_TOKENS = """
+    select session_id as place, 0 as h,
+        sum(input_tokens + output_tokens + cache_read_tokens) as n
+    from checked_usage where {messages} group by 1
+"""
 _SESSION_ROW = "bit_xor(hash(entries, messages, human_turns, responses, tokens, calls))"
+_EXPECTED_SESSIONS = f"""
+    select place, any_value(entries) as n, {_SESSION_ROW} as h from (
+        select
+            sessions.place, sessions.n as entries,
+            coalesce(messages.messages, 0)::bigint as messages,
+            coalesce(messages.human_turns, 0)::bigint as human_turns,
+            coalesce(usage.responses, 0)::bigint as responses,
+            coalesce(usage.tokens, 0)::bigint as tokens,
+            coalesce(calls.calls, 0)::bigint as calls
+        from ({_ENTRIES}) as sessions
+        left join (
+            select session_id as place, count(*) as messages,
+                count(*) filter (where is_human_turn) as human_turns
+            from checked_messages group by 1
+        ) as messages using (place)
+        left join (
+            select session_id as place, count(*) as responses, sum(total_tokens) as tokens
+            from checked_usage group by 1
+        ) as usage using (place)
+        left join (
+            select session_id as place, count(*) as calls from checked_calls group by 1
+        ) as calls using (place)
+    ) group by 1
+"""  # noqa: S608 - as above
+_SESSIONS = f"""
+    select place, sum(entries) as n, {_SESSION_ROW} as h from (
+        select session_id as place, entries, messages, human_turns, api_responses as responses,
+            total_tokens as tokens, tool_calls as calls
+        from checked_dim_sessions
+    ) group by 1
+"""  # noqa: S608 - as above
+_LOADED = """
+    select session_id as place, count(*) as n, bit_xor(hash(entry_id)) as h from (
+        select entry_id, min(session_id) as session_id
+        from raw.records
+        where record_kind = 'entry' and entry_id not in (select entry_id from raw.new_records)
+        group by entry_id
+    ) group by 1
+"""
+_BRONZE = """
+    select session_id as place, count(*) as n, bit_xor(hash(entry_id)) as h
+    from checked_entries
+    where entry_id not in (select entry_id from raw.new_records) group by 1
+"""
+_DAYS = f"""
+    select day::date::varchar as place, 1 as n, 0 as h
+    from generate_series(date '{FIRST_DAY}', date '{LAST_DAY}', interval 1 day) as t(day)
+"""  # noqa: S608 - as above
+_DAY_KEY = (
+    "concat_ws(' ', coalesce(usage_date::varchar, 'without a date'), project_key, model_id,"
+    " case when is_subagent then 'subagent' end)"
+)
+_DAY_HASH = "sum(total_tokens)::hugeint + sum(coalesce(cost_nano_usd, 0))"
+_USAGE_HASH = "bit_xor(hash(response_key, total_tokens))"
+
+
+def _models(table: str) -> str:
+    return f"select distinct model_id as place, 1 as n, 0 as h from {table}"  # noqa: S608
+
 
 RULES: tuple[Rule, ...] = (
     Rule(
         BRONZE,
         "entries",
-        """
-        select session_id as place, count(*) as n, bit_xor(hash(entry_id)) as h from (
-            select entry_id, min(session_id) as session_id
-            from raw.records
-            where record_kind = 'entry' and entry_id not in (select entry_id from raw.new_records)
-            group by entry_id
-        ) group by 1
-        """,
-        f"""
-        select session_id as place, count(*) as n, bit_xor(hash(entry_id)) as h from {BRONZE}
-        where entry_id not in (select entry_id from raw.new_records) group by 1
-        """,  # noqa: S608 - as above
+        _compare(_LOADED, _BRONZE),
         scope="history",
         needs=("raw.records", "raw.new_records"),
     ),
     Rule(
         "silver.int_sessions",
         "entries",
-        _ENTRIES,
-        _grouped("silver.int_sessions", "sum(entries)"),
+        _compare(_ENTRIES, _grouped("checked_sessions", "sum(entries)")),
     ),
     Rule(
         "silver.int_session_projects",
         "entries",
-        _ENTRIES,
-        _grouped("silver.int_session_projects", "sum(entries)"),
+        _compare(_ENTRIES, _grouped("checked_session_projects", "sum(entries)")),
     ),
     Rule(
         "silver.int_messages",
         "entries",
-        f"""
-        select session_id as place, sum(n) as n, bit_xor(hash(message_key, n)) as h from (
-            select session_id, message_key, count(*) as n from ({_MESSAGES}) group by 1, 2
-        ) group by 1
-        """,  # noqa: S608 - as above
-        _grouped("silver.int_messages", "sum(entries)", "bit_xor(hash(message_key, entries))"),
+        _compare(
+            _MESSAGE_KEYS,
+            _grouped("checked_messages", "sum(entries)", "bit_xor(hash(message_key, entries))"),
+        ),
     ),
-    Rule("silver.int_api_responses", "rows of usage", *_RESPONSE_SIDES),
-    Rule("silver.int_tool_calls", "calls", *_CALL_SIDES),
+    Rule(
+        "silver.int_api_responses",
+        "rows of usage",
+        _compare_keys(
+            _EXPECTED_RESPONSES,
+            "select response_key as key, sum(row_count) as amount, min(session_id) as session_id"
+            " from checked_api_responses where {messages} group by 1",
+        ),
+    ),
+    Rule(
+        "silver.int_tool_calls",
+        "calls",
+        _compare_keys(
+            _EXPECTED_CALLS,
+            "select response_key || ' ' || tool_use_id as key, count(*) as amount,"
+            " min(session_id) as session_id from checked_tool_calls where {messages} group by 1",
+        ),
+    ),
     Rule(
         "silver.int_model_prices",
         "models",
-        "select distinct model_id as place, 1 as n, 0 as h from silver.int_api_responses",
-        "select distinct model_id as place, 1 as n, 0 as h from silver.int_model_prices",
+        _compare(_models("silver.int_api_responses"), _models("silver.int_model_prices")),
         scope="history",
         place="model",
         needs=("silver.int_api_responses",),
@@ -223,80 +285,35 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.fct_api_responses",
         "responses",
-        _grouped(
-            "silver.int_api_responses", "count(*)", "bit_xor(hash(response_key, total_tokens))"
+        _compare(
+            _grouped("checked_api_responses", "count(*)", _USAGE_HASH),
+            _grouped("checked_usage", "count(*)", _USAGE_HASH),
         ),
-        _grouped("gold.fct_api_responses", "count(*)", "bit_xor(hash(response_key, total_tokens))"),
         needs=("silver.int_api_responses",),
     ),
-    Rule(
-        "gold.fct_api_responses",
-        "tokens",
-        """
-        select fct.session_id as place, sum(coalesce(entries.input_tokens, 0)
-            + coalesce(entries.output_tokens, 0) + coalesce(entries.cache_read_tokens, 0)) as n,
-            0 as h
-        from gold.fct_api_responses as fct
-        left join checked_entries as entries using (entry_id)
-        where {fct_messages} group by 1
-        """,
-        f"""
-        select session_id as place, {_AMOUNTS} as n, 0 as h
-        from gold.fct_api_responses where {{messages}} group by 1
-        """,  # noqa: S608 - as above
-    ),
+    Rule("gold.fct_api_responses", "tokens", _compare(_TOKENS_OF_ENTRIES, _TOKENS)),
     Rule(
         "gold.fct_tool_calls",
         "calls",
-        _grouped("silver.int_tool_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
-        _grouped("gold.fct_tool_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
+        _compare(
+            _grouped("checked_tool_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
+            _grouped("checked_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
+        ),
         needs=("silver.int_tool_calls",),
     ),
     Rule(
         "gold.dim_sessions",
         "entries",
-        f"""
-        select place, any_value(entries) as n, {_SESSION_ROW} as h from (
-            select sessions.place, sessions.n as entries,
-                coalesce(messages.messages, 0)::bigint as messages,
-                coalesce(messages.human_turns, 0)::bigint as human_turns,
-                coalesce(usage.responses, 0)::bigint as responses,
-                coalesce(usage.tokens, 0)::bigint as tokens,
-                coalesce(calls.calls, 0)::bigint as calls
-            from ({_ENTRIES}) as sessions
-            left join (
-                select session_id as place, count(*) as messages,
-                    count(*) filter (where is_human_turn) as human_turns
-                from silver.int_messages where {{sessions}} group by 1
-            ) as messages using (place)
-            left join (
-                select session_id as place, count(*) as responses, sum(total_tokens) as tokens
-                from gold.fct_api_responses where {{sessions}} group by 1
-            ) as usage using (place)
-            left join (
-                select session_id as place, count(*) as calls
-                from gold.fct_tool_calls where {{sessions}} group by 1
-            ) as calls using (place)
-        ) group by 1
-        """,  # noqa: S608 - as above
-        f"""
-        select place, sum(entries) as n, {_SESSION_ROW} as h from (
-            select session_id as place, entries, messages, human_turns, api_responses as responses,
-                total_tokens as tokens, tool_calls as calls
-            from gold.dim_sessions where {{sessions}}
-        ) group by 1
-        """,  # noqa: S608 - as above
+        _compare(_EXPECTED_SESSIONS, _SESSIONS),
         needs=(BRONZE, "silver.int_messages", "gold.fct_api_responses", "gold.fct_tool_calls"),
     ),
     Rule(
         "gold.agg_usage_daily",
         "responses",
-        f"select {_DAY_KEY} as place, count(*) as n,"  # noqa: S608 - as above
-        " sum(total_tokens)::hugeint + sum(coalesce(cost_nano_usd, 0)) as h"
-        " from gold.fct_api_responses group by 1",
-        f"select {_DAY_KEY} as place, sum(api_responses) as n,"  # noqa: S608 - as above
-        " sum(total_tokens)::hugeint + sum(coalesce(cost_nano_usd, 0)) as h"
-        " from gold.agg_usage_daily group by 1",
+        _compare(
+            _grouped("gold.fct_api_responses", "count(*)", _DAY_HASH, place=_DAY_KEY),
+            _grouped("gold.agg_usage_daily", "sum(api_responses)", _DAY_HASH, place=_DAY_KEY),
+        ),
         scope="history",
         place="day",
         needs=("gold.fct_api_responses",),
@@ -304,18 +321,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.dim_projects",
         "sessions",
-        "select project_key as place, count(*) as n, 0 as h"
-        " from silver.int_session_projects group by 1",
-        "select project_key as place, sum(sessions) as n, 0 as h from gold.dim_projects group by 1",
-        scope="small",
+        _compare(
+            _grouped("silver.int_session_projects", "count(*)", place="project_key"),
+            _grouped("gold.dim_projects", "sum(sessions)", place="project_key"),
+        ),
         place="project",
         needs=("silver.int_session_projects",),
     ),
     Rule(
         "gold.dim_models",
         "models",
-        "select distinct model_id as place, 1 as n, 0 as h from gold.fct_api_responses",
-        "select model_id as place, count(*) as n, 0 as h from gold.dim_models group by 1",
+        _compare(_models("gold.fct_api_responses"), _models("gold.dim_models")),
         scope="history",
         place="model",
         needs=("gold.fct_api_responses",),
@@ -323,32 +339,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.dim_dates",
         "days",
-        "select day::date::varchar as place, 1 as n, 0 as h from"  # noqa: S608 - as above
-        f" generate_series(date '{FIRST_DAY}', date '{LAST_DAY}', interval 1 day) as t(day)",
-        "select date_day::varchar as place, count(*) as n, 0 as h from gold.dim_dates group by 1",
-        scope="small",
+        _compare(_DAYS, _grouped("gold.dim_dates", "count(*)", place="date_day::varchar")),
         place="day",
         needs=(),
     ),
 )
-
-SEALED: Mapping[str, tuple[str, str]] = {
-    "silver.int_touched_entries": ("session_id", "entry_id"),
-    "silver.int_response_rows": ("session_id", "entry_id"),
-    "silver.int_model_prices": ("model_id", "price_key"),
-}
-"""Tables of a batch, and what bronze says nothing of: place and key by which they are noted."""
-
-TOTALS: tuple[tuple[str, str, str, str], ...] = (
-    ("silver.int_sessions", BRONZE, "count(*)", "sum(entries)"),
-    ("silver.int_session_projects", BRONZE, "count(*)", "sum(entries)"),
-    ("gold.dim_sessions", BRONZE, "count(*)", "sum(entries)"),
-    ("gold.dim_sessions", "silver.int_messages", "count(*)", "sum(messages)"),
-    ("gold.fct_api_responses", "silver.int_api_responses", "count(*)", "count(*)"),
-    ("gold.dim_sessions", "gold.fct_api_responses", "count(*)", "sum(api_responses)"),
-    ("gold.agg_usage_daily", "gold.fct_api_responses", "count(*)", "sum(api_responses)"),
-    ("gold.fct_tool_calls", "silver.int_tool_calls", "count(*)", "count(*)"),
-    ("gold.dim_models", "silver.int_model_prices", "count(distinct model_id)", "count(*)"),
-    ("gold.dim_sessions", "gold.fct_tool_calls", "count(*)", "sum(tool_calls)"),
-)
-"""Totals that agree if no row of the history is missing: table, source, and both amounts."""

@@ -10,10 +10,11 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
+from flows.checks import Check
 from flows.orchestrated.outcome import words
 from flows.orchestrated.work import Work, counters
 from flows.status import Status, status
-from flows.validation import Check, ValidationReport
+from flows.validation import ValidationReport
 
 SUMMARY = "pipeline-summary"
 CHECKS = "quality-checks"

@@ -11,7 +11,7 @@ import pytest
 
 from analytics.settings import Settings, load_settings
 from extractors.extract import extract
-from loaders import warehouse
+from loaders import completeness, warehouse
 from loaders.load import load
 from loaders.transform import transform
 from sync_agent.once import sync_once
@@ -29,6 +29,14 @@ class Counted:
         for stage in (sync_once, extract, load):
             stage(self.settings)
         transform(self.settings, run_tests=False)
+        self.require_complete()
+
+    def require_complete(self) -> None:
+        """Both forms of the proof of completeness hold for whatever was taken in."""
+        with warehouse.connect(self.settings) as connection:
+            proofs = [completeness.check(connection, is_full=full) for full in (False, True)]
+            completeness.forget_unproven(connection)
+        assert [str(gap) for proof in proofs for gap in proof.gaps] == []
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

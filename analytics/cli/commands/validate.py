@@ -10,7 +10,7 @@ from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, example
 
 if TYPE_CHECKING:
-    from flows.validation import Check
+    from flows.checks import Check
 
 Deep = Annotated[
     bool,

@@ -1,0 +1,67 @@
+"""The tables that a proof of completeness reads: which columns, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+BRONZE = "bronze.stg_claude_code__entries"
+ROWS_OF_RESPONSES = "silver.int_response_rows"
+STAGED: Mapping[str, tuple[str, str]] = {
+    BRONZE: (
+        "checked_entries",
+        (
+            "entry_id, session_id, file_key, file_generation, byte_offset, is_subagent_file,"
+            " entry_type, uuid, is_human_turn, model_id, message_id, request_id, is_nested,"
+            " message_at, has_usage, is_api_error, input_tokens, output_tokens, cache_read_tokens,"
+            " content_blocks"
+        ),
+    ),
+    "silver.int_sessions": ("checked_sessions", "session_id, entries"),
+    "silver.int_session_projects": ("checked_session_projects", "session_id, entries"),
+    "silver.int_messages": (
+        "checked_messages",
+        "session_id, message_key, entries, is_human_turn",
+    ),
+    "silver.int_api_responses": (
+        "checked_api_responses",
+        "session_id, message_id, response_key, row_count, total_tokens",
+    ),
+    "silver.int_tool_calls": (
+        "checked_tool_calls",
+        "session_id, message_id, response_key, tool_use_id, tool_call_key",
+    ),
+    "gold.fct_api_responses": (
+        "checked_usage",
+        (
+            "session_id, message_id, response_key, entry_id, total_tokens, input_tokens,"
+            " output_tokens, cache_read_tokens"
+        ),
+    ),
+    "gold.fct_tool_calls": ("checked_calls", "session_id, tool_call_key"),
+    "gold.dim_sessions": (
+        "checked_dim_sessions",
+        "session_id, entries, messages, human_turns, api_responses, total_tokens, tool_calls",
+    ),
+}
+"""The name and columns by which rules read a table: rows of a batch's sessions, or all rows."""
+
+SEALED: Mapping[str, tuple[str, str]] = {
+    "silver.int_touched_entries": ("session_id", "entry_id"),
+    "silver.int_response_rows": ("session_id", "entry_id"),
+    "silver.int_model_prices": ("model_id", "price_key"),
+}
+"""Tables of a batch, and what bronze says nothing of: place and key by which they are noted."""
+
+TOTALS: tuple[tuple[str, str, str, str], ...] = (
+    ("silver.int_sessions", BRONZE, "count(*)", "sum(entries)"),
+    ("silver.int_session_projects", BRONZE, "count(*)", "sum(entries)"),
+    ("gold.dim_sessions", BRONZE, "count(*)", "sum(entries)"),
+    ("gold.dim_sessions", "silver.int_messages", "count(*)", "sum(messages)"),
+    ("gold.fct_api_responses", "silver.int_api_responses", "count(*)", "count(*)"),
+    ("gold.dim_sessions", "gold.fct_api_responses", "count(*)", "sum(api_responses)"),
+    ("gold.agg_usage_daily", "gold.fct_api_responses", "count(*)", "sum(api_responses)"),
+    ("gold.fct_tool_calls", "silver.int_tool_calls", "count(*)", "count(*)"),
+    ("gold.dim_models", "silver.int_model_prices", "count(distinct model_id)", "count(*)"),
+    ("gold.dim_sessions", "gold.fct_tool_calls", "count(*)", "sum(tool_calls)"),
+)
+"""Totals that agree if no row of the history is missing: table, source, and both amounts."""

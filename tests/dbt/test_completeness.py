@@ -1,0 +1,127 @@
+"""Every row of silver and gold is accounted for: one that is missing is found and named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics.errors import IntegrityError
+from examples.generator import Tree, changes, write_hazards, write_sample
+from flows.completeness import check_completeness
+from loaders import completeness, warehouse
+from loaders.completeness_rules import RULES, hash_key
+from loaders.completeness_tables import BRONZE, SEALED
+from loaders.dbt_project import PROJECT_FOLDER
+from loaders.publish import current_build, publish
+from loaders.transform import transform
+from tests.accuracy.conftest import Counted, settings_in
+
+MODELS = {
+    path.stem: layer
+    for folder, layer in (("intermediate", "silver"), ("marts", "gold"))
+    for path in sorted((PROJECT_FOLDER / "models" / folder).rglob("*.sql"))
+}
+ROWS_TRIED = 4
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
+    """Take in a tree with every hazard and then some lines more, so that a batch was built."""
+    home = tmp_path_factory.mktemp("complete")
+    write_hazards(home / "projects")
+    write_sample(home / "projects")
+    counted = Counted(settings_in(home))
+    counted.take_in()
+    paths = sorted(str(one.relative_to(home / "projects")) for one in home.rglob("*.jsonl"))
+    changes.grow(Tree(home / "projects"), paths[::9][:4], lines=40, seed=3)
+    counted.take_in()
+    return counted
+
+
+def _gaps_without_one_row(settings: Any, table: str, *, is_full: bool) -> list[set[str]]:
+    """Return, for some rows of a table, which tables are named where that row alone is missing."""
+    named = []
+    with warehouse.connect(settings) as connection:
+        rows = connection.execute(f"select rowid from {table} order by hash(rowid)").fetchall()
+        for (row,) in rows[:ROWS_TRIED]:
+            connection.execute("begin transaction")
+            connection.execute(f"delete from {table} where rowid = {row}")
+            proof = completeness.check(connection, is_full=is_full)
+            connection.execute("rollback")
+            named.append({gap.table for gap in proof.gaps if gap.place and str(gap)})
+    return named
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_row_missing_anywhere_is_named(counted: Counted, models: Any, model: str) -> None:
+    """Whatever row of whatever table of silver or gold is deleted, both forms name that table."""
+    table = f"{MODELS[model]}.{model}"
+    if models[model].config.materialized == "ephemeral":
+        return
+    for is_full in (True, False):
+        named = _gaps_without_one_row(counted.settings, table, is_full=is_full)
+        assert named
+        assert all(table in names for names in named)
+
+
+def test_every_table_has_a_rule(models: Any) -> None:
+    """A model of silver or gold that is stored has a rule by which its rows are accounted for."""
+    stored = {
+        f"{MODELS[name]}.{name}"
+        for name, node in models.items()
+        if name in MODELS and node.config.materialized != "ephemeral"
+    }
+    assert stored == {rule.table for rule in RULES} - {BRONZE} | set(SEALED)
+
+
+def test_a_missing_entry_of_bronze_is_named(counted: Counted) -> None:
+    """An entry that the lake has and bronze has not is named with its session."""
+    for names in _gaps_without_one_row(counted.settings, BRONZE, is_full=True):
+        assert BRONZE in names
+
+
+def test_the_key_is_the_project_s(counted: Counted) -> None:
+    """The key that the proof computes is the one of the models."""
+    key = hash_key("response_key", "tool_use_id", "ordinal")
+    query = f"select count(*), count(*) filter (where {key} = tool_call_key)"
+    total, same = counted.row(f"{query} from silver.int_tool_calls")
+    assert total == same > 0
+
+
+def test_the_cheap_form_scans_the_batch(counted: Counted, tmp_path: Path) -> None:
+    """The cheap form scans the sessions of the batch, and nothing where nothing is unproven."""
+    with warehouse.connect(counted.settings) as connection:
+        connection.execute("begin transaction")
+        assert completeness.check(connection).rows_scanned == 0
+        sessions = connection.execute(
+            f"select session_id, count(*) from {BRONZE} group by 1 order by 2 limit 2"
+        ).fetchall()
+        for session, _ in sessions:
+            connection.execute("insert into meta.unproven_sessions values (?)", [session])
+        proof = completeness.check(connection)
+        connection.execute("rollback")
+    assert (proof.rows_scanned, proof.is_full) == (sum(rows for _, rows in sessions), False)
+
+
+@pytest.mark.parametrize(
+    "statement", ["delete from gold.fct_api_responses", "drop schema gold cascade"]
+)
+def test_less_gold_than_bronze_is_not_published(counted: Counted, statement: str) -> None:
+    """Gold that is empty or gone is refused, the build stays, and the next run builds it again."""
+    settings = counted.settings
+    publish(settings)
+    before = current_build(settings)
+    with warehouse.connect(settings) as connection:
+        connection.execute(statement)
+        warehouse.set_state(connection, "gold_revision", "another")
+    assert check_completeness(settings).faults
+    with pytest.raises(IntegrityError, match="gold") as caught:
+        publish(settings)
+    assert "annals pipeline" in caught.value.hint
+    assert current_build(settings) == before
+    assert transform(settings).full_refresh
+    publish(settings)
+    assert current_build(settings) != before
+    assert not check_completeness(settings).faults
