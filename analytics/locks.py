@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from analytics.errors import LockedError
+from analytics.errors import LockedError, SettingsError
+from analytics.files import open_state_file, read_state_text
 
 _DYING_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
@@ -50,10 +51,12 @@ def exclusive(path: Path, *, role: str, what: str) -> Iterator[int]:
     ``role`` describes this process to others, ``what`` names the thing that is locked. A child that
     inherits the descriptor holds the lock too. Raises LockedError (exit 7) where another process
     holds it, and at once, but for a holder that is dead and whose child is about to follow it; the
-    message names that process.
+    message names that process. Raises SettingsError (exit 3) if a link, a FIFO or a file of another
+    user has the name of the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    descriptor = open_state_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    with os.fdopen(descriptor, "a+", encoding="utf-8") as file:
         try:
             _lock(file, path)
         except BlockingIOError as error:
@@ -109,18 +112,18 @@ def _is_zombie(pid: int) -> bool:
 def read_holder(path: Path) -> Holder | None:
     """Return who wrote the lock file last, or None where it cannot be told."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return Holder(**json.loads(read_state_text(path)))
+    except (OSError, ValueError, TypeError, SettingsError):
         return None
 
 
 def held_by(path: Path) -> Holder | None:
     """Return the live holder of the lock at ``path``, or None where nobody holds it."""
     try:
-        with path.open("r", encoding="utf-8") as file:
+        with os.fdopen(open_state_file(path, os.O_RDONLY), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return read_holder(path) or Holder(0, "unknown host", "another process", "an unknown time")
-    except OSError:
+    except (OSError, SettingsError):
         return None
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics.errors import AnalyticsError
+from analytics.files import read_state_text, replace_text
 from analytics.settings import Settings
 
 
@@ -56,7 +56,7 @@ def noted(settings: Settings, command: str) -> Iterator[Run]:
 def last_run(settings: Settings) -> dict[str, Any] | None:
     """Return the note of the last run, or None where there is none that can be read."""
     try:
-        note = json.loads(_path(settings).read_text(encoding="utf-8"))
+        note = json.loads(read_state_text(_path(settings)))
     except (OSError, ValueError):
         return None
     return note if isinstance(note, dict) else None
@@ -68,6 +68,4 @@ def _path(settings: Settings) -> Path:
 
 def _write(path: Path, run: Run) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(run)), encoding="utf-8")
-    temporary.replace(path)
+    replace_text(path, json.dumps(asdict(run)))

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 from analytics.environments import prepare_environment
 from analytics.errors import AnalyticsError
+from analytics.files import set_umask
 
 _INTERRUPTED = 130
 
 
 def exit_code_of(work: Callable[[], int | None]) -> int:
     """Do the work and return its exit code; write an error of ours to standard error."""
+    set_umask()
     prepare_environment()
     try:
         return work() or 0

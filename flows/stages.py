@@ -5,9 +5,11 @@ A stage function reports what it did in counters; run again with nothing new it 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeVar
 
+from analytics.access import claim_buffer, claim_state
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
@@ -82,6 +84,7 @@ class PipelineReport:
 
 def sync(settings: Settings, *, progress: Progress = NO_PROGRESS) -> SyncReport:
     """Read what is new in the transcripts into the buffer."""
+    claim_buffer(settings)
     return _sync(settings, progress, role="sync once")
 
 
@@ -91,6 +94,7 @@ def ship(settings: Settings, *, progress: Progress = NO_PROGRESS) -> ShipReport 
     Raises SettingsError (exit 3) where it is wrong and DependencyError (exit 4) where the server
     does not answer.
     """
+    claim_buffer(settings)
     return _ship(settings, progress, role="ship once")
 
 
@@ -101,13 +105,13 @@ def extract(
 
     Raises LockedError (exit 7) where another process runs the pipeline or a stage of it.
     """
-    with exclusive(settings.pipeline_lock, role="extract", what=_LOCKED):
+    with _locked(settings, "extract"):
         return _extract(settings, progress, full_backfill=full_backfill)
 
 
 def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
     """Make new data files of the lake visible to the warehouse; raises as :func:`extract`."""
-    with exclusive(settings.pipeline_lock, role="load", what=_LOCKED):
+    with _locked(settings, "load"):
         return _load(settings, progress)
 
 
@@ -119,13 +123,13 @@ def transform(
     progress: Progress = NO_PROGRESS,
 ) -> TransformReport:
     """Rebuild what the loaded batches touch with dbt; raises as :func:`extract`."""
-    with exclusive(settings.pipeline_lock, role="transform", what=_LOCKED):
+    with _locked(settings, "transform"):
         return _transform(settings, progress, full_refresh=full_refresh, run_tests=run_tests)
 
 
 def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishReport:
     """Publish the built gold for readers; raises as :func:`extract`."""
-    with exclusive(settings.pipeline_lock, role="publish", what=_LOCKED):
+    with _locked(settings, "publish"):
         return _publish(settings, progress)
 
 
@@ -140,7 +144,7 @@ def pipeline(
     LockedError (exit 7) where another process runs it.
     """
     with (
-        exclusive(settings.pipeline_lock, role="pipeline", what=_LOCKED) as lock,
+        _locked(settings, "pipeline") as lock,
         Ahead(settings, lock) as ahead,
     ):
         heard = Announced(progress, ahead) if work_ahead else progress
@@ -150,6 +154,12 @@ def pipeline(
             return PipelineReport(synced, shipped, *ahead.land(progress), *ahead.build(progress))
         extracted = _extract(settings, progress)
         return PipelineReport(synced, shipped, extracted, *_onwards(settings, progress))
+
+
+def _locked(settings: Settings, role: str) -> AbstractContextManager[int]:
+    """Return the pipeline's lock for a state that is ours; raise SettingsError if it is not."""
+    claim_state(settings)
+    return exclusive(settings.pipeline_lock, role=role, what=_LOCKED)
 
 
 def _onwards(

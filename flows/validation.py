@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analytics.access import claim_state
 from analytics.errors import QualityError, WarehouseError
 from analytics.locks import exclusive
 from analytics.settings import Settings
@@ -55,6 +56,7 @@ def validate(
     """
     from sync_agent.holdings import where_read
 
+    claim_state(settings)
     with exclusive(settings.pipeline_lock, role="validate", what="the pipeline"):
         settings = where_read(settings)
         checks = list(_shallow(settings))

@@ -17,6 +17,7 @@ from typing import Any
 
 from analytics.environments import own_variables
 from analytics.errors import AnalyticsError, QualityError, WarehouseError
+from analytics.files import make_folder, require_plain_tree
 from analytics.settings import Settings
 from loaders.dbt_outcome import (
     MODELS,
@@ -77,6 +78,7 @@ def run_dbt(
     ephemeral ones included, returned success. Raises WarehouseError naming the model that failed
     or was left out, QualityError (exit 5) naming the test, DiskFullError (exit 10).
     """
+    _require_own_folder(settings)
     parsed = _take_parsed(settings, project)
     arguments = _arguments(settings, command, project, full_refresh=full_refresh)
     brisk = _brisk(is_checked=command == "run")
@@ -115,6 +117,7 @@ def prepare(settings: Settings, *, project: Path = PROJECT_FOLDER) -> None:
 
     Touches no database. What is wrong with the project is left for that run to say.
     """
+    _require_own_folder(settings)
     with _environment(settings), _calm(), _brisk(is_checked=True):
         try:
             result = _runner().invoke(_arguments(settings, "parse", project))
@@ -241,10 +244,22 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, original)
 
 
+def _require_own_folder(settings: Settings) -> None:
+    """Make dbt's folder; raise SettingsError if anything in it is not ours or is a link.
+
+    dbt opens some two hundred files of names that anybody can guess, and follows links.
+    """
+    require_plain_tree(make_folder(_folder(settings)))
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.annals_home / "dbt"
+
+
 def _arguments(
     settings: Settings, command: str, project: Path, *, full_refresh: bool = False
 ) -> list[str]:
-    folder = settings.annals_home / "dbt"
+    folder = _folder(settings)
     quiet = ["--quiet", "--no-print", "--no-use-colors", "--log-level", "none"]
     lean = ["--no-write-json", "--no-version-check", "--cache-selected-only", "--static-parser"]
     unmoved = ["--exclude", "tag:static"] if command == "run" and not full_refresh else []

@@ -8,26 +8,24 @@ that the next one removes.
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from analytics import __version__
 from analytics.errors import WarehouseError
+from analytics.files import make_folder
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from loaders import completeness, warehouse
+from loaders.builds import CATALOG, next_build, remove_old, remove_unfinished, utc_now
 from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
 from loaders.prices import PRICE_BOOK
 from loaders.transform import GOLD_REVISION, TIMEZONE
 from loaders.warehouse import Connection, quoted
 
-CATALOG = "catalog.duckdb"
-_BUILD = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _PUBLISHED_REVISION = "published_revision"
 _PUBLISHED_BUILD = "published_build"
 
@@ -55,7 +53,12 @@ class _File:
     is_linked: bool
 
 
-def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishReport:
+def publish(
+    settings: Settings,
+    *,
+    progress: Progress = NO_PROGRESS,
+    clock: Callable[[], datetime] = utc_now,
+) -> PublishReport:
     """Publish gold as a new build, unless the current build shows this very revision of it.
 
     Raises WarehouseError where there is no gold yet or only a part of it, IntegrityError (exit 9)
@@ -76,13 +79,13 @@ def publish(settings: Settings, *, progress: Progress = NO_PROGRESS) -> PublishR
         warehouse.require_layers(connection)
         completeness.require_complete(connection)
         builds = settings.builds_folder / "builds"
-        builds.mkdir(parents=True, exist_ok=True)
-        _remove_unfinished(builds)
-        build = builds / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+        make_folder(builds)
+        remove_unfinished(builds)
+        build = next_build(builds, at_least=noted, clock=clock)
         files = _write_build(connection, build, previous, progress)
         _flip(settings, build)
         _note(connection, build, files, revision)
-    _remove_old(builds, build, kept=settings.builds_kept)
+    remove_old(builds, build, previous=current, kept=settings.builds_kept)
     return _report(build, files)
 
 
@@ -246,25 +249,6 @@ def _note(connection: Connection, build: Path, files: list[_File], revision: str
         completeness.forget_unproven(connection)
         warehouse.set_state(connection, _PUBLISHED_BUILD, build.name)
         warehouse.set_state(connection, _PUBLISHED_REVISION, revision)
-
-
-def _remove_unfinished(builds: Path) -> None:
-    """Remove what a killed publish left; folders of other names are not ours."""
-    for folder in builds.iterdir():
-        name = folder.name.removesuffix(".tmp")
-        if _BUILD.fullmatch(name) and not (folder / CATALOG).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-    for link in builds.parent.glob("current.*"):
-        if link.is_symlink():
-            link.unlink()
-
-
-def _remove_old(builds: Path, current: Path, *, kept: int) -> None:
-    """Keep the current build and the newest others: names of one second say no order."""
-    names = {path.name for path in builds.iterdir() if _BUILD.fullmatch(path.name)}
-    others = sorted(names - {current.name}, reverse=True)
-    for name in others[kept - 1 :]:
-        shutil.rmtree(builds / name, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -21,6 +21,7 @@ from analytics.errors import (
     LockedError,
     WarehouseError,
 )
+from analytics.files import require_database
 from analytics.lake import is_elsewhere, lake_place, object_store_fault
 from analytics.settings import Settings
 from loaders.object_store import reach_objects
@@ -117,6 +118,7 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
         )
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        require_database(path)
         with contextlib.closing(duckdb.connect(str(path), read_only=read_only)) as connection:
             _configure(connection, settings)
             reach_objects(connection, settings)

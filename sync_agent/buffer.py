@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from analytics.errors import LocalBufferError
+from analytics.files import require_database
 from sync_agent.faults import damaged, displaced, file_at, translated
 from sync_agent.journal import note_batch
 from sync_agent.legacy_file import set_aside
@@ -320,6 +321,7 @@ def open_buffer(path: Path) -> Iterator[Buffer]:
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         set_aside(path)
+        require_database(path)
         connection = connect(path)
         with contextlib.closing(connection):
             _require_ours(connection, path)

@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from analytics.errors import AnalyticsError, DiskFullError, LocalBufferError
+from analytics.errors import AnalyticsError, DiskFullError, LocalBufferError, SettingsError
+from analytics.files import open_log
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -47,8 +48,8 @@ def _sqlite_error(path: Path, error: sqlite3.Error, code: int) -> AnalyticsError
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return _disk_full(path)
     if code in _DAMAGED:
-        with contextlib.suppress(OSError):
-            suspect_file(path).touch()
+        with contextlib.suppress(OSError, SettingsError):
+            open_log(suspect_file(path))
         return damaged(path, str(error))
     if code in _REFUSED:
         return _refused(path, str(error))

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from analytics.access import claim_buffer
 from analytics.errors import LockedError, PartialError
 from analytics.locks import exclusive
 from analytics.settings import Settings
@@ -44,6 +45,7 @@ def flush(settings: Settings, *, timeout: float) -> Flushed:
 
 
 def _alone(settings: Settings, timeout: float) -> Flushed:
+    claim_buffer(settings)
     path = settings.sqlite_path
     with (
         translated(path),

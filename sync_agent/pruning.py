@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import takewhile
 
 from sync_agent.buffer import Buffer, transaction
 from sync_agent.journal import note
@@ -27,6 +28,14 @@ class Pruned:
     pruned_through: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Records up to ``newest`` are old enough; later than ``now`` is the future (microseconds)."""
+
+    newest: int
+    now: int
+
+
 def prune(
     buffer: Buffer,
     *,
@@ -35,6 +44,7 @@ def prune(
     steps: int = _STEPS,
     rows: int = _STEP_ROWS,
     pages: int = _STEP_PAGES,
+    clock: Callable[[], int] = time.time_ns,
 ) -> Pruned:
     """Delete the oldest records that every consumer acknowledged and that are old enough.
 
@@ -43,11 +53,15 @@ def prune(
     MONGO_URI holds nothing back, and meets a gap that it reports. Works in at most ``steps``
     short transactions of ``rows`` each and gives ``pages`` back to the file system at the end; what
     is left is for the next call. ``meta.pruned_through`` rises in the same transaction.
+
+    A record that claims to be read later than ``clock`` (nanoseconds) says goes together with the
+    next record whose time is over: a clock that was ahead once holds nothing back.
     """
-    newest = time.time_ns() // 1000 - int(retention_days * _MICROSECONDS_A_DAY)
+    now = clock() // 1000
+    span = _Span(now - int(retention_days * _MICROSECONDS_A_DAY), now)
     deleted = 0
     for _ in range(steps):
-        count = _prune_step(buffer, newest, rows, ships=ships)
+        count = _prune_step(buffer, span, rows, ships=ships)
         deleted += count
         if count < rows:
             break
@@ -57,13 +71,13 @@ def prune(
     return Pruned(deleted, int(buffer.meta("pruned_through")))
 
 
-def _prune_step(buffer: Buffer, newest: int, rows: int, *, ships: bool) -> int:
+def _prune_step(buffer: Buffer, span: _Span, rows: int, *, ships: bool) -> int:
     connection = buffer.connection
-    if not _due(connection, newest, rows, ships=ships):
+    if not _due(connection, span, rows, ships=ships):
         return 0
     with transaction(connection):
         # Asked again: a consumer may have gone back since, as a buffer that took a new name does.
-        seqs = _due(connection, newest, rows, ships=ships)
+        seqs = _due(connection, span, rows, ships=ships)
         if seqs:
             connection.execute("delete from records where seq <= ?", (seqs[-1],))
             connection.execute(
@@ -73,11 +87,31 @@ def _prune_step(buffer: Buffer, newest: int, rows: int, *, ships: bool) -> int:
     return len(seqs)
 
 
-def _due(connection: sqlite3.Connection, newest: int, limit: int, *, ships: bool) -> list[int]:
-    """Return the numbers of the oldest records that may go now, a step of them at most."""
+def _due(connection: sqlite3.Connection, span: _Span, limit: int, *, ships: bool) -> list[int]:
+    """Return the numbers of the oldest records that may go now, ``limit`` of them at most."""
     rows = connection.execute(
         "select seq, ingested_at from records where seq <= (select min(acknowledged) from"
-        " consumers where (name = ?) = ?) order by seq limit ?",
-        (SHIPPER, ships, limit),
+        " consumers where (name = ?) = ?) order by seq",
+        (SHIPPER, ships),
     )
-    return [seq for seq, ingested_at in takewhile(lambda row: row[1] <= newest, rows)]
+    with contextlib.closing(rows):
+        return _due_of(rows, span, limit)
+
+
+def _due_of(rows: Iterable[tuple[int, int]], span: _Span, limit: int) -> list[int]:
+    """Return the first ``limit`` numbers up to the last record before one that is too young.
+
+    Records of the future are passed by; they count if one whose time is over comes after them.
+    """
+    seqs: list[int] = []
+    due = 0
+    for seen, (seq, ingested_at) in enumerate(rows, start=1):
+        if seen <= limit:
+            seqs.append(seq)
+        if min(ingested_at, span.now) <= span.newest:
+            due = seen
+            if due >= limit:
+                break
+        elif ingested_at <= span.now:
+            break
+    return seqs[:due]

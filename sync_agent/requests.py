@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from analytics.access import claim_buffer
 from analytics.errors import AnalyticsError, LockedError, PartialError
 from analytics.locks import Holder, exclusive, held_by
 from analytics.settings import Settings
@@ -134,6 +135,7 @@ def ask(
 
 
 def _alone(settings: Settings, kind: Kind, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    claim_buffer(settings)
     path = settings.sqlite_path
     what = f"the buffer {path}"
     with (

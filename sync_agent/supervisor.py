@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from analytics.access import claim_buffer
 from analytics.errors import DiskFullError
 from analytics.locks import exclusive
 from analytics.settings import Settings
@@ -47,6 +48,7 @@ def run(settings: Settings, *, say: Say) -> None:
     is no buffer of ours or may not be written, SettingsError for a setting that makes no sense.
     """
     Ignores(settings.ignore_patterns)
+    claim_buffer(settings)
     path = settings.sqlite_path
     supervisor = Supervisor(settings, say=say)
     supervisor.heed_signals()

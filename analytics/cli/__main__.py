@@ -20,6 +20,9 @@ def main() -> None:
     objects and no garbage, looking for plugins of pydantic means reading the metadata of every
     installed package, and at the end the collector would look at everything once more.
     """
+    from analytics.files import set_umask
+
+    set_umask()  # before anything is written, whatever it was started with
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123

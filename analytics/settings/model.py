@@ -81,6 +81,11 @@ class Settings(ServingSettings, BaseSettings):
     annals_home: UserPath = Field(
         Path("~/.annals"), description="Folder of everything local that has no path of its own."
     )
+    state_mode: Literal["private", "group"] = Field(
+        "private",
+        description="Who may use the state: private (files 0600, folders 0700) or the group of its"
+        " folders too (0660, 0770).",
+    )
     duckdb_path: UserPath | None = Field(
         None, description="The warehouse file; default ANNALS_HOME/analytics.db."
     )

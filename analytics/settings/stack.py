@@ -34,6 +34,7 @@ INSIDE = {
     "sqlite_path": "/buffer/buffer.db",
     "health_host": "0.0.0.0",  # noqa: S104 -- inside its container; the port is published on 127.0.0.1
     "health_port": "9090",
+    "state_mode": "group",
     "prefect_api_url": "http://prefect-server:4200/api",
 }
 """Settings that are the same in every container, whatever ``.env`` or the environment says."""

@@ -2,7 +2,11 @@
 # The beginning of every container of ours: look at what it needs, say what is wrong with it, and
 # become the command. ANNALS_WRITES names the folders that it writes to, with spaces between them.
 set -eu
-umask 022
+# The volumes belong to group 0, which every container of ours is in; nobody else may read them.
+case ${STATE_MODE:-private} in
+group) umask 007 ;;
+*) umask 077 ;;
+esac
 
 LEAST_DISK_KIB=${ANNALS_LEAST_DISK_KIB:-102400}
 LEAST_MEMORY_KIB=${ANNALS_LEAST_MEMORY_KIB:-131072}

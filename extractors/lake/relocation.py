@@ -18,6 +18,7 @@ import fastavro
 from fastavro.schema import SchemaParseException
 
 from analytics.errors import IntegrityError
+from analytics.files import replace_text, replacing
 
 _DELETED = 2
 _LIST, _MANIFEST = "manifest_file", "manifest_entry"
@@ -70,8 +71,7 @@ def relocate(folder: Path, *, old: Path | str, new: Path | str) -> None:
     for path in lists:
         _rewrite(path, lambda record: _with_length(moved(record), lengths))
     for path in sorted(folder.rglob("*.metadata.json")):
-        content = json.dumps(moved(_json(path)))
-        path.write_text(content, encoding="utf-8")
+        replace_text(path, json.dumps(moved(_json(path))))
 
 
 def relocate_catalog(catalog: Path, *, old: Path, new: Path) -> None:
@@ -134,10 +134,8 @@ def _rewrite(path: Path, changed: Callable[[Any], Any]) -> None:
             name: value for name, value in reader.metadata.items() if not name.startswith("avro.")
         }
         records = [changed(record) for record in reader]
-    half = path.with_name(path.name + ".moved")
-    with half.open("wb") as file:
+    with replacing(path) as file:
         fastavro.writer(file, schema, records, codec=codec, metadata=properties)
-    half.replace(path)
 
 
 def _schema(reader: Any) -> dict[str, Any]:

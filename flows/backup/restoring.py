@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from analytics.access import claim_state
 from analytics.errors import DiskFullError, SettingsError, UsageError
+from analytics.files import read_state_text, replace_text
 from analytics.lake import is_elsewhere, lake_place
 from analytics.locks import exclusive
 from analytics.settings import Settings
@@ -117,6 +119,7 @@ def restore(
     DiskFullError (exit 10), SettingsError where the lake would go by other names; nothing is there
     afterwards that was not before.
     """
+    claim_state(settings)
     place = Place.of(settings)
     place.home.mkdir(parents=True, exist_ok=True)
     with (
@@ -267,13 +270,8 @@ def _announce(place: Place, manifest: Manifest, *, sent: str | None) -> None:
     """Put everything on stable storage, and note what is to be renamed and made known."""
     os.sync()
     moves = {str(source): str(target) for source, target in place.moves().items()}
-    half = place.note.with_suffix(".new")
-    with half.open("w", encoding="utf-8") as file:
-        note = {"moves": moves, "sent": sent, "manifest": manifest.model_dump_json()}
-        json.dump(note, file)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(place.note)
+    note = {"moves": moves, "sent": sent, "manifest": manifest.model_dump_json()}
+    replace_text(place.note, json.dumps(note))
 
 
 def _finish(settings: Settings, place: Place) -> Manifest | None:
@@ -283,7 +281,7 @@ def _finish(settings: Settings, place: Place) -> Manifest | None:
     """
     if not place.note.exists():
         return None
-    note = json.loads(place.note.read_text(encoding="utf-8"))
+    note = json.loads(read_state_text(place.note))
     if sent := note.get("sent"):
         from extractors.lake.copying import register_lake
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from analytics import __version__
+from analytics.access import claim_state
 from analytics.errors import LockedError, UsageError
+from analytics.files import create_file, make_folder
 from analytics.lake import is_elsewhere, lake_place
 from analytics.locks import exclusive
 from analytics.settings import Settings
@@ -91,7 +93,8 @@ def backup(
         raise UsageError(f"{to} exists already", hint="Name another file; none is overwritten.")
     if to.is_relative_to(settings.lake_folder):
         raise UsageError(f"{to} lies in the lake itself", hint="Name a file outside of it.")
-    to.parent.mkdir(parents=True, exist_ok=True)
+    claim_state(settings)
+    _make_parent(to, settings)
     half = to.with_name(f".{to.name}.part")
     try:
         with _private(half) as file, archive.writing(file, passphrase) as tar:
@@ -110,6 +113,13 @@ def backup(
         agent_id=manifest.agent_id,
         encrypted=passphrase is not None,
     )
+
+
+def _make_parent(to: Path, settings: Settings) -> None:
+    """Make the folder of the archive; the default one is ours and not a link."""
+    if to.parent == settings.annals_home / "backups":
+        make_folder(to.parent)
+    to.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _write(
@@ -212,8 +222,9 @@ def _pipeline_at_rest(settings: Settings, patience: float) -> Iterator[None]:
 def _private(path: Path) -> Iterator[IO[bytes]]:
     """Write a file that only this user may read; it is on stable storage at the end."""
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    descriptor = create_file(path)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, _PRIVATE)  # wherever it goes, it is for this user alone
         yield file
         file.flush()
         os.fsync(file.fileno())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from analytics.errors import QualityError
+from analytics.errors import AnalyticsError, QualityError
 from analytics.settings import Settings
 from analytics.settings.misspelt import misspelt
-from flows.doctor import agent, machine, stores
-from flows.doctor.findings import Finding, doubtful, fine
+from flows.doctor import agent, machine, state, stores
+from flows.doctor.findings import Finding, broken, doubtful, fine
+from flows.doctor.instants import instants
 
 EXIT_FAILED = QualityError.exit_code
 """The exit code where a check failed; doubtful findings alone are 0."""
@@ -30,17 +32,32 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         *machine.versions(),
         *_settings(),
-        *machine.clock(last_read_at),
+        *_survived("clock", machine.clock, last_read_at, instants(settings)),
         *(found for root in roots for found in agent.transcripts(root)),
         *(found for root in roots for found in agent.retention(root, last_read_at)),
         *(found for root in roots for found in machine.watches(root)),
-        *machine.disk(settings),
-        *agent.buffer(settings),
+        *_survived("state disk", machine.disk, settings),
+        *_survived("owner", state.ownership, settings),
+        *_survived("privacy", state.privacy, settings),
+        *_survived("file system", state.network, settings),
+        *_survived("buffer", agent.buffer, settings),
         *told,
         *agent.service(Path.home()),
         *stores.mongo(settings),
-        *stores.lake(settings),
+        *_survived("lake", stores.lake, settings),
     ]
+
+
+def _survived(
+    name: str, check: Callable[..., list[Finding]], *arguments: object
+) -> Iterable[Finding]:
+    """Return what the check found; what it could not look at is a finding too."""
+    try:
+        return check(*arguments)
+    except (OSError, AnalyticsError) as error:
+        message = error.message if isinstance(error, AnalyticsError) else str(error)
+        remedy = "See the check `owner`, or give this user the right to read it."
+        return [broken(name, f"cannot be looked at: {message}", remedy=remedy)]
 
 
 def _settings() -> list[Finding]:

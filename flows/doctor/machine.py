@@ -8,8 +8,10 @@ import shutil
 import sqlite3
 import sys
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from analytics import __version__
 from analytics.settings import Settings
@@ -74,18 +76,27 @@ def _limit(path: Path) -> int | None:
         return None
 
 
-def clock(newest_read: int | None) -> list[Finding]:
-    """Return whether the clock can be right; ``newest_read`` is in microseconds.
+def clock(
+    newest_read: int | None,
+    noted: Mapping[str, float] = MappingProxyType({}),
+    *,
+    read_clock: Callable[[], float] = time.time,
+) -> list[Finding]:
+    """Return whether the clock can be right, and was: ``noted`` names instants that were written.
 
-    No clock takes part in correctness, but days in reports come from it.
+    ``noted`` is in seconds, ``newest_read`` in microseconds. Correctness never depends on a clock.
     """
-    now = time.time()
-    says = f"it is {datetime.now(UTC).isoformat(timespec='seconds')}"
+    now = read_clock()
+    says = f"it is {datetime.fromtimestamp(now, UTC).isoformat(timespec='seconds')}"
     remedy = "Set the clock (timedatectl set-ntp true); no record is lost or doubled by it."
     if time.gmtime(now).tm_year < _LEAST_YEAR:
         return [broken("clock", f"{says}, which cannot be", remedy=remedy)]
     if newest_read is not None and newest_read / 1e6 > now + _AHEAD_SECONDS:
         return [doubtful("clock", f"{says}, and records were read later than that", remedy=remedy)]
+    ahead = [name for name, instant in noted.items() if instant > now + _AHEAD_SECONDS]
+    if ahead:
+        told = f"{says}, and the instant of {ahead[0]} is later: a clock was ahead"
+        return [doubtful("clock", told, remedy=remedy)]
     return [fine("clock", says)]
 
 

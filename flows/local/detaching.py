@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import time
 
+from analytics.access import claim_state
 from analytics.environments import child_environment, module_command, work_folder
 from analytics.errors import AnalyticsError, PartialError
+from analytics.files import make_folder, open_state_file
 from analytics.locks import read_holder
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
@@ -25,9 +27,10 @@ def detached(settings: Settings, *, timeout: float) -> State:
     """
     require_prefect()
     require_known_mongo(settings)  # here it is known where it was set
-    folder_of(settings).mkdir(parents=True, exist_ok=True)
-    told = folder_of(settings) / "start.log"
-    with told.open("wb") as output:
+    claim_state(settings)
+    told = make_folder(folder_of(settings)) / "start.log"
+    descriptor = open_state_file(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with os.fdopen(descriptor, "wb") as output:
         process = subprocess.Popen(  # noqa: S603 -- this very program
             module_command("analytics.cli", "up", "--quiet"),
             env=child_environment(as_environment(settings)),

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from analytics.errors import DiskFullError, LockedError, SettingsError
+from analytics.files import read_state_text, replace_text
 from analytics.settings import Settings
 from analytics.settings.dotenv import last_assignments
 from analytics.settings.model import settings_file
@@ -94,7 +95,7 @@ def keep_old_database(settings: Settings) -> Path | None:
     database = prefect_home(settings) / "prefect.db"
     note = folder_of(settings) / "prefect-version"
     now = version("prefect")
-    before = note.read_text(encoding="utf-8").strip() if note.exists() else "unknown"
+    before = read_state_text(note).strip() if note.exists() else "unknown"
     copy = None
     if database.exists() and before != now:
         copy = database.with_name(f"prefect.db.of-{before}")
@@ -103,7 +104,7 @@ def keep_old_database(settings: Settings) -> Path | None:
             contextlib.closing(sqlite3.connect(copy)) as target,
         ):
             source.backup(target)
-    note.write_text(now, encoding="utf-8")
+    replace_text(note, now)
     return copy
 
 

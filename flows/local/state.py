@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from analytics.files import read_state_text, replace_text
 from analytics.settings import Settings
 
 _PATIENCE_SECONDS = 10.0
@@ -66,7 +67,7 @@ def log_of(settings: Settings) -> Path:
 def read_state(settings: Settings) -> State | None:
     """Return the state noted last, or None where there is none that can be read."""
     try:
-        noted = json.loads((folder_of(settings) / "up.json").read_text(encoding="utf-8"))
+        noted = json.loads(read_state_text(folder_of(settings) / "up.json"))
         services = tuple(ServiceState(**service) for service in noted["services"])
         return State(int(noted["pid"]), services)
     except (OSError, ValueError, TypeError, KeyError):
@@ -76,9 +77,7 @@ def read_state(settings: Settings) -> State | None:
 def write_state(settings: Settings, state: State) -> None:
     """Note the state."""
     path = folder_of(settings) / "up.json"
-    half = path.with_suffix(".new")
-    half.write_text(json.dumps(asdict(state)), encoding="utf-8")
-    half.replace(path)
+    replace_text(path, json.dumps(asdict(state)))
 
 
 def birth_of(pid: int) -> str | None:

@@ -13,7 +13,9 @@ from logging import Formatter, LogRecord
 from logging.handlers import RotatingFileHandler
 from types import FrameType
 
+from analytics.access import claim_state
 from analytics.environments import work_folder
+from analytics.files import make_folder, open_log
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from flows.local.preflight import (
@@ -56,7 +58,8 @@ def up(settings: Settings, *, show: Show, quiet: bool = False) -> None:
     """
     require_prefect()
     require_known_mongo(settings)
-    folder_of(settings).mkdir(parents=True, exist_ok=True)
+    claim_state(settings)
+    make_folder(folder_of(settings))
     with (
         exclusive(lock_of(settings), role=ROLE, what="the platform"),
         _log(settings, quiet=quiet) as say,
@@ -166,6 +169,7 @@ class Supervisor:
 @contextlib.contextmanager
 def _log(settings: Settings, *, quiet: bool) -> Iterator[Callable[[str, str], None]]:
     """Yield what takes a line of a service: to a file that is rotated, and to standard error."""
+    open_log(log_of(settings))
     file = RotatingFileHandler(
         log_of(settings), maxBytes=_LOG_BYTES, backupCount=_LOGS_KEPT, encoding="utf-8"
     )

@@ -210,7 +210,7 @@ def test_old_builds_go_and_the_current_stays(made: Gold) -> None:
 
 
 def test_clock_that_jumps_back_keeps_the_current_build(made: Gold) -> None:
-    """A build that sorts before all others is kept as long as it is the current one."""
+    """Builds whose names claim the future are older than what is published now."""
     builds = made.settings.builds_folder / "builds"
     for second in range(5):
         future = builds / f"29990101T00000{second}Z-00000000"
@@ -218,7 +218,7 @@ def test_clock_that_jumps_back_keeps_the_current_build(made: Gold) -> None:
         (future / publishing.CATALOG).touch()
     made.add("r9", "s9", 2)
     report = publish(made.settings)
-    assert report.build_id < "2999"
+    assert (builds / report.build_id).exists()
     assert made.published() == made.hashes()
     assert len(list(builds.iterdir())) == made.settings.builds_kept
 
