@@ -78,9 +78,11 @@ def address() -> Iterator[str]:
 
 def test_the_entry_becomes_its_command(tmp_path: Path) -> None:
     """With writable folders it is replaced by the command, and leaves nothing behind."""
-    done = _run("sh", ENTRY, "sh", "-c", "echo $$; umask", ANNALS_WRITES=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[1] == "0022"
+    for mode, umask in (("private", "0077"), ("group", "0007")):
+        told = {"ANNALS_WRITES": str(tmp_path), "STATE_MODE": mode}
+        done = _run("sh", ENTRY, "sh", "-c", "echo $$; umask", **told)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split()[1] == umask
     assert list(tmp_path.iterdir()) == []
     assert _run("sh", ENTRY, "sh", "-c", "exit 7").returncode == 7
 
