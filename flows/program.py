@@ -8,6 +8,7 @@ from collections.abc import Callable
 from analytics.environments import prepare_environment
 from analytics.errors import AnalyticsError
 from analytics.files import set_umask
+from analytics.text import one_line
 
 _INTERRUPTED = 130
 
@@ -19,7 +20,8 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     try:
         return work() or 0
     except AnalyticsError as error:
-        sys.stderr.write(f"error: {error.message}\nhint: {error.hint}\n")
+        for line in (f"error: {error.message}", f"hint: {error.hint}"):
+            sys.stderr.write(one_line(line) + "\n")
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from analytics.guard import bound_names
 from analytics.http_server import BoundedServer, GuardedHandler
 from analytics.settings import Settings
 from analytics.telemetry.exposition import CONTENT_TYPE
+from analytics.text import json_text
 from sync_agent.metrics import metrics_of
 from sync_agent.observation import Observation, Observer
 
@@ -27,13 +27,13 @@ Answer = tuple[HTTPStatus, str, str]
 def health(seen: Observation) -> Answer:
     """Answer how the agent is: 200 while it reads, 503 where the buffer cannot be written."""
     status = HTTPStatus.SERVICE_UNAVAILABLE if seen.status == "error" else HTTPStatus.OK
-    return status, _JSON, json.dumps(health_members(seen))
+    return status, _JSON, json_text(health_members(seen))
 
 
 def ready(seen: Observation) -> Answer:
     """Answer whether everything that was there at the start is read: 200, else 503."""
     status = HTTPStatus.OK if seen.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, _JSON, json.dumps({"ready": seen.is_ready, "status": seen.status})
+    return status, _JSON, json_text({"ready": seen.is_ready, "status": seen.status})
 
 
 def metrics(seen: Observation) -> Answer:
@@ -145,7 +145,7 @@ class _Handler(GuardedHandler):
         endpoint = ENDPOINTS.get(self.path.partition("?")[0])
         if endpoint is None:
             names = ", ".join(ENDPOINTS)
-            self._send((HTTPStatus.NOT_FOUND, _JSON, json.dumps({"error": f"try {names}"})))
+            self._send((HTTPStatus.NOT_FOUND, _JSON, json_text({"error": f"try {names}"})))
         else:
             self._send(endpoint(self.server.observer.look()))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import json
 import sys
 from dataclasses import dataclass
 
 from analytics.errors import AnalyticsError
+from analytics.text import json_text, one_line
 
 _USAGE = 2
 _DISK_FULL = 10
@@ -28,9 +28,10 @@ class Failure:
         """Write the failure to standard error."""
         if as_json:
             body = {"schema_version": 1, "exit_code": self.exit_code, **self.envelope}
-            sys.stderr.write(json.dumps(body) + "\n")
+            sys.stderr.write(json_text(body) + "\n")
             return
-        sys.stderr.write(f"error: {self.envelope['message']}\nhint: {self.envelope['hint']}\n")
+        for name, key in (("error", "message"), ("hint", "hint")):
+            sys.stderr.write(one_line(f"{name}: {self.envelope[key]}") + "\n")
 
 
 def failure_of(error: BaseException) -> Failure:

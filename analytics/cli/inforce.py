@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from analytics.cli.output import tell
 from analytics.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _warn_once(context: typer.Context) -> None:
     if not told.setdefault("misspelt", False):
         told["misspelt"] = True
         for says in misspelt():
-            sys.stderr.write(f"warning: {says}\n")
+            tell(f"warning: {says}")
 
 
 def _assignments(context: typer.Context) -> dict[str, str]:

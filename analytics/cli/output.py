@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
+
+from analytics.text import json_text, one_line
 
 SCHEMA_VERSION = 1
 """Version of every command's JSON; raised when a key changes its meaning or goes away."""
@@ -15,7 +16,7 @@ SCHEMA_VERSION = 1
 def print_json(payload: Mapping[str, Any]) -> None:
     """Print one JSON object, with ``schema_version`` first."""
     body = {"schema_version": SCHEMA_VERSION, **payload}
-    sys.stdout.write(json.dumps(body, indent=2, default=str) + "\n")
+    sys.stdout.write(json_text(body, indent=2, default=str) + "\n")
 
 
 def as_members(value: Any) -> Any:
@@ -30,5 +31,10 @@ def as_members(value: Any) -> Any:
 
 
 def say(text: str) -> None:
-    """Print one line for people."""
-    sys.stdout.write(text + "\n")
+    """Print one line for people; nothing in it can send control codes to a terminal."""
+    sys.stdout.write(one_line(text) + "\n")
+
+
+def tell(text: str) -> None:
+    """Print one line that is not data, such as a warning, to standard error, as safe as data."""
+    sys.stderr.write(one_line(text) + "\n")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from analytics.cli.output import tell
 from analytics.errors import PartialError
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ def warn_of_refusals(report: ExtractReport) -> None:
     from analytics.cli.tables import printable
 
     for refusal in report.refusals:
-        typer.echo(f"warning: refused {printable(refusal)}", err=True)
+        tell(f"warning: refused {printable(refusal)}")
     if more := report.records_refused - len(report.refusals):
-        typer.echo(f"warning: {more} more records were refused", err=True)
+        tell(f"warning: {more} more records were refused")
     if report.records_refused:
-        typer.echo(_HINT, err=True)
+        tell(_HINT)
 
 
 def leave_if_refused(report: ExtractReport) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from analytics.text import one_line
+
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _STEP = 1000
 
@@ -31,8 +33,8 @@ def show(table: Table) -> None:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with every control character replaced by a question mark."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+    """Return ``text`` as one line without anything that drives a terminal."""
+    return one_line(text)
 
 
 def count(number: int) -> str:
@@ -96,4 +98,4 @@ def _show_rich(table: Table) -> None:
         )
     for row in table.rows:
         shown.add_row(*row)
-    Console(markup=False, highlight=False).print(shown)
+    Console(markup=False, highlight=False, emoji=False).print(shown)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
+from analytics.text import one_line
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric as Family
@@ -40,8 +42,13 @@ class _Collector(Generic[Seen]):
         for metric in self._metrics:
             family = Family(metric.name.removesuffix("_total"), metric.meaning, metric.kind)
             for labels, value in metric.read(seen):
-                family.add_sample(metric.name, dict(labels), value)
+                family.add_sample(metric.name, _safe(labels), value)
             yield family
+
+
+def _safe(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels whose values are one line each; the library escapes quotes and backslashes."""
+    return {name: one_line(value) for name, value in labels.items()}
 
 
 def registry(metrics: Iterable[Metric[Seen]], look: Callable[[], Seen]) -> CollectorRegistry:

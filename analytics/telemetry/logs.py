@@ -19,6 +19,7 @@ import structlog
 
 from analytics.settings import Settings
 from analytics.telemetry.log_file import require_writable
+from analytics.text import json_text, one_line
 
 _CHANGE = "_change"
 _STDLIB_LOGGER = "annals"
@@ -40,10 +41,11 @@ def configure_logs(*, level: str, json_lines: bool, file: LogFile | None = None)
     """
     renderer: list[structlog.typing.Processor] = [
         _named_change,
+        _as_one_line,
         structlog.dev.ConsoleRenderer(colors=False if file else sys.stderr.isatty()),
     ]
     if json_lines:
-        renderer = [_as_message, structlog.processors.JSONRenderer()]
+        renderer = [_as_message, structlog.processors.JSONRenderer(serializer=_as_json)]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -104,6 +106,20 @@ def _named_change(
     if _CHANGE in values:
         values["change"] = values.pop(_CHANGE)
     return values
+
+
+def _as_one_line(
+    _logger: object, _method: str, values: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Make every text of the event safe for a terminal; in JSON it is escaped instead."""
+    for name, value in values.items():
+        if isinstance(value, str):
+            values[name] = one_line(value)
+    return values
+
+
+def _as_json(values: Any, **_options: Any) -> str:
+    return json_text(values, default=str)
 
 
 def _factory(file: LogFile | None) -> Any:

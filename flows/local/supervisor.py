@@ -18,6 +18,7 @@ from analytics.environments import work_folder
 from analytics.files import make_folder, open_log
 from analytics.locks import exclusive
 from analytics.settings import Settings
+from analytics.text import one_line
 from flows.local.preflight import (
     keep_old_database,
     require_known_mongo,
@@ -176,7 +177,7 @@ def _log(settings: Settings, *, quiet: bool) -> Iterator[Callable[[str, str], No
     file.setFormatter(Formatter("%(asctime)s %(message)s"))
 
     def say(name: str, text: str) -> None:
-        line = f"{name:<8}| {text}"
+        line = one_line(f"{name:<8}| {text}")
         file.handle(LogRecord("up", 20, "", 0, line, None, None))
         if not quiet:
             with contextlib.suppress(OSError, ValueError):

@@ -11,6 +11,7 @@ from prefect.states import Cancelled, Failed
 from prefect.tasks import Task
 
 from analytics.errors import AnalyticsError, LockedError, Transient
+from analytics.text import one_line
 from flows.orchestrated.work import is_given
 
 Answer = TypeVar("Answer")
@@ -24,7 +25,7 @@ def may_succeed_later(task: Task[..., Any], run: TaskRun, state: State[Any]) -> 
 
 def words(error: AnalyticsError) -> str:
     """Return the error as a run's state shows it: its class, what happened, and what to do."""
-    return f"{type(error).__name__}: {error.message}. {error.hint}"
+    return one_line(f"{type(error).__name__}: {error.message}. {error.hint}")
 
 
 def in_our_words(run: Callable[[], Answer]) -> Answer:

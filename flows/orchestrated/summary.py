@@ -10,6 +10,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
+from analytics.text import markdown
 from flows.checks import Check
 from flows.orchestrated.outcome import words
 from flows.orchestrated.work import Work, counters
@@ -72,7 +73,7 @@ def _leave_checks(rows: Iterable[Row]) -> None:
 def _row_of(check: Check) -> Row:
     verdict = "skipped" if check.skipped else "FAILED" if check.faults else "ok"
     told = check.skipped or "; ".join(check.faults) or _told(check.figures)
-    return Row(check.name, verdict, check.promise, told)
+    return Row(check.name, verdict, check.promise, markdown(told))
 
 
 def _told(figures: Mapping[str, int]) -> str:
@@ -80,7 +81,7 @@ def _told(figures: Mapping[str, int]) -> str:
 
 
 def _summary(work: Work, now: Status, failure: str) -> str:
-    lines = [f"**Failed:** {failure}", ""] if failure else []
+    lines = [f"**Failed:** {markdown(failure)}", ""] if failure else []
     lines += ["| stage | seconds | rows | bytes | what it did |", "|---|---:|---:|---:|---|"]
     for stage, report in work.reports.items():
         figures = counters(report)
@@ -91,7 +92,7 @@ def _summary(work: Work, now: Status, failure: str) -> str:
     lag = _told(now.lag) if any(now.lag.values()) else "nothing waits"
     lines += ["", f"**Lag:** {lag}", "", f"**Data quality:** {_quality(now)}"]
     lines += ["", f"**Build:** {(now.build or {}).get('build_id', 'none yet')}"]
-    lines += [f"\n**Not readable:** {name}" for name in now.unreadable]
+    lines += [f"\n**Not readable:** {markdown(name)}" for name in now.unreadable]
     return "\n".join(lines)
 
 

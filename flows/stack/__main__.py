@@ -13,6 +13,7 @@ from analytics.environments import tool_environment
 from analytics.errors import DependencyError, SettingsError
 from analytics.settings.misspelt import misspelt
 from analytics.settings.stack import FILES, read_stack
+from analytics.text import one_line
 from flows.doctor.findings import Finding, Verdict
 from flows.program import exit_code_of
 from flows.stack import condition, preflight
@@ -116,7 +117,7 @@ def _docker(plan: Plan, *arguments: str) -> int:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{one_line(line)}\n")
 
 
 def _prepared(folder: Path, *, begins: bool) -> Plan:

@@ -96,7 +96,8 @@ def _show(report: PipelineReport, kept: Custody, *, found: InForce, seconds: flo
         say("")
     show_custody(kept)
     if not report.nothing_new:
-        say(f"\ndone in {seconds:.1f} s; next:")
+        say("")
+        say(f"done in {seconds:.1f} s; next:")
         for command, meaning in next_commands(found):
             say(f"  {command}  # {meaning}")
 

@@ -9,6 +9,7 @@ import typer
 
 from analytics.cli.inforce import configured
 from analytics.cli.options import AsJson, example
+from analytics.cli.output import tell
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -48,7 +49,7 @@ def up(
 
     settings = configured(context)
     if held_by(lock_of(settings)) is not None:
-        typer.echo("note: it runs already; `annals down` ends it", err=True)
+        tell("note: it runs already; `annals down` ends it")
         state = read_state(settings)
         if state is not None:
             _show(settings, state, as_json=as_json)

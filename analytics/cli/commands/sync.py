@@ -9,6 +9,7 @@ import typer
 from analytics.cli.commands import sync_again, sync_install, sync_status
 from analytics.cli.inforce import configured, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
+from analytics.cli.output import tell
 from analytics.errors import PartialError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def run(context: typer.Context, claude_dir: ClaudeDir = None) -> None:
     from sync_agent import supervisor
 
     settings = configured(context, claude_dir=claude_dir)
-    supervisor.run(settings, say=lambda line: typer.echo(line, err=True))
+    supervisor.run(settings, say=tell)
 
 
 sync_status.register(app)
@@ -93,9 +94,9 @@ def warn(report: SyncReport) -> None:
     from analytics.cli.tables import printable
 
     if report.left_to:
-        typer.echo(f"note: reading is left to {report.left_to}", err=True)
+        tell(f"note: reading is left to {report.left_to}")
     for warning in report.warnings:
-        typer.echo(f"warning: {printable(warning)}", err=True)
+        tell(f"warning: {printable(warning)}")
 
 
 def warn_of_shipping(report: ShipReport) -> None:
@@ -103,6 +104,6 @@ def warn_of_shipping(report: ShipReport) -> None:
     from analytics.cli.tables import printable
 
     if report.left_to:
-        typer.echo(f"note: shipping is left to {report.left_to}", err=True)
+        tell(f"note: shipping is left to {report.left_to}")
     for warning in report.warnings:
-        typer.echo(f"warning: {printable(warning)}", err=True)
+        tell(f"warning: {printable(warning)}")
