@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from analytics import __version__
 from analytics.errors import IntegrityError
+from analytics.transcripts.seq_ranges import Ranges, flat_ranges, ranges_from
 
 POSITIONS = "annals.positions"
 TOKENS = "annals.tokens"
+MISSING = "annals.missing"
 KIND = "annals.kind"
 VERSION = "annals.version"
 
@@ -31,10 +33,15 @@ class SnapshotKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Per agent id: the seq up to which the lake has its records, and the token of that commit."""
+    """Per agent id: the seq up to which the lake has its records, and the token of that commit.
+
+    ``missing`` are positions that were passed although the source had lost them: if they come back,
+    they are appended by their ids.
+    """
 
     positions: Mapping[str, int] = field(default_factory=dict)
     tokens: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, Ranges] = field(default_factory=dict)
 
     def seq(self, agent_id: str) -> int:
         """Return up to which seq the lake has this agent's records; 0 where it has none."""
@@ -46,17 +53,23 @@ class Cursor:
         The token of an agent is replaced where ``tokens`` names one.
         """
         higher = {agent: max(seq, self.seq(agent)) for agent, seq in positions.items()}
-        return Cursor({**self.positions, **higher}, {**self.tokens, **tokens})
+        return Cursor({**self.positions, **higher}, {**self.tokens, **tokens}, self.missing)
+
+    def without(self, missing: Mapping[str, Ranges]) -> Cursor:
+        """Return this cursor with other positions as the missing ones."""
+        return replace(self, missing={name: lost for name, lost in missing.items() if lost})
 
 
 def to_summary(cursor: Cursor, kind: SnapshotKind) -> dict[str, str]:
     """Return the snapshot properties that carry ``cursor``."""
-    return {
+    summary = {
         POSITIONS: _as_json(cursor.positions),
         TOKENS: _as_json(cursor.tokens),
         KIND: kind.value,
         VERSION: __version__,
     }
+    lost = {agent: flat_ranges(ranges) for agent, ranges in cursor.missing.items()}
+    return {**summary, MISSING: _as_json(lost)} if cursor.missing else summary
 
 
 def from_summary(summary: Mapping[str, str]) -> Cursor | None:
@@ -69,6 +82,7 @@ def from_summary(summary: Mapping[str, str]) -> Cursor | None:
     return Cursor(
         _mapping(summary, POSITIONS, _is_seq),
         _mapping(summary, TOKENS, lambda value: isinstance(value, str)),
+        {agent: ranges_from(lost) for agent, lost in _mapping(summary, MISSING, _is_list).items()},
     )
 
 
@@ -78,6 +92,10 @@ def _as_json(mapping: Mapping[str, object]) -> str:
 
 def _is_seq(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
 
 
 def _mapping(summary: Mapping[str, str], name: str, is_valid: Callable[[Any], bool]) -> Any:

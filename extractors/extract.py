@@ -14,6 +14,7 @@ from analytics.errors import ConflictError
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from analytics.transcripts import Record
+from analytics.transcripts.seq_ranges import Ranges
 from extractors.backfill import KnownIds, everything_held
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.lake import Lake, open_lake
@@ -38,7 +39,8 @@ class ExtractReport:
     ``records_read`` came from the source, ``entries_new`` of them went into the lake as entries.
     ``snapshot_id`` is the lake's newest; ``bytes_written`` counts committed data files.
     ``records_refused`` came and were no records: they are quarantined, and the first of them are
-    in ``refusals``, a sentence each.
+    in ``refusals``, a sentence each. ``missing`` says what the source acknowledged and lost, and
+    ``reshipped`` counts what it had lost and was sent again.
     """
 
     records_read: int
@@ -48,6 +50,8 @@ class ExtractReport:
     bytes_written: int
     records_refused: int = 0
     refusals: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    reshipped: int = 0
 
     def with_earlier(self, earlier: ExtractReport) -> ExtractReport:
         """Return the report of both extractions, of which this one is the last."""
@@ -81,12 +85,17 @@ class Tally:
 
 
 def extract(
-    settings: Settings, *, full_backfill: bool = False, progress: Progress = NO_PROGRESS
+    settings: Settings,
+    *,
+    full_backfill: bool = False,
+    missing: Mapping[str, Ranges] | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> ExtractReport:
     """Bring the lake up to what the source holds, and tell the source what it may forget.
 
     With ``full_backfill`` all that the source still holds is read again, and what the lake lacks
-    is appended; nothing is ever rewritten.
+    is appended; nothing is ever rewritten. ``missing`` are positions that the source has lost: the
+    cursor passes them, and the snapshot notes them.
 
     Raises SettingsError, SourceError, SourceGapError, IntegrityError, DiskFullError, and
     ConflictError where other extractors were first several times in a row.
@@ -97,6 +106,7 @@ def extract(
         with open_lake(settings, create=True) as lake:
             try:
                 with closing(prepare(settings, lake, full_backfill=full_backfill)) as extraction:
+                    extraction.missing = missing
                     extraction.run(tally, progress)
             except ConflictError:
                 if attempt == ATTEMPTS:
@@ -146,6 +156,7 @@ class Extraction:
     cursor: Cursor
     rollback_reach: int
     full_backfill: bool = False
+    missing: Mapping[str, Ranges] | None = None
 
     def run(self, tally: Tally, progress: Progress) -> None:
         """Read, write, commit and acknowledge; raise ConflictError where the lake has moved on."""
@@ -185,9 +196,10 @@ class Extraction:
     def _commit(self, writer: ChunkWriter, positions: Mapping[str, int], tally: Tally) -> None:
         """Commit what was written together with the cursor that covers it."""
         written = writer.take()
-        if not written.files:
+        known = self.cursor if self.missing is None else self.cursor.without(self.missing)
+        if not written.files and known == self.cursor:
             return
-        self.cursor = self.cursor.raised(positions, self.agreement.tokens)
+        self.cursor = known.raised(positions, self.agreement.tokens)
         kind = SnapshotKind.BACKFILL if self.full_backfill else SnapshotKind.EXTRACT
         self.lake.commit(written.files, self.cursor, kind=kind)
         tally.snapshots_committed += 1

@@ -44,6 +44,7 @@ from analytics.settings.mongo import (
 from analytics.transcripts import Record
 from analytics.transcripts.bounds import TooLargeError
 from analytics.transcripts.documents import AGENTS, BUCKET, CLAIMS, CONVERSATIONS
+from analytics.transcripts.seq_ranges import Ranges, join_ranges, ranges_from, ranges_of
 from extractors.arrivals import (
     LOOKUP_BYTES,
     Arrival,
@@ -169,6 +170,35 @@ class MongoSource:
                 found = heapq.merge(own, claimed, key=lambda one: (one.seq, one.arrival.name))
                 yield from self._judge.batches(found)
 
+    def absent(self) -> dict[str, Ranges | None]:
+        """Return the covered positions that have no document, as each agent noted them.
+
+        None stands for an agent of an older version, which did not note them.
+        """
+        with self._faults():
+            names = dict.fromkeys(("absent", "lost", "missingThrough"), 1)
+            agents = list(self._database[AGENTS].find({}, names))
+        return {str(agent["_id"]): _absent(agent) for agent in agents}
+
+    def held(self, agent_id: str, *, after: int, through: int) -> Ranges:
+        """Return the positions in ``(after, through]`` under which there is a document or claim."""
+        wanted = {"agentId": agent_id, "seq": {"$gt": after, "$lte": through}}
+        held: list[Ranges] = []
+        with self._faults():
+            for collection in (CONVERSATIONS, CLAIMS):
+                found = self._database[collection].find(wanted, {"_id": 0, "seq": 1})
+                numbers = (whole_number(one.get("seq")) for one in found.sort("seq", 1))
+                held.append(ranges_of(one for one in numbers if one is not None))
+        return join_ranges(one for ranges in held for one in ranges)
+
+    def holds_documents(self) -> bool:
+        """Return whether there is any document of an agent, known or not."""
+        with self._faults():
+            found = self._database[CONVERSATIONS].find_one(
+                {"agentId": {"$exists": True}}, {"_id": 1}
+            )
+        return found is not None
+
     def acknowledge(self, consumer: str, positions: Mapping[str, int]) -> None:
         """Do nothing: MongoDB prunes nothing."""
 
@@ -284,6 +314,13 @@ class MongoSource:
 def _reason(error: OperationFailure) -> str:
     details = error.details or {}
     return str(details.get("errmsg", error))
+
+
+def _absent(agent: Document) -> Ranges | None:
+    if "absent" not in agent:
+        return None
+    never_came = (1, whole_number(agent.get("missingThrough")) or 0)
+    return join_ranges((*ranges_from(agent["absent"]), *ranges_from(agent.get("lost")), never_came))
 
 
 def _decode(raw: bytes) -> Document:

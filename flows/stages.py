@@ -211,9 +211,9 @@ def _ship(settings: Settings, progress: Progress, *, role: str) -> ShipReport | 
 def _extract(
     settings: Settings, progress: Progress, *, full_backfill: bool = False
 ) -> ExtractReport:
-    from extractors.extract import extract as run
+    from flows.extraction import extract_all
 
-    report = run(settings, full_backfill=full_backfill, progress=progress)
+    report = extract_all(settings, progress, full_backfill=full_backfill)
     return _told(settings, "extract", report)
 
 

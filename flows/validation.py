@@ -22,6 +22,7 @@ from flows.checks import FAULTS_SHOWN, Check
 from flows.completeness import check_completeness
 from flows.coverage import Coverage, File, Placed, has_id
 from flows.rereads import WrongFiles
+from flows.stock import check_stock
 
 if TYPE_CHECKING:
     from loaders.audit import LakeRange
@@ -74,6 +75,7 @@ def _shallow(settings: Settings) -> Iterator[Check]:
     held = holdings(settings)
     with audit.lake_rows(settings) as lake:
         yield _handed_over(settings, lake, held)
+        yield check_stock(settings, audit.lake_counts(lake)["rows"], held)
     yield _bronze(settings)
     yield check_completeness(settings)
     yield _build(settings)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from analytics.errors import ConflictError, DependencyError
 from analytics.transcripts import Record
 from analytics.transcripts.documents import Encoding, encode_raw, to_document
+from analytics.transcripts.seq_ranges import Ranges, join_ranges, ranges_of, subtract_ranges
 from sync_agent.identity import Enrolment
 from sync_agent.mongo import Answer, Document, Position, Remote
 from sync_agent.outbox import Batch, Outbox, Refusal
@@ -48,6 +49,7 @@ class Delivery:
     enrolment: Enrolment
     stored_apart: dict[str, str] = field(default_factory=dict)
     inserted_through: int = 0
+    absent: Ranges = ()
     uncovered: Counter[str] = field(default_factory=Counter)
     waits_since: float = 0.0
 
@@ -90,10 +92,31 @@ class Delivery:
         self.uncovered["shipped"] += len(records) - len(refusals)
         self.uncovered["claimed"] += len(claims)
         self.uncovered["deadLetters"] += len(refusals)
+        self._note_absent(records, refusals)
         self.inserted_through = records[-1].seq
         self._clear_up()
         raw_bytes = sum(len(record.raw) for record in records)
         return Delivered(len(records), len(claims), len(refusals), raw_bytes, batch.is_full)
+
+    def restore(self, records: Sequence[Record]) -> int:
+        """Insert records that were covered before and that the server lost; return how many.
+
+        Nothing is covered or acknowledged again, and what the server refuses now stays missing.
+        """
+        answer = self.remote.insert([self._document(record) for record in records])
+        claims, refusals = self._settle(records, answer)
+        if claims:
+            self.remote.claim(self.enrolment.agent_id, claims)
+        self._clear_up()
+        return len(records) - len(refusals)
+
+    def _note_absent(self, records: Sequence[Record], refusals: Sequence[Refusal]) -> None:
+        """Note which of the positions up to the last record have no document and never will."""
+        after = max(self.enrolment.acknowledged, self.inserted_through)
+        refused = {refusal.seq for refusal in refusals}
+        stored = ranges_of(record.seq for record in records if record.seq not in refused)
+        passed = subtract_ranges([(after + 1, records[-1].seq)], stored)
+        self.absent = join_ranges((*self.absent, *passed))
 
     def beat(self) -> None:
         """Tell the server that this agent lives; raises as :meth:`ship`."""
@@ -144,7 +167,10 @@ class Delivery:
         """Raise committedSeq over all that was inserted, and acknowledge that."""
         agent_id, incarnation = self.enrolment.agent_id, self.enrolment.incarnation
         through = self.inserted_through
-        if not self.remote.commit(agent_id, incarnation, through=through, counts=self.uncovered):
+        new = join_ranges((*self.enrolment.absent, *self.absent)) if self.absent else None
+        if not self.remote.commit(
+            agent_id, incarnation, through=through, counts=self.uncovered, absent=new
+        ):
             raise self._overtaken()
         self.outbox.acknowledge(agent_id, incarnation, through)
         self.uncovered.clear()

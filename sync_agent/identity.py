@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analytics.errors import ConflictError
+from analytics.transcripts.seq_ranges import Ranges
 from sync_agent.mongo import Agent, Remote
 from sync_agent.outbox import Identity, Outbox
 
@@ -17,11 +18,15 @@ _ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What was agreed on: ship under ``agent_id`` as ``incarnation``, after ``acknowledged``."""
+    """What was agreed on: ship under ``agent_id`` as ``incarnation``, after ``acknowledged``.
+
+    ``absent`` are the covered positions that have no document.
+    """
 
     agent_id: str
     incarnation: str
     acknowledged: int
+    absent: Ranges = ()
 
 
 def enrol(outbox: Outbox, remote: Remote) -> Enrolment:
@@ -72,4 +77,9 @@ def _settle(outbox: Outbox, remote: Remote, agent_id: str, incarnation: str) -> 
         remote.note_missing(agent_id, incarnation, through=identity.pruned_through)
     ):
         return None
-    return Enrolment(agent_id, incarnation, identity.acknowledged)
+    absent = known.absent
+    if absent is None:
+        absent = outbox.absent(known.committed)
+        if not remote.note_absent(agent_id, incarnation, absent):
+            return None
+    return Enrolment(agent_id, incarnation, identity.acknowledged, absent)

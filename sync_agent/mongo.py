@@ -52,19 +52,10 @@ from analytics.transcripts.documents import (
     DOCUMENT_BYTES,
     to_claim,
 )
+from analytics.transcripts.seq_ranges import Ranges, flat_ranges, ranges_from
+from sync_agent.mongo_collections import INDEXES, STORED, create_missing, deletion_rules
 
 Document = dict[str, Any]
-
-INDEXES = {
-    CONVERSATIONS: (
-        (("agentId", 1), ("seq", 1)),
-        (("sessionId", 1), ("seq", 1)),
-        (("projectId", 1), ("ingestedAt", 1)),
-        (("ingestedAt", 1),),
-    ),
-    CLAIMS: ((("agentId", 1), ("seq", 1)),),
-}
-"""The indexes that are made on start, by collection (DESIGN section 4)."""
 
 _DUPLICATE = 11000
 _FORBIDDEN = (13, 18, 8000)
@@ -93,11 +84,16 @@ class Answer(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """What the server knows of an agent."""
+    """What the server knows of an agent.
+
+    ``absent`` are positions that were covered without a document, such as those of dead letters;
+    None if an older version shipped, which did not note them.
+    """
 
     incarnation: str
     committed: int
     missing_through: int
+    absent: Ranges | None = None
 
 
 class RefusedCommandError(DependencyError):
@@ -144,13 +140,9 @@ class Remote:
 
     def make_indexes(self) -> str | None:
         """Create the indexes that are missing; return why that is not possible, where it is not."""
-        for name, wanted in INDEXES.items():
-            collection = self._conversations.database[name]
+        for name in INDEXES:
             try:
-                present = collection.index_information().values()
-                for keys in wanted:
-                    if not any(tuple(index["key"]) == keys for index in present):
-                        collection.create_index(list(keys))
+                create_missing(self._database[name])
             except ConnectionFailure as error:
                 raise self._fault(error) from error
             except PyMongoError as error:
@@ -159,6 +151,11 @@ class Remote:
                     f" {self._reason(error)}"
                 )
         return None
+
+    def deletions(self) -> list[str]:
+        """Return what on the server deletes documents by itself: a sentence each."""
+        with self._faults():
+            return [fault for name in STORED for fault in deletion_rules(self._database[name])]
 
     def agent(self, agent_id: str) -> Agent | None:
         """Return what the server knows of an agent, or None."""
@@ -170,6 +167,7 @@ class Remote:
             str(found.get("incarnation")),
             int(found.get("committedSeq", 0)),
             int(found.get("missingThrough", 0)),
+            ranges_from(found["absent"]) if "absent" in found else None,
         )
 
     def introduce(self, agent_id: str, incarnation: str, *, committed: int) -> bool:
@@ -179,6 +177,7 @@ class Remote:
             "incarnation": incarnation,
             "committedSeq": committed,
             "missingThrough": 0,
+            "absent": [1, committed] if committed else [],
             "createdAt": datetime.now(UTC),
             **self._facts(),
         }
@@ -202,16 +201,33 @@ class Remote:
         """Note that what the agent pruned up to ``through`` never came to this server."""
         return self._update(agent_id, incarnation, {"$max": {"missingThrough": through}})
 
-    def commit(
-        self, agent_id: str, incarnation: str, *, through: int, counts: Mapping[str, int]
+    def note_absent(
+        self, agent_id: str, incarnation: str, absent: Ranges, *, name: str = "absent"
     ) -> bool:
-        """Raise committedSeq; False where this is not the agent's incarnation any more."""
+        """Note the covered positions without a document; False as in :meth:`commit`."""
+        return self._update(agent_id, incarnation, {"$set": {name: flat_ranges(absent)}})
+
+    def commit(
+        self,
+        agent_id: str,
+        incarnation: str,
+        *,
+        through: int,
+        counts: Mapping[str, int],
+        absent: Ranges | None = None,
+    ) -> bool:
+        """Raise committedSeq; False where this is not the agent's incarnation any more.
+
+        ``absent``, if given, replaces the covered positions without a document.
+        """
         change: dict[str, Any] = {
             "$max": {"committedSeq": through},
             "$currentDate": {"heartbeatAt": True},
         }
         if counts:
             change["$inc"] = dict(counts)
+        if absent is not None:
+            change["$set"] = {"absent": flat_ranges(absent)}
         return self._update(agent_id, incarnation, change)
 
     def heartbeat(self, agent_id: str, incarnation: str) -> bool:

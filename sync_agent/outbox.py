@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from analytics.errors import ConflictError, LocalBufferError
 from analytics.transcripts import Record
+from analytics.transcripts.seq_ranges import Ranges, ranges_of, subtract_ranges
 from sync_agent.buffer import add_tables, connect, transaction
 from sync_agent.faults import file_at, translated
 from sync_agent.holdings import reading
@@ -185,6 +186,15 @@ class Outbox:
                     break
                 records.append(Record._make(row))
         return Batch(records, is_full=size < 0 or len(records) == rows)
+
+    def absent(self, through: int) -> Ranges:
+        """Return the positions up to ``through`` of which the buffer has no record any more."""
+        with self._transaction("begin"):
+            rows = self._connection.execute(
+                "select seq from records where seq <= ? order by seq", (through,)
+            )
+            held = ranges_of(seq for (seq,) in rows)
+        return subtract_ranges([(1, through)], held)
 
     def bury(self, agent_id: str, refusals: Sequence[Refusal]) -> None:
         """Move records that the server refused to the dead letters, with its reasons."""

@@ -28,9 +28,14 @@ def warn_of_refusals(report: ExtractReport) -> None:
         tell(f"warning: {more} more records were refused")
     if report.records_refused:
         tell(_HINT)
+    if report.reshipped:
+        lost = f"MongoDB had lost {report.reshipped:,} records that it acknowledged"
+        tell(f"warning: {lost}; they were shipped again (`annals doctor`)")
+    for sentence in report.missing:
+        tell(f"warning: {printable(sentence)}")
 
 
 def leave_if_refused(report: ExtractReport) -> None:
-    """End with exit code 6 if records were refused; the others are done and kept."""
-    if report.records_refused:
+    """End with exit code 6 if records were refused or are missing; the others are kept."""
+    if report.records_refused or report.missing:
         raise typer.Exit(PartialError.exit_code)

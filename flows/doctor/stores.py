@@ -28,11 +28,25 @@ def mongo(settings: Settings) -> list[Finding]:
     try:
         with remote.within(_SECONDS):
             remote.agent("doctor")
+            deletions = _deletions(remote)
     except AnalyticsError as error:
         return [broken("mongodb", error.message, remedy=error.hint)]
     finally:
         remote.close()
-    return [fine("mongodb", f"the server answers, database {settings.mongo_db}")]
+    return [fine("mongodb", f"the server answers, database {settings.mongo_db}"), *deletions]
+
+
+def _deletions(remote: Any) -> list[Finding]:
+    """Return what on the server deletes documents by itself, or that it may not be asked."""
+    remedy = (
+        "Drop that index, or make the collection again without a limit; then `annals pipeline`"
+        " ships what is gone, from where the buffer is."
+    )
+    try:
+        return [broken("mongodb", says, remedy=remedy) for says in remote.deletions()]
+    except AnalyticsError as error:
+        says = f"whether the server deletes documents is not known: {error.message}"
+        return [doubtful("mongodb", says, remedy=error.hint)]
 
 
 def lake(settings: Settings) -> list[Finding]:

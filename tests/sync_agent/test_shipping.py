@@ -15,7 +15,8 @@ from analytics.locks import exclusive
 from analytics.settings import load_settings
 from sync_agent.buffer import open_buffer
 from sync_agent.faults import damaged
-from sync_agent.mongo import INDEXES, Position, Remote
+from sync_agent.mongo import Position, Remote
+from sync_agent.mongo_collections import INDEXES
 from sync_agent.once import LIVE_ROLE
 from sync_agent.quarantine import retry
 from sync_agent.salvage import replace_damaged

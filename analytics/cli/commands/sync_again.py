@@ -12,6 +12,7 @@ from analytics.cli.options import AsJson, Since, example
 from analytics.errors import UsageError
 
 if TYPE_CHECKING:
+    from analytics.settings import Settings
     from sync_agent.quarantine import Held
 
 quarantine = typer.Typer(
@@ -55,7 +56,8 @@ def replay(
 
     They get new numbers and keep their ids, so where they arrived before nothing is doubled. What
     the buffer no longer has is read again from its file. Days are in UTC and those of the
-    entries. With a live agent, the agent does it.
+    entries. With a live agent, the agent does it. What MongoDB acknowledged and lost is sent again
+    at its own position.
     """
     from analytics.cli.output import print_json, say
     from analytics.cli.tables import count
@@ -68,6 +70,7 @@ def replay(
         "file": file,
     }
     done = ask(found.settings, Kind.REPLAY, selection, timeout=timeout)
+    done["restored"] = _restored(found.settings, gives_up=not any(selection.values()))
     if as_json:
         print_json({"replay": done, "sample": found.sample})
         return
@@ -76,8 +79,21 @@ def replay(
         f" {count(done['reread'])} of them read again from {count(done['files_reread'])} files;"
         f" {count(done['waiting'])} were never shipped and wait already"
     )
+    if done["restored"]:
+        say(f"{count(done['restored'])} records that MongoDB had lost are back at their positions")
     if done["files_missing"]:
         say(f"{count(done['files_missing'])} files are gone or changed: see docs/sync.md, replay")
+
+
+def _restored(settings: Settings, *, gives_up: bool) -> int:
+    from contextlib import suppress
+
+    from analytics.errors import DependencyError
+    from flows.extraction import restore_lost
+
+    with suppress(DependencyError):  # the server is away: what travels again waits in the buffer
+        return restore_lost(settings, gives_up=gives_up)
+    return 0
 
 
 def flush(context: typer.Context, as_json: AsJson = False, timeout: Timeout = 30) -> None:
