@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analytics.access import claim_state
-from analytics.errors import QualityError, WarehouseError
+from analytics.errors import IntegrityError, PartialError, QualityError, WarehouseError
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
@@ -21,6 +21,7 @@ from analytics.transcripts.identity import readable
 from flows.checks import FAULTS_SHOWN, Check
 from flows.completeness import check_completeness
 from flows.coverage import Coverage, File, Placed, has_id
+from flows.places import check_places
 from flows.rereads import WrongFiles
 from flows.stock import check_stock
 
@@ -30,10 +31,16 @@ if TYPE_CHECKING:
     from sync_agent.holdings import Holdings
     from sync_agent.paths import Found
 
+_WORST_FIRST = (IntegrityError.exit_code, QualityError.exit_code, PartialError.exit_code)
+
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """All checks; ``exit_code`` is 0, 5 (a data test failed) or 9 (stored data contradicts)."""
+    """All checks.
+
+    ``exit_code`` is 0, 9 (stored data contradicts itself), 5 (a data test failed) or 6 (places
+    are not proven, or there is nothing to prove): the first of these that holds.
+    """
 
     deep: bool
     checks: tuple[Check, ...]
@@ -41,7 +48,8 @@ class ValidationReport:
     @property
     def exit_code(self) -> int:
         """The exit code of the worst fault."""
-        return max((check.exit_code for check in self.checks if check.faults), default=0)
+        found = {check.exit_code for check in self.checks if check.faults}
+        return min(found, key=_WORST_FIRST.index, default=0)
 
 
 def validate(
@@ -72,6 +80,7 @@ def _shallow(settings: Settings) -> Iterator[Check]:
     from sync_agent.holdings import holdings
 
     yield _ledger(settings)
+    yield check_places(settings)
     held = holdings(settings)
     with audit.lake_rows(settings) as lake:
         yield _handed_over(settings, lake, held)

@@ -140,6 +140,25 @@ def where_read(settings: Settings) -> Settings:
     return settings.model_copy(update={"claude_dir": Path(os.pathsep.join(places))})
 
 
+def forgotten_roots(settings: Settings) -> tuple[Path, ...]:
+    """Return default roots that files were read from, and that are neither read now nor there.
+
+    Only if nobody named a CLAUDE_DIR: who does says what is in custody.
+    """
+    if "claude_dir" in settings.model_fields_set:
+        return ()
+    with reading(settings.sqlite_path) as connection:
+        if connection is None:
+            return ()
+        rows = connection.execute(
+            "select distinct root from files join locations using (location_id) where state <> ?",
+            (State.VANISHED,),
+        )
+        roots = [Path(os.fsdecode(root)) for (root,) in rows]
+    now = settings.claude_dirs
+    return tuple(root for root in roots if root not in now and not root.exists())
+
+
 def _is_below(place: str, other: str) -> bool:
     return place != other and Path(place).is_relative_to(other)
 

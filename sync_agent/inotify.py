@@ -105,7 +105,15 @@ class Inotify:
         elif name.endswith(b".jsonl"):
             found.soon = found.soon or bool(mask & _WENT)
             found.files.add(folder + b"/" + name)
-        elif mask & _APPEARED and os.path.islink(folder + b"/" + name):  # noqa: PTH114 -- bytes
+        else:
+            self._take_other(found, mask, folder + b"/" + name)
+
+    def _take_other(self, found: Hints, mask: int, path: bytes) -> None:
+        """Take what happened to a link, among them one to a folder that is watched."""
+        if path in self._numbers:
+            self._forget_below(path)
+            found.soon = True
+        elif mask & _APPEARED and os.path.islink(path):  # noqa: PTH114 -- bytes
             found.soon = True
 
     def _take_own(self, found: Hints, number: int, mask: int, folder: bytes) -> None:
@@ -116,6 +124,13 @@ class Inotify:
         found.soon = True
         found.root_lost = found.root_lost or folder == self._root
         self._forget(number)
+
+    def _forget_below(self, folder: bytes) -> None:
+        """Forget a folder and those in it: another one may be under that name now."""
+        for path in [one for one in self._numbers if (one + b"/").startswith(folder + b"/")]:
+            number = self._numbers.pop(path)
+            if self._folders.get(number) == path:
+                self._forget(number)
 
     def _forget(self, number: int) -> None:
         folder = self._folders.pop(number, None)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
+from analytics.transcripts.conversations import is_conversation
 from analytics.transcripts.identity import entry_id, owning_session, readable
 from analytics.transcripts.records import RecordKind
 from sync_agent.buffer import Buffer
 from sync_agent.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edges
+from sync_agent.foreign import MARK, UNMARK, foreign_ids
 from sync_agent.opening import open_transcript
 from sync_agent.paths import Found
 from sync_agent.positions import Course, Event, State, Task, course, key_of
@@ -43,7 +45,8 @@ def _nobody(_known: Known) -> None:
 class _Reading:
     """A file while it is read: ``row`` as last settled, and counts since then.
 
-    ``is_proved`` says that all that was read before was compared first, not only its edges.
+    ``is_proved`` says that all that was read before was compared first, not only its edges;
+    ``is_conversation`` that an entry of a conversation was read since then.
     """
 
     row: FileRow
@@ -52,6 +55,7 @@ class _Reading:
     event: Event
     started_at: int
     is_proved: bool = False
+    is_conversation: bool = False
     entries: int = 0
     quarantined: int = 0
     entry_bytes: int = 0
@@ -99,6 +103,7 @@ class Intake:
         growth_seconds: float = 0,
     ) -> None:
         self.due: set[int] = set()
+        self._foreign: set[int] | None = None
         self._settled = settled
         self._growth_seconds = growth_seconds
         self._noted_at: dict[int, float] = {}
@@ -170,6 +175,7 @@ class Intake:
             self._buffer.add_statement(FINISH, (found.path,))
         elif reading.started_at and not reading.is_proved:
             self._mark_due(row)
+        self._mark_foreign(reading)
         return Read(
             reading.event,
             self._tally.entries - before,
@@ -182,6 +188,18 @@ class Intake:
         if row.file_id not in self.due:
             self.due.add(row.file_id)
             self._buffer.add_statement(MARK_DUE, due_values(row.file_id, row.generation))
+
+    def _mark_foreign(self, reading: _Reading) -> None:
+        """Note a file of another program, or that it is not one after all."""
+        file_id = reading.row.file_id
+        if self._foreign is None:
+            self._foreign = foreign_ids(self._buffer.connection)
+        if reading.is_conversation and file_id in self._foreign:
+            self._foreign.discard(file_id)
+            self._buffer.add_statement(UNMARK, (file_id,))
+        elif not (reading.is_conversation or reading.started_at) and reading.row.entries:
+            self._foreign.add(file_id)
+            self._buffer.add_statement(MARK, (file_id,))
 
     def _is_growth_due(self, file_id: int) -> bool:
         """Return whether the growth of a file is to be noted now; else remember that it is not."""
@@ -283,6 +301,8 @@ class Intake:
             else:
                 reading.entries += 1
                 reading.entry_bytes += length
+                if not reading.is_conversation:
+                    reading.is_conversation = is_conversation(envelope.type, envelope.uuid)
                 kind, fields = RecordKind.ENTRY.value, promoted(envelope, session)
             add((ident, kind, *here, offset, length, *fields, reason, now, raw))
             if buffer.is_due:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,10 @@ from urllib.parse import quote
 
 from analytics.settings import Settings
 from sync_agent.faults import translated
+from sync_agent.foreign import foreign_files
+from sync_agent.holdings import forgotten_roots
 from sync_agent.positions import State
-from sync_agent.survey import survey
+from sync_agent.survey import Place, places_outside, survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Custody:
     Over the files on disk ``entry_bytes + quarantined_bytes + separator_bytes + pending_bytes``
     is ``bytes_on_disk``; ``balanced`` says that this holds for every single file.
     ``lost_pending_bytes`` are unfinished last lines of files that vanished. ``places_unreadable``
-    counts folders that could not be looked into: what lies in them is in no figure.
+    counts folders that could not be looked into, ``outside`` names every place outside custody:
+    what lies there is in no figure. ``foreign`` are the files of other programs among ``files``.
     """
 
     files: int = 0
@@ -37,6 +41,8 @@ class Custody:
     lost_pending_bytes: int = 0
     places_unreadable: int = 0
     balanced: bool = True
+    outside: tuple[Place, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 class _Account(NamedTuple):
@@ -96,7 +102,14 @@ def custody(settings: Settings) -> Custody:
         lost_pending_bytes=sum(item.size - item.offset for item in vanished),
         places_unreadable=surveyed.places_unreadable,
         balanced=balanced,
+        outside=(*places_outside(surveyed), *_forgotten(settings)),
+        foreign=foreign_files(settings),
     )
+
+
+def _forgotten(settings: Settings) -> Iterator[Place]:
+    for root in forgotten_roots(settings):
+        yield Place(str(root), "transcripts were read here, and it is missing; mount it")
 
 
 def _accounts(path: Path, root: bytes) -> list[_Account]:

@@ -16,9 +16,6 @@ from typing import NamedTuple
 from analytics.errors import TranscriptError
 from sync_agent.ignores import Ignores
 
-_LINKS_DEEP = 4
-"""Links may lead through links this many times; each loop is cut earlier, by its folder."""
-
 
 class Found(NamedTuple):
     """A transcript file in the listing: absolute path, and what ``stat`` said of it.
@@ -40,11 +37,26 @@ class Found(NamedTuple):
         return cls(path, status.st_size, status.st_mtime_ns, signed(status.st_dev), inode)
 
 
+class Outside(NamedTuple):
+    """A place below a root that is not read, and why.
+
+    ``is_double`` says that what it leads to is read under another name, so nothing is missing.
+    """
+
+    path: bytes
+    why: str
+    is_double: bool = False
+
+    def __str__(self) -> str:
+        return f"{shown(self.path)} was skipped: {self.why}"
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The transcripts below one root.
+    """The transcripts below one root, and the places that are outside custody.
 
     ``unlisted`` are folders that could not be listed: of what lies below them nothing is known.
+    ``links`` are the folders that are read through a link: its path, and the real one.
     """
 
     root: bytes
@@ -52,8 +64,14 @@ class Listing:
     inode: int = 0
     ignores: Ignores = field(default_factory=Ignores)
     files: list[Found] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    outside: list[Outside] = field(default_factory=list)
     unlisted: list[bytes] = field(default_factory=list)
+    links: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Every place outside custody as a sentence."""
+        return list(map(str, self.outside))
 
     def below(self, path: bytes) -> bytes:
         """Return ``path`` as it reads below the root."""
@@ -69,9 +87,11 @@ def _nothing_to_do(_folder: bytes) -> None:
 
 
 class _Folder(NamedTuple):
+    """A folder to look into: its path below the root, how deep that is, and the real path."""
+
     path: bytes
     depth: int
-    links: int
+    real: bytes
 
 
 def signed(number: int) -> int:
@@ -91,25 +111,75 @@ def discover(
     within: bytes = b"",
     entered: Callable[[bytes], None] = _nothing_to_do,
 ) -> Listing:
-    """Return every transcript below ``root``, with a warning for each thing that was skipped.
+    """Return every transcript below ``root``, and each place that is outside custody.
 
-    With ``within``, a folder below the root, only what lies in that folder. ``entered`` is told of
-    each folder right before it is listed. Raises TranscriptError where the root is missing, is no
-    folder or cannot be listed.
+    With ``within``, a folder below the root, only what lies in that folder; links in it are left
+    to a look at the whole root. ``entered`` is told of each folder right before it is listed.
+    Raises TranscriptError where the root is missing, is no folder or cannot be listed.
     """
-    listing = _open_root(root, ignores or Ignores())
-    start = within or listing.root
-    pending = [_Folder(start, listing.below(start).count(b"/") + bool(within), 0)]
-    while pending:
-        folder = pending.pop()
-        try:
-            entered(folder.path)
-            with os.scandir(folder.path) as entries:
-                pending.extend(_take(listing, folder, entries))
-        except OSError as error:
-            _refuse_root(folder, error)
-            _unlisted(listing, folder.path, error)
-    return listing
+    walk = _Walk(_open_root(root, ignores or Ignores()), entered)
+    real_root = os.path.realpath(walk.listing.root)
+    if within:
+        depth = walk.listing.below(within).count(b"/") + 1
+        walk.go_through(_Folder(within, depth, os.path.realpath(within)))
+        walk.listing.unlisted.extend(path for _, path in walk.links)
+        return walk.listing
+    walk.trees.append(real_root)
+    walk.go_through(_Folder(walk.listing.root, 0, real_root))
+    while walk.links:
+        links, walk.links = sorted(walk.links, key=lambda link: (link[0].depth, link[1])), []
+        for folder, path in links:
+            target = _judge(walk, folder, path)
+            if target is not None:
+                walk.go_through(target)
+    return walk.listing
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A walk through folders, each real one once; ``links`` wait until all folders were walked."""
+
+    listing: Listing
+    entered: Callable[[bytes], None]
+    trees: list[bytes] = field(default_factory=list)
+    walked: set[bytes] = field(default_factory=set)
+    links: list[tuple[_Folder, bytes]] = field(default_factory=list)
+
+    def go_through(self, start: _Folder) -> None:
+        """Put everything below a folder into the listing, and its links aside."""
+        pending = [start]
+        while pending:
+            folder = pending.pop()
+            if folder.real in self.walked:
+                continue
+            self.walked.add(folder.real)
+            try:
+                self.entered(folder.path)
+                with os.scandir(folder.path) as entries:
+                    pending.extend(self._take(folder, entries))
+            except OSError as error:
+                _refuse_root(folder, error)
+                _unlisted(self.listing, folder.path, error)
+
+    def _take(self, folder: _Folder, entries: Iterator[os.DirEntry[bytes]]) -> Iterator[_Folder]:
+        """Put the folder's transcripts into the listing and yield the folders to look into next."""
+        listing = self.listing
+        for entry in entries:
+            try:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if listing.ignores.covers(listing.below(entry.path), is_folder=is_folder):
+                    continue
+                if entry.is_symlink():
+                    self.links.append((folder, entry.path))
+                elif is_folder:
+                    if entry.name.endswith(b".jsonl"):
+                        why = "it is a folder; what lies in it is read, rename it"
+                        listing.outside.append(Outside(entry.path, why, is_double=True))
+                    yield _Folder(entry.path, folder.depth + 1, _below(folder, entry))
+                elif entry.name.endswith(b".jsonl"):
+                    _add(listing, folder, entry.path, entry.stat(follow_symlinks=False))
+            except OSError as error:
+                _unlisted(listing, entry.path, error)
 
 
 def glance(listing: Listing, path: bytes) -> bool:
@@ -124,8 +194,8 @@ def glance(listing: Listing, path: bytes) -> bool:
     if stat.S_ISLNK(status.st_mode):
         return False
     if not stat.S_ISDIR(status.st_mode):
-        folder = _Folder(path.rpartition(b"/")[0], below.count(b"/"), 0)
-        _add(listing, folder, path, status)
+        parent = path.rpartition(b"/")[0]
+        _add(listing, _Folder(parent, below.count(b"/"), parent), path, status)
     return True
 
 
@@ -159,87 +229,100 @@ def _refuse_root(folder: _Folder, error: OSError) -> None:
 def _unlisted(listing: Listing, path: bytes, error: OSError) -> None:
     listing.unlisted.append(path)
     if error.errno != errno.ENOENT:
-        listing.warnings.append(
-            f"folder {shown(path)} was skipped: {error.strerror};"
-            " give this user the right to read and enter it"
-        )
+        listing.outside.append(Outside(path, reason(error)))
 
 
-def _take(
-    listing: Listing, folder: _Folder, entries: Iterator[os.DirEntry[bytes]]
-) -> Iterator[_Folder]:
-    """Put the folder's transcripts into the listing and yield the folders to look into next."""
-    for entry in entries:
-        try:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if listing.ignores.covers(listing.below(entry.path), is_folder=is_folder):
-                continue
-            if is_folder or entry.is_symlink():
-                yield from _descend(listing, folder, entry)
-            elif entry.name.endswith(b".jsonl"):
-                _add(listing, folder, entry.path, entry.stat(follow_symlinks=False))
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                listing.unlisted.append(entry.path)
-                _skip(listing, entry.path, f"{error.strerror}; correct its permissions")
+def reason(error: OSError) -> str:
+    """Return why a place cannot be read, with the remedy."""
+    remedies = {
+        errno.EACCES: "give this user the right to read and enter it (chmod u+rX)",
+        errno.EPERM: "give this user the right to read and enter it (chmod u+rX)",
+        errno.ENAMETOOLONG: "shorten its path",
+    }
+    remedy = remedies.get(error.errno or 0, "check its disk and its permissions")
+    return f"{error.strerror}; {remedy}"
 
 
-def _descend(listing: Listing, folder: _Folder, entry: os.DirEntry[bytes]) -> Iterator[_Folder]:
-    if entry.is_symlink():
-        yield from _follow(listing, folder, entry)
-        return
-    if entry.name.endswith(b".jsonl"):
-        _skip(listing, entry.path, "it is a folder; what lies in it is read, rename it")
-    yield _Folder(entry.path, folder.depth + 1, folder.links)
+def _below(folder: _Folder, entry: os.DirEntry[bytes]) -> bytes:
+    """Return the real path of an entry; the one object where no link leads to it."""
+    return entry.path if folder.real == folder.path else folder.real + b"/" + entry.name
 
 
 def _add(listing: Listing, folder: _Folder, path: bytes, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        _skip(listing, path, "it is no regular file; move it out of the transcript folder")
+        _skip(listing, path, "it is not a regular file; move it out of the transcript folder")
     elif folder.depth == 0:
-        _skip(listing, path, "it lies in no project folder; set CLAUDE_DIR one folder higher")
+        _skip(listing, path, _in_no_project(listing.root))
     elif folder.depth > 1 and path.endswith(b"/journal.jsonl"):
         return  # a workflow's own journal is no conversation
     else:
-        listing.files.append(Found.of(path, status))
+        real = b"" if folder.real == folder.path else folder.real + path[len(folder.path) :]
+        listing.files.append(Found.of(path, status)._replace(real=real))
+
+
+def _in_no_project(root: bytes) -> str:
+    parent, _, _ = root.rstrip(b"/").rpartition(b"/")
+    if parent.endswith(b"/projects"):
+        return f"it lies directly in CLAUDE_DIR; set CLAUDE_DIR={shown(parent)}"
+    return (
+        "it lies directly in CLAUDE_DIR and not in a project folder; move it into one, or if"
+        f" {shown(root)} is a project folder, link that into your transcript folder"
+    )
 
 
 def _skip(listing: Listing, path: bytes, why: str) -> None:
-    listing.warnings.append(f"{shown(path)} was skipped: {why}")
+    listing.outside.append(Outside(path, why))
 
 
-def _follow(listing: Listing, folder: _Folder, entry: os.DirEntry[bytes]) -> Iterator[_Folder]:
-    """Take what a link leads to, where that lies below the root and is no folder above it."""
-    path = entry.path
+def _judge(walk: _Walk, folder: _Folder, path: bytes) -> _Folder | None:
+    """Put the file that a link leads to into the listing, or return the folder to walk through."""
+    listing = walk.listing
     try:
-        status = os.stat(path)  # noqa: PTH116 -- the path is bytes
-        is_inside = _is_inside(os.path.realpath(path), os.path.realpath(listing.root))
+        status, target = os.stat(path), os.path.realpath(path)  # noqa: PTH116 -- the path is bytes
     except OSError as error:
         why = "no such target" if error.errno == errno.ENOENT else error.strerror
         _skip(listing, path, f"the link leads nowhere ({why}); remove it or restore its target")
-        return
-    is_folder = stat.S_ISDIR(status.st_mode)
-    if not is_folder and not entry.name.endswith(b".jsonl"):
-        return
-    if not is_inside:
-        _skip(listing, path, "the link leads out of the root; set CLAUDE_DIR to its target instead")
-    elif not is_folder:
-        _add(listing, folder, path, status)
-    elif folder.links >= _LINKS_DEEP or _is_above(listing.root, path, status):
-        _skip(listing, path, "the link leads back to a folder above it; remove it")
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        return _judge_folder(walk, folder, path, target)
+    if path.endswith(b".jsonl"):
+        if any(_is_inside(target, tree) for tree in walk.trees):
+            _add(listing, _Folder(folder.path, folder.depth, folder.real), path, status)
+            if listing.files and listing.files[-1].path == path:
+                listing.files[-1] = listing.files[-1]._replace(real=target)
+        else:
+            _skip(
+                listing,
+                path,
+                f"the link leads out of the transcript folder, to {shown(target)}; put the file"
+                " itself there",
+            )
+    return None
+
+
+def _judge_folder(walk: _Walk, folder: _Folder, path: bytes, target: bytes) -> _Folder | None:
+    """Return the folder that a link leads to; a project folder may lie anywhere."""
+    listing = walk.listing
+    holds = next((tree for tree in walk.trees if _is_inside(tree, target)), None)
+    if target in walk.walked:
+        why = f"the link leads to {shown(target)}, which is read under another name; remove it"
+        listing.outside.append(Outside(path, why, is_double=True))
+    elif holds is not None:
+        why = f"the link leads to {shown(target)}, which holds {shown(holds)} itself; remove it"
+        _skip(listing, path, why)
+    elif folder.depth == 0 or any(_is_inside(target, tree) for tree in walk.trees):
+        if not any(_is_inside(target, tree) for tree in walk.trees):
+            walk.trees.append(target)
+        listing.links.append((path, target))
+        return _Folder(path, folder.depth + 1, target)
     else:
-        yield _Folder(path, folder.depth + 1, folder.links + 1)
+        why = (
+            f"the link leads out of the transcript folder, to {shown(target)}; to have it read,"
+            f" link it directly below {shown(listing.root)}"
+        )
+        _skip(listing, path, why)
+    return None
 
 
 def _is_inside(path: bytes, root: bytes) -> bool:
     return path == root or path.startswith(root.rstrip(b"/") + b"/")
-
-
-def _is_above(root: bytes, path: bytes, status: os.stat_result) -> bool:
-    """Return whether the folder ``status`` is one of those on the way from the root to ``path``."""
-    folder, _, _ = path.rpartition(b"/")
-    while len(folder) >= len(root):
-        if os.path.samestat(os.stat(folder), status):  # noqa: PTH116 -- the path is bytes
-            return True
-        folder, _, _ = folder.rpartition(b"/")
-    return False

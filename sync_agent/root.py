@@ -69,6 +69,7 @@ class Root:
         self.queue: dict[bytes, Task] = {}
         self.later: dict[bytes, float] = {}
         self.current: bytes | None = None
+        self.is_unsure = False
         self.listing = Listing(bytes(path), 0, ignores=around.ignores)
         self._around = around
         self._known: dict[bytes, Known] = {}
@@ -96,6 +97,9 @@ class Root:
         """
         listing = discover(self.path, ignores=self._around.ignores, entered=entered)
         self.listing = self._empty_listing(listing.device, listing.inode)
+        self.is_unsure = bool(listing.unlisted or listing.outside) or any(
+            found.real and found.device != listing.device for found in listing.files
+        )
         todo = plan(listing, self._known.values())
         self._warn(listing.warnings + todo.warnings)
         return self._enqueue(todo)

@@ -68,6 +68,7 @@ create index if not exists verification_due on verified (verified_at) where is_d
 create table if not exists rereads (
     path_bytes blob primary key, asked_at integer not null, reason text not null
 ) without rowid;
+create table if not exists foreign_files (file_id integer primary key);
 insert or ignore into verified
     select file_id, generation, 0, zeroblob(16), zeroblob(16), 0, 1 from files
     where offset > 0 and not exists (select 1 from meta where key = 'verifies');

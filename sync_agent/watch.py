@@ -22,6 +22,8 @@ BUSY_SECONDS = 5.0
 MISSED_SECONDS = 2.0
 MISSING_SECONDS = 1.0
 RETRY_EVENTS_SECONDS = 300.0
+UNSURE_SECONDS = 30.0
+"""Between two rounds at most while a place is outside custody, or a link leads to another disk."""
 
 _QUIETER = 4
 
@@ -208,6 +210,12 @@ class Watch:
         self._is_first = True
         self.due = time.monotonic() + MISSING_SECONDS
 
+    def _quiet_seconds(self) -> float:
+        """Return how long may pass without a round; no event tells of what is outside custody."""
+        assert self._watcher is not None  # noqa: S101 -- its one caller made sure
+        quiet = self._watcher.quiet_seconds
+        return min(quiet, UNSURE_SECONDS) if self.root.is_unsure else quiet
+
     def _schedule(self, *, is_busy: bool, has_missed: bool) -> None:
         now, cost = time.monotonic(), self.state.round_seconds
         if is_busy:
@@ -220,7 +228,7 @@ class Watch:
         elif is_busy:
             self._interval = BUSY_SECONDS
         else:
-            self._interval = min(self._interval * _QUIETER, self._watcher.quiet_seconds)
+            self._interval = min(self._interval * _QUIETER, self._quiet_seconds())
         self.due = now + max(self._interval, cost * _SHARE_WATCHED)
 
 

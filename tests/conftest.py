@@ -37,7 +37,7 @@ SLOW_FIRST = (
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-LEFT_OUT = ("XDG_CACHE_HOME", "COVERAGE_PROCESS_START")
+LEFT_OUT = ("XDG_CACHE_HOME", "COVERAGE_PROCESS_START", "CLAUDE_CONFIG_DIR")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -95,7 +95,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the test a home of its own, and no settings from outside."""
     for name in list(os.environ):
-        if name.lower() in Settings.model_fields:
+        if name.lower() in Settings.model_fields or name == "CLAUDE_CONFIG_DIR":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)

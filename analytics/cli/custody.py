@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analytics.cli.output import say
-from analytics.cli.tables import count
+from analytics.cli.tables import count, printable
 
 if TYPE_CHECKING:
     from sync_agent.ledger import Custody
+
+PLACES_SHOWN = 5
 
 
 def custody_members(custody: Custody) -> dict[str, Any]:
@@ -32,5 +34,18 @@ def show_custody(custody: Custody) -> None:
     say(files + (vanished if custody.files_vanished else ""))
     for name, number, meaning in lines:
         say(f"  {name:<12}{count(number):>16} bytes  {meaning}")
-    if custody.places_unreadable:
-        say(f"  not counted: {count(custody.places_unreadable)} folders this user may not read")
+    show_places(custody)
+
+
+def show_places(custody: Custody) -> None:
+    """Print what is outside custody, and what is in it and not a session."""
+    if custody.outside:
+        say(f"outside custody: {count(len(custody.outside))} places")
+        for place in custody.outside[:PLACES_SHOWN]:
+            say(f"  {printable(place.path)}: {printable(place.why)}")
+        if len(custody.outside) > PLACES_SHOWN:
+            say(f"  and {count(len(custody.outside) - PLACES_SHOWN)} more (--json lists them)")
+    if custody.foreign:
+        names = ", ".join(map(printable, custody.foreign[:PLACES_SHOWN]))
+        more = " ..." if len(custody.foreign) > PLACES_SHOWN else ""
+        say(f"foreign files, kept and not sessions: {count(len(custody.foreign))}: {names}{more}")

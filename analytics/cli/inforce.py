@@ -34,16 +34,13 @@ def in_force(context: typer.Context, **flags: Any) -> InForce:
     Where they mean the sample (docs/reference/commands.md), standard error says so.
     Raises SettingsError (exit 3), UsageError for a ``--set`` of no such setting.
     """
-    from analytics.settings.sample import sample_settings, wants_sample
+    from analytics.settings.sample import sample_note, sample_settings, wants_sample
 
     given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
     settings = configured(context, **flags)
     if not wants_sample(settings):
         return InForce(settings, settings, sample=False, flags=given)
-    sys.stderr.write(
-        f"note: no transcripts in {settings.claude_dir}, so this is the bundled sample"
-        " (set CLAUDE_DIR to the folder of your transcripts)\n"
-    )
+    sys.stderr.write(f"note: {sample_note()}\n")
     return InForce(sample_settings(settings), settings, sample=True, flags=given)
 
 
@@ -58,7 +55,19 @@ def configured(context: typer.Context, **flags: Any) -> Settings:
     given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
     settings = load_settings(**given)
     _warn_once(context)
+    _note_roots(context, settings)
     return settings
+
+
+def _note_roots(context: typer.Context, settings: Settings) -> None:
+    """Say once which folder a CLAUDE_DIR means if it is not the one that it names."""
+    from analytics.settings.roots import root_notes
+
+    told = context.find_root().ensure_object(dict)
+    if not told.setdefault("roots", False):
+        told["roots"] = True
+        for note in root_notes(settings.given_claude_dirs):
+            sys.stderr.write(f"note: {note}\n")
 
 
 def _warn_once(context: typer.Context) -> None:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import last_assignments
+from analytics.settings.roots import default_roots, resolve_roots
 from analytics.settings.serving import ServingSettings
 from analytics.settings.timezone import system_timezone
 
@@ -72,8 +73,10 @@ class Settings(ServingSettings, BaseSettings):
     )
 
     claude_dir: RootPaths = Field(
-        Path("~/.claude/projects"),
-        description="Folder below which transcripts are read; several are joined as in PATH.",
+        default_factory=default_roots,
+        description="Folder below which transcripts are read; several are joined as in PATH."
+        " Default where Claude Code keeps them: `projects` in CLAUDE_CONFIG_DIR if that is set,"
+        " else ~/.claude/projects and ~/.config/claude/projects, those that exist.",
     )
     sqlite_path: UserPath = Field(
         Path("~/.claude-sync/buffer.db"), description="The sync agent's durable buffer (SQLite)."
@@ -316,6 +319,11 @@ class Settings(ServingSettings, BaseSettings):
     @property
     def claude_dirs(self) -> tuple[Path, ...]:
         """The folders below which transcripts are read, each by itself."""
+        return resolve_roots(self.given_claude_dirs)
+
+    @property
+    def given_claude_dirs(self) -> tuple[Path, ...]:
+        """The folders that CLAUDE_DIR names, as they are named."""
         return tuple(map(Path, str(self.claude_dir).split(os.pathsep)))
 
     @property

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import SecretStr
 
 from analytics.settings.model import Settings
+from analytics.settings.roots import CONFIG_DIR
 
 
 def as_environment(settings: Settings, **changes: str) -> dict[str, str]:
     """Return every setting that is no default by its variable, secrets included; then ``changes``.
 
-    So a process that is started in another folder, or without our flags, means the same.
+    So a process that is started in another folder, or without our flags, means the same. Folders of
+    transcripts that CLAUDE_CONFIG_DIR names are handed on, too: a service does not have it.
     """
+    names = set(settings.model_fields_set)
+    if os.environ.get(CONFIG_DIR):
+        names.add("claude_dir")
     values = {
         name.upper(): _plain(getattr(settings, name))
-        for name in sorted(settings.model_fields_set)
+        for name in sorted(names)
         if getattr(settings, name) is not None
     }
     return {**values, **changes}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from analytics.settings.model import Settings
+from analytics.settings.roots import holds_transcripts, known_places
 
 SAMPLE_TRANSCRIPTS = Path(__file__).resolve().parents[2] / "examples" / "transcripts"
 """The bundled transcripts: beside the packages, in a checkout and in an installed wheel alike."""
@@ -14,21 +15,27 @@ SAMPLE_TRANSCRIPTS = Path(__file__).resolve().parents[2] / "examples" / "transcr
 def wants_sample(settings: Settings) -> bool:
     """Tell whether these settings mean the sample.
 
-    They do where nobody named a ``CLAUDE_DIR``, the default folder holds no transcript, and
-    nothing was ever kept on this machine: a folder that is only unmounted never turns into the
-    sample, nor does one that may not be looked into.
+    They do if nobody named a ``CLAUDE_DIR``, no place where Claude Code keeps transcripts holds
+    one, and nothing was ever kept on this machine: a folder that is only unmounted never turns into
+    the sample, nor does one that may not be looked into.
     """
-    if "claude_dir" in settings.model_fields_set or not all(map(_is_bare, settings.claude_dirs)):
+    if "claude_dir" in settings.model_fields_set or any(map(holds_transcripts, _places())):
         return False
     kept = (settings.sqlite_path, settings.lake_folder, settings.builds_folder)
     return not any(path.exists() for path in kept)
 
 
-def _is_bare(root: Path) -> bool:
-    if not root.exists():
-        return True
-    is_open = root.is_dir() and os.access(root, os.R_OK | os.X_OK)
-    return is_open and next(root.rglob("*.jsonl"), None) is None
+def sample_note() -> str:
+    """Return the line that says why the sample is shown."""
+    places = ", ".join(map(str, _places()))
+    return (
+        f"no transcripts in {places}, so this is the bundled sample"
+        " (set CLAUDE_DIR to the folder of your transcripts)"
+    )
+
+
+def _places() -> tuple[Path, ...]:
+    return known_places(os.environ)
 
 
 def sample_settings(settings: Settings) -> Settings:

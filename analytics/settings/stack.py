@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import Assignment, last_assignments
 from analytics.settings.model import RootPaths, Settings, faults
+from analytics.settings.roots import default_roots, resolve_roots
 
 FILES = (".env", ".env.analytics")
 """The files in the order in which they are read; the second holds nothing but known names."""
@@ -63,8 +64,9 @@ class StackSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     claude_dir: RootPaths = Field(
-        Path("~/.claude/projects"),
-        description="Folder of the transcripts; it is mounted read-only.",
+        default_factory=default_roots,
+        description="Folder of the transcripts, several joined as in PATH; each is mounted"
+        " read-only, and so are the targets of links among its project folders.",
     )
     mongo_uri: SecretStr | None = Field(
         None, description="A MongoDB that is there already; unset means that the stack runs one."
@@ -119,8 +121,8 @@ class StackSettings(BaseModel):
 
     @property
     def claude_dirs(self) -> tuple[Path, ...]:
-        """The folders of transcripts, each by itself; the stack takes one."""
-        return tuple(map(Path, str(self.claude_dir).split(os.pathsep)))
+        """The folders of transcripts, each by itself."""
+        return resolve_roots(map(Path, str(self.claude_dir).split(os.pathsep)))
 
     @property
     def profiles(self) -> tuple[str, ...]:

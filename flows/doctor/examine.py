@@ -8,7 +8,7 @@ from pathlib import Path
 from analytics.errors import AnalyticsError, QualityError
 from analytics.settings import Settings
 from analytics.settings.misspelt import misspelt
-from flows.doctor import agent, machine, state, stores
+from flows.doctor import agent, machine, places, state, stores
 from flows.doctor.findings import Finding, broken, doubtful, fine
 from flows.doctor.instants import instants
 
@@ -34,6 +34,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_settings(),
         *_survived("clock", machine.clock, last_read_at, instants(settings)),
         *(found for root in roots for found in agent.transcripts(root)),
+        *_survived("places", places.places, settings),
         *(found for root in roots for found in agent.retention(root, last_read_at)),
         *(found for root in roots for found in machine.watches(root)),
         *_survived("state disk", machine.disk, settings),

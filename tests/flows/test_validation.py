@@ -54,11 +54,18 @@ def _extracted(settings: Settings, write: Callable[[Path], Truth] = write_sample
 
 
 def _failed(settings: Settings, *, deep: bool = True) -> dict[str, str]:
-    """Return the names of the checks that fail, with what they say first."""
+    """Return the names of the checks that fail, with what they say first; places by themselves."""
     report = validation.validate(settings, deep=deep)
     failed = {check.name: check.faults[0] for check in report.checks if check.faults}
-    assert report.exit_code == (9 if failed else 0)
+    places = failed.pop("places", None)
+    assert report.exit_code == (9 if failed else 6 if places else 0)
     return failed
+
+
+def _places(settings: Settings) -> tuple[str, ...]:
+    """Return what is not proven."""
+    report = validation.validate(settings)
+    return next(check.faults for check in report.checks if check.name == "places")
 
 
 def _figures(settings: Settings, name: str) -> dict[str, Any]:
@@ -71,7 +78,16 @@ def test_all_promises_are_kept_after_a_pipeline(built: Built) -> None:
     done = built.read("validate", "--deep", "--json")
     assert done.code == 0, done.out
     checks = {check["name"]: check for check in done.data["checks"]}
-    assert set(checks) == {"ledger", "lake", "bronze", "build", "identities", "bytes", "tests"}
+    assert set(checks) == {
+        "ledger",
+        "places",
+        "lake",
+        "bronze",
+        "build",
+        "identities",
+        "bytes",
+        "tests",
+    }
     assert not any(check["skipped"] for check in checks.values())
     figures = checks["bytes"]["figures"]
     kept = built.pipeline.data["custody"]
@@ -103,9 +119,11 @@ def test_what_waits_in_the_buffer_counts(settings: Settings) -> None:
 
 
 def test_without_anything_nothing_is_wrong(settings: Settings) -> None:
-    """A machine on which nothing was read yet keeps every promise; all bytes are pending."""
+    """Where nothing was read yet all bytes are pending, and there is nothing to prove (exit 6)."""
     truth = write_sample(settings.claude_dir)
     assert _failed(settings) == {}
+    (fault,) = _places(settings)
+    assert fault.startswith("nothing to prove")
     assert _figures(settings, "ledger")["pending_bytes"] == truth.totals()["size"]
 
 

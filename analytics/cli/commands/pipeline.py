@@ -111,6 +111,7 @@ def _show_usage(found: InForce) -> None:
     with contextlib.closing(open_build(found.settings)) as build:
         days = usage.daily(build, usage.Window(found.settings.timezone))
     if not days:
-        say(f"no usage in the transcripts below {found.settings.claude_dir}")
+        roots = ", ".join(map(str, found.settings.claude_dirs))
+        say(f"no usage in the transcripts below {roots}")
         return
     reports.show_days_by_model(days, newest=_DAYS_SHOWN)

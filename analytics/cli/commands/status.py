@@ -61,11 +61,13 @@ def _show_runs(now: Status) -> None:
 
 
 def _show_parts(now: Status) -> None:
+    from analytics.cli.custody import show_places
     from analytics.cli.tables import count, printable, size
 
     if now.custody:
         kept = now.custody
         say(f"custody     {count(kept.files)} files, {count(kept.bytes_on_disk)} bytes on disk")
+        show_places(kept)
     if now.buffer:
         held = now.buffer
         say(f"buffer      {count(held.records)} records held, {size(held.file_bytes)}")

@@ -105,6 +105,7 @@ def _environment(found: InForce) -> dict[str, str]:
     from pydantic import SecretStr
 
     from analytics.settings.origin import origins
+    from analytics.settings.roots import CONFIG_DIR
 
     values = {}
     for name, origin in origins(found.flags).items():
@@ -112,6 +113,8 @@ def _environment(found: InForce) -> dict[str, str]:
         if origin.kind != "default" and value is not None:
             plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             values[name.upper()] = plain
+    if os.environ.get(CONFIG_DIR):  # the service does not have it
+        values.setdefault("CLAUDE_DIR", str(found.configured.claude_dir))
     return values
 
 

@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 def validate(context: typer.Context, as_json: AsJson = False, deep: Deep = False) -> None:
     """Check that nothing was lost, doubled or invented.
 
-    Exit code 5: a data test failed. Exit code 9: stored data contradicts itself.
+    Exit code 5: a data test failed. Exit code 6: places are not proven, or nothing was ever read.
+    Exit code 9: stored data contradicts itself.
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.telemetry.terminal import terminal_progress
