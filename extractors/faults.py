@@ -15,7 +15,9 @@ from analytics.errors import (
     LakeError,
     LocalBufferError,
     LockedError,
+    SettingsError,
 )
+from analytics.files import open_log
 from analytics.lake import catalog_server_fault, object_store_fault
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -46,8 +48,8 @@ def buffer_fault(error: sqlite3.Error, path: Path) -> AnalyticsError:
     """
     code = sqlite_code(error)
     if code in _CORRUPT:
-        with contextlib.suppress(OSError):
-            path.with_name(path.name + ".suspect").touch()
+        with contextlib.suppress(OSError, SettingsError):
+            open_log(path.with_name(path.name + ".suspect"))
     if code in _BUSY:
         return LockedError(
             f"the buffer {path} is busy: {error}",

@@ -1,0 +1,114 @@
+"""Files are opened and clocks are read in known places, each with its reason."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows")
+WRITES = {"write_text", "write_bytes", "touch", "mkstemp", "mkdtemp", "NamedTemporaryFile"}
+WRITING_MODES = set("wax+")
+OPENERS = {
+    "analytics/files.py": "the module that opens state files",
+    "analytics/access.py": "opens what it closes to others, without following links",
+    "analytics/telemetry/log_file.py": "LOG_FILE is a path of the user's, and may be a link of his",
+    "analytics/cli/__main__.py": "the null device",
+    "analytics/cli/app.py": "the null device",
+    "analytics/cli/reference.py": "writes the project's own docs",
+    "extractors/lake/durable.py": "reads, to make durable",
+    "flows/backup/restoring.py": "unpacks with O_EXCL",
+    "flows/backup/taking.py": "writes into a folder with a random name, and opens a folder",
+    "flows/dbt_docs.py": "writes into a folder with a random name",
+    "flows/stack/passwords.py": "O_EXCL beside the checkout",
+    "flows/validation.py": "reads transcripts",
+    "loaders/builds.py": "looks for a lock, without following links",
+    "loaders/publish.py": "reads, to make durable",
+    "sync_agent/installing.py": "O_EXCL in the folder of a service manager",
+    "sync_agent/salvage.py": "opens a folder, to make it durable",
+}
+CLOCKS = {"time", "time_ns", "now"}
+COMPARED = {
+    "flows/doctor/agent.py": "ages in findings: a wrong clock makes a wrong warning and no more",
+    "flows/doctor/machine.py": "the check of the clock itself",
+    "flows/orchestrated/freshness.py": "whether to notify: a wrong clock costs a message",
+    "flows/orchestrated/worker.py": "asks the server for runs since then, by the server's events",
+    "sync_agent/verification.py": "the order of verifying again: files that are due get their turn",
+    "sync_agent/pruning.py": "retention, which passes records of the future",
+}
+WRITTEN = {
+    "analytics/locks.py": "since when a lock is held, for people",
+    "extractors/buffer_file.py": "when a consumer acknowledged, for people",
+    "extractors/refused.py": "stands for an instant that is none",
+    "sync_agent/rereads.py": "when a file was queued, for people",
+    "flows/backup/taking.py": "names a backup and says when it was made; none is removed by it",
+    "flows/history.py": "when a run began, for people; how long it took is monotonic",
+    "loaders/builds.py": "the part of a build's name that is for people",
+    "loaders/publish.py": "when a build was made, for people",
+    "sync_agent/activity.py": "when an event was, for people",
+    "sync_agent/buffer.py": "when the buffer was made, for people",
+    "sync_agent/intake.py": "when records were read; order is that of their numbers",
+    "sync_agent/journal.py": "when a transaction was; order is that of its rows",
+    "sync_agent/legacy.py": "when records were taken over",
+    "sync_agent/mongo.py": "heartbeats for people",
+    "sync_agent/outbox.py": "when the server refused or took records, for people",
+    "sync_agent/quarantine.py": "when a range was judged again, for people",
+    "sync_agent/record_rows.py": "when records were read",
+    "sync_agent/requests.py": "when a request was made; order is that of its rows",
+    "sync_agent/salvage.py": "names what was set aside",
+    "sync_agent/shipper.py": "when it shipped last, for people",
+}
+
+
+def _calls() -> Iterator[tuple[str, str, ast.Call]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    yield name, ast.unparse(node.func), node
+
+
+def _opens_for_writing(called: str, node: ast.Call) -> bool:
+    last = called.rpartition(".")[2]
+    if called == "os.open" or last in WRITES:
+        return True
+    if last != "open" or called.startswith(("tarfile", "os.")):
+        return False
+    words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+    words += [word.value.value for word in node.keywords if isinstance(word.value, ast.Constant)]
+    modes = [word for word in words if isinstance(word, str) and len(word) <= 3]
+    return any(WRITING_MODES & set(mode) for mode in modes)
+
+
+def test_state_files_are_opened_in_one_module() -> None:
+    """Whatever else makes or opens a file for writing is listed with its reason."""
+    transcripts = {"sync_agent/opening.py", "sync_agent/replay.py", "sync_agent/intake.py"}
+    found = {name for name, called, node in _calls() if _opens_for_writing(called, node)}
+    assert found - set(OPENERS) - transcripts == set()
+    assert {name for name in OPENERS if not (ROOT / name).is_file()} == set()
+
+
+def test_each_reading_of_the_clock_has_a_reason() -> None:
+    """A clock is compared with in a few places, and elsewhere only written down."""
+    readings = set()
+    for name, called, _ in _calls():
+        head, _, last = called.rpartition(".")
+        if last in CLOCKS and head in {"time", "datetime"}:
+            readings.add(name)
+        if last in {"utcnow", "today"} and head in {"datetime", "date"}:
+            readings.add(name)
+    known = set(COMPARED) | set(WRITTEN)
+    assert readings - known == set()
+
+
+def test_nothing_is_sorted_by_time_of_change() -> None:
+    """Folders are not put into order by the times that their file system notes."""
+    offenders = []
+    for path in sorted(Path(ROOT / "loaders").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "st_mtime" in text and "sort" in text:
+            offenders.append(path.name)
+    assert offenders == []
