@@ -18,6 +18,7 @@ from analytics.transcripts.seq_ranges import Ranges
 from extractors.backfill import KnownIds, everything_held
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.lake import Lake, open_lake
+from extractors.lake.expiry import Retention, expire
 from extractors.refused import refusals
 from extractors.source import Agreement, Source
 from extractors.sources import agreed_source, require_source
@@ -37,7 +38,8 @@ class ExtractReport:
     """What an extraction did.
 
     ``records_read`` came from the source, ``entries_new`` of them went into the lake as entries.
-    ``snapshot_id`` is the lake's newest; ``bytes_written`` counts committed data files.
+    ``snapshot_id`` is the lake's newest; ``bytes_written`` counts committed data files;
+    ``snapshots_expired`` counts old snapshots that the lake no longer keeps.
     ``records_refused`` came and were no records: they are quarantined, and the first of them are
     in ``refusals``, a sentence each. ``missing`` says what the source acknowledged and lost, and
     ``reshipped`` counts what it had lost and was sent again.
@@ -52,6 +54,7 @@ class ExtractReport:
     refusals: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     reshipped: int = 0
+    snapshots_expired: int = 0
 
     def with_earlier(self, earlier: ExtractReport) -> ExtractReport:
         """Return the report of both extractions, of which this one is the last."""
@@ -63,6 +66,7 @@ class ExtractReport:
             bytes_written=self.bytes_written + earlier.bytes_written,
             records_refused=self.records_refused + earlier.records_refused,
             refusals=(*earlier.refusals, *self.refusals)[:REFUSALS_NAMED],
+            snapshots_expired=self.snapshots_expired + earlier.snapshots_expired,
         )
 
 
@@ -112,6 +116,7 @@ def extract(
                 if attempt == ATTEMPTS:
                     raise
                 continue
+            expiry = expire(lake, _retention(settings))
             return ExtractReport(
                 tally.records_read,
                 tally.entries_new,
@@ -120,8 +125,17 @@ def extract(
                 tally.bytes_written,
                 tally.records_refused,
                 tuple(tally.refusals),
+                snapshots_expired=expiry.snapshots,
             )
     raise AssertionError("the last attempt returns or raises")
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        snapshots=settings.iceberg_keep_snapshots,
+        days=settings.iceberg_keep_days,
+        reach=settings.rollback_snapshots,
+    )
 
 
 def prepare(settings: Settings, lake: Lake, *, full_backfill: bool = False) -> Extraction:

@@ -30,6 +30,7 @@ from loaders.dbt_outcome import (
     selected_nodes,
     unsuccessful,
 )
+from loaders.memory import memory_limit
 from loaders.warehouse import error_for, held_open
 
 PROJECT_FOLDER = Path(__file__).parents[1] / "dbt"
@@ -285,7 +286,7 @@ def _environment(settings: Settings) -> Iterator[None]:
     wanted = {
         "HOME": os.environ.get("HOME", str(settings.annals_home)),
         "DUCKDB_PATH": str(settings.warehouse_file),
-        "DUCKDB_MEMORY_LIMIT": settings.duckdb_memory_limit,
+        "DUCKDB_MEMORY_LIMIT": memory_limit(settings),
         "DUCKDB_THREADS": str(settings.duckdb_threads),
         "DBT_TARGET": settings.dbt_target,
         "TIMEZONE": settings.timezone,
@@ -336,7 +337,11 @@ def _explained(
     settings: Settings, what: str, message: str, *, is_full: bool = True
 ) -> AnalyticsError:
     known = error_for(settings.warehouse_file, message)
-    if not isinstance(known, WarehouseError) or known.context.get("damaged"):
+    if (
+        not isinstance(known, WarehouseError)
+        or known.context.get("damaged")
+        or known.context.get("limit")
+    ):
         return known
     return WarehouseError(
         f"{what}: {_told(message)}",

@@ -95,16 +95,21 @@ class Lake:
         return self._compared(known, rewritten=only_marked, since=since)
 
     def _since(self, cursor: Head | None) -> list[Snapshot] | None:
-        """Return the snapshots after the cursor, newest first; None where it is no ancestor."""
+        """Return the snapshots after the cursor, newest first; None if it is not an ancestor.
+
+        The cursor of an empty table is no ancestor: the oldest kept snapshot has no parent either,
+        but expired ones may have come before it.
+        """
         if cursor is None or cursor.table_uuid != self.head.table_uuid:
             return None
+        if cursor.snapshot_id is None:
+            return [] if self.head.snapshot_id is None else None
         lineage: list[Snapshot] = []
         for snapshot in self._lineage:
             if snapshot.snapshot_id == cursor.snapshot_id:
                 return lineage
             lineage.append(snapshot)
-        complete = not lineage or lineage[-1].parent_snapshot_id is None
-        return lineage if cursor.snapshot_id is None and complete else None
+        return None
 
     @cached_property
     def _lineage(self) -> list[Snapshot]:

@@ -17,6 +17,7 @@ from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from loaders import completeness, entries, gold, prices, warehouse
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
+from loaders.memory import memory_limit
 from loaders.warehouse import FULL_BUILD, REBUILD, Connection
 
 GOLD_REVISION = "gold_revision"
@@ -72,7 +73,7 @@ def transform(
             warehouse.set_state(connection, REBUILD, FULL_BUILD)
             warehouse.drop_layers(connection)
         outcome = run_dbt(
-            settings,
+            _sized(settings, plan.rows),
             _command(plan, run_tests=run_tests),
             project=project,
             full_refresh=plan.full_refresh,
@@ -80,6 +81,11 @@ def transform(
         )
         sessions = _finish(connection, plan, outcome, timezone=settings.timezone)
     return _report(plan, outcome, sessions, time.perf_counter() - started)
+
+
+def _sized(settings: Settings, rows: int) -> Settings:
+    """Return settings whose memory limit is the one for work on ``rows`` rows."""
+    return settings.model_copy(update={"duckdb_memory_limit": memory_limit(settings, rows=rows)})
 
 
 def _plan(

@@ -24,6 +24,7 @@ from analytics.errors import (
 from analytics.files import require_database
 from analytics.lake import is_elsewhere, lake_place, object_store_fault
 from analytics.settings import Settings
+from loaders.memory import AUTOMATIC, memory_limit
 from loaders.object_store import reach_objects
 
 __all__ = [
@@ -84,11 +85,14 @@ create table if not exists meta.model_prices (
 """
 
 _LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
+_MEMORY_USED = re.compile(r"/(?P<limit>[\d.]+ [KMGT]?i?B) used\)")
 _LAKE_FILE = re.compile(r"""["'](?P<path>[^"']+\.parquet)["']""")
 _OBJECT_STORE = re.compile(
     r"HTTP Error: HTTP |IO Error: [^\n]* for HTTP |required extension 'httpfs'"
 )
-_NO_SPACE = ("No space left on device", "Disk quota exceeded", "failed to offload data block")
+_NO_SPACE = ("No space left on device", "Disk quota exceeded")
+_NO_SPILL = "failed to offload data block"
+_OUT_OF_MEMORY = "Out of Memory Error"
 _CORRUPT = (
     "not a valid DuckDB database file",
     "Corrupt database file",
@@ -121,6 +125,7 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
         require_database(path)
         with contextlib.closing(duckdb.connect(str(path), read_only=read_only)) as connection:
             _configure(connection, settings)
+            _spill_to(connection, settings)
             reach_objects(connection, settings)
             if not read_only:
                 prepare(connection)
@@ -154,7 +159,7 @@ def in_memory(settings: Settings) -> Iterator[Connection]:
 
 def _configure(connection: Connection, settings: Settings) -> None:
     # Set, not passed to connect: dbt passes nothing, and one process opens a file one way only.
-    connection.execute(f"set memory_limit = {quoted(settings.duckdb_memory_limit)}")
+    connection.execute(f"set memory_limit = {quoted(memory_limit(settings))}")
     connection.execute(f"set threads = {settings.duckdb_threads}")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set autoinstall_known_extensions = false")
@@ -164,9 +169,12 @@ def _configure(connection: Connection, settings: Settings) -> None:
 
 
 def _spill_to(connection: Connection, settings: Settings) -> None:
-    """Set where DuckDB puts what memory cannot hold; a file of its own spills beside itself."""
-    path = settings.warehouse_file
-    connection.execute(f"set temp_directory = {quoted(path.with_name(path.name + '.tmp'))}")
+    """Set where DuckDB puts what memory cannot hold, and how much of it."""
+    beside = settings.warehouse_file.with_name(settings.warehouse_file.name + ".tmp")
+    folder = settings.duckdb_spill_path or beside
+    connection.execute(f"set temp_directory = {quoted(folder)}")
+    if settings.duckdb_spill_limit != AUTOMATIC:
+        connection.execute(f"set max_temp_directory_size = {quoted(settings.duckdb_spill_limit)}")
 
 
 def drop_layers(connection: Connection) -> None:
@@ -288,6 +296,8 @@ def translated(path: Path | str) -> Iterator[None]:
 
 def error_for(path: Path | str, message: str) -> AnalyticsError:
     """Return the error of our tree that DuckDB's ``message`` about ``path`` means."""
+    if known := _limit_error(path, message):
+        return known
     if any(text in message for text in _NO_SPACE):
         return DiskFullError(
             f"no space left while writing {path}",
@@ -311,6 +321,28 @@ def error_for(path: Path | str, message: str) -> AnalyticsError:
         hint=_REBUILD if corrupt else "The message above is DuckDB's; correct the cause it names.",
         path=path,
         damaged=corrupt,
+    )
+
+
+def _limit_error(path: Path | str, message: str) -> AnalyticsError | None:
+    """Return the error for a limit of memory or of spilled data that was reached."""
+    if _NO_SPILL in message:
+        return DiskFullError(
+            f"no room for what memory cannot hold while writing {path}: {_first_line(message)}",
+            hint="Set DUCKDB_SPILL_PATH to a folder with more room or DUCKDB_SPILL_LIMIT to more,"
+            " or let DUCKDB_MEMORY_LIMIT be higher. What was committed before is kept.",
+            path=path,
+        )
+    if _OUT_OF_MEMORY not in message:
+        return None
+    used = _MEMORY_USED.search(message)
+    limit = used["limit"] if used else "DUCKDB_MEMORY_LIMIT"
+    return WarehouseError(
+        f"DuckDB needs more memory than its limit ({limit}) for {path}",
+        hint="Set DUCKDB_MEMORY_LIMIT to more, such as 2GB; DUCKDB_THREADS=1 needs less. Nothing"
+        " is lost, and the next run begins where this one did.",
+        path=path,
+        limit=limit,
     )
 
 

@@ -159,8 +159,31 @@ class Settings(ServingSettings, BaseSettings):
     rollback_snapshots: int = Field(
         10, ge=1, description="Newest lake snapshots that a rollback can reach."
     )
+    iceberg_keep_snapshots: int = Field(
+        50,
+        ge=1,
+        description="Newest lake snapshots that are kept; older ones expire once twice as many"
+        " are there.",
+    )
+    iceberg_keep_days: int = Field(
+        7, ge=0, description="Days of which the last lake snapshot is kept besides."
+    )
     builds_kept: int = Field(3, ge=2, description="Published builds kept for readers at work.")
-    duckdb_memory_limit: str = Field("512MB", description="Memory DuckDB may use before it spills.")
+    duckdb_memory_limit: str = Field(
+        "auto",
+        pattern=r"(?i)^(auto|\d+(\.\d+)?\s*[KMGT]i?B)$",
+        description="Memory DuckDB may use before it spills, such as 1GB; auto: 512 MB, more for"
+        " over 3 million entries, at most half of what the machine or container has left.",
+    )
+    duckdb_spill_path: UserPath | None = Field(
+        None, description="Folder for what memory cannot hold; default beside DUCKDB_PATH."
+    )
+    duckdb_spill_limit: str = Field(
+        "auto",
+        pattern=r"(?i)^(auto|\d+(\.\d+)?\s*[KMGT]i?B)$",
+        description="Disk space that spilled data may take, such as 20GB; auto: 90 % of what is"
+        " free.",
+    )
     duckdb_threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
     dbt_target: Literal["dev", "prod"] = Field("dev", description="Target in dbt/profiles.yml.")
     prices_csv: UserPath | None = Field(

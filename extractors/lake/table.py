@@ -95,6 +95,16 @@ class Lake:
         self._catalog.close()
 
     @property
+    def table(self) -> Table:
+        """The table, for the other modules of this package."""
+        return self._table
+
+    @staticmethod
+    def carries_cursor(snapshot: Snapshot) -> bool:
+        """Return whether this snapshot carries a cursor itself."""
+        return _cursor_of(snapshot) is not None
+
+    @property
     def location(self) -> str:
         """Where the table's files are."""
         return self._table.location()

@@ -12,6 +12,7 @@ from analytics.transcripts import Record
 from extractors.cursor import SnapshotKind
 from extractors.entries import to_arrow
 from extractors.lake import Lake, WrittenFile, open_lake
+from extractors.lake.table import SnapshotInfo
 from tests.extractors.buffers import DAY, INGESTED_AT
 
 
@@ -31,6 +32,12 @@ def positions(settings: Settings) -> dict[str, int]:
     """Return the lake's positions."""
     with open_lake(settings) as lake:
         return dict(lake.cursor().positions)
+
+
+def snapshots_of(settings: Settings) -> list[SnapshotInfo]:
+    """Return the lake's kept snapshots, oldest first."""
+    with open_lake(settings) as lake:
+        return lake.snapshots()
 
 
 def roll_back(settings: Settings, snapshot_id: int) -> None:

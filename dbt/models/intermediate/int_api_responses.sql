@@ -1,44 +1,54 @@
 {{ config(pre_hook="{{ delete_touched('message_id', touched_messages()) }}") }}
 
-{%- set by_owner = [
+{%- set owner_order = [
     'message_at', 'is_subagent_file', 'file_key', 'file_generation', 'byte_offset', 'entry_id'
-] %}
-{%- set by_amount = [
-    'output_tokens', 'input_tokens + cache_write_tokens + cache_read_tokens', 'file_key',
-    'file_generation', 'byte_offset', 'entry_id'
-] %}
+] | join(', ') %}
+{%- set amount_order = [
+    'output_tokens desc', 'input_tokens + cache_write_tokens + cache_read_tokens desc',
+    'file_key desc', 'file_generation desc', 'byte_offset desc', 'entry_id desc'
+] | join(', ') %}
 
-with owners as (
+-- Windows are sorted on disk if memory is short; an aggregate over whole rows stays in memory.
+with ranked as (
     select
-        entry_id, message_id, request_id, session_id, message_at, is_subagent, cwd, project_id,
-        claude_version
+        response_key,
+        entry_id,
+        row_number() over (partition by response_key order by {{ owner_order }}) as owner_place,
+        row_number() over (partition by response_key order by {{ amount_order }})
+            as amount_place,
+        first_value(stop_reason ignore nulls) over (
+            partition by response_key
+            order by {{ amount_order }}
+            rows between unbounded preceding and unbounded following
+        ) as stop_reason,
+        count(*) over (partition by response_key) as row_count
     from {{ ref('int_response_rows') }}
+    where is_billable
+),
+
+owners as (
+    select
+        ranked.response_key, rows.message_id, rows.request_id, rows.session_id, rows.message_at,
+        rows.is_subagent, rows.cwd, rows.project_id, rows.claude_version
+    from ranked
+    inner join {{ ref('int_response_rows') }} as rows on ranked.entry_id = rows.entry_id
+    where ranked.owner_place = 1
 ),
 
 amounts as (
     select
-        entry_id, model_id, input_tokens, output_tokens, cache_write_tokens, cache_write_1h_tokens,
-        cache_read_tokens, web_search_requests, service_tier, speed, inference_geo, file_key,
-        byte_offset
-    from {{ ref('int_response_rows') }}
-),
-
-folded as (
-    select
-        response_key,
-        {{ first_value_by('entry_id', by_owner) }} as owner_entry_id,
-        {{ last_value_by('entry_id', by_amount) }} as best_entry_id,
-        {{ last_value_by('stop_reason', by_amount) }} as stop_reason,
-        count(stop_reason) > 0 as is_final,
-        count(*) as row_count
-    from {{ ref('int_response_rows') }}
-    where is_billable
-    group by response_key
+        ranked.response_key, ranked.stop_reason, ranked.row_count, rows.entry_id, rows.model_id,
+        rows.input_tokens, rows.output_tokens, rows.cache_write_tokens,
+        rows.cache_write_1h_tokens, rows.cache_read_tokens, rows.web_search_requests,
+        rows.service_tier, rows.speed, rows.inference_geo, rows.file_key, rows.byte_offset
+    from ranked
+    inner join {{ ref('int_response_rows') }} as rows on ranked.entry_id = rows.entry_id
+    where ranked.amount_place = 1
 ),
 
 final as (
     select
-        folded.response_key,
+        owners.response_key,
         owners.message_id,
         owners.request_id,
         owners.session_id,
@@ -60,15 +70,14 @@ final as (
         amounts.service_tier,
         amounts.speed,
         amounts.inference_geo,
-        folded.stop_reason,
-        folded.is_final,
-        folded.row_count,
+        amounts.stop_reason,
+        amounts.stop_reason is not null as is_final,
+        amounts.row_count,
         amounts.entry_id,
         amounts.file_key,
         amounts.byte_offset
-    from folded
-    inner join owners on folded.owner_entry_id = owners.entry_id
-    inner join amounts on folded.best_entry_id = amounts.entry_id
+    from owners
+    inner join amounts on owners.response_key = amounts.response_key
 )
 
 select * from final

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analytics.errors import DiskFullError, WarehouseError
+from analytics.settings import Settings, load_settings
+from loaders import warehouse
+from loaders.memory import available_bytes, memory_limit
+
+GIB = 1024**3
+MILLIONS = (
+    "select (range * 7919) % 1000003 as a, repeat('x', 100) || range as b from range(2000000)"
+)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return settings with a state folder of their own."""
+    return load_settings(annals_home=tmp_path / "annals", sqlite_path=tmp_path / "buffer.db")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """Return a folder that stands for the system's files about memory."""
+    folder = tmp_path / "system"
+    folder.mkdir()
+    (folder / "meminfo").write_text("MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n")
+    return folder
+
+
+def measured(machine: Path) -> int:
+    """Return the memory that these files leave."""
+    return available_bytes(machine, machine / "meminfo")
+
+
+def test_the_machine_says_what_is_available(machine: Path) -> None:
+    """Without a control group, it is what the kernel calls available."""
+    assert measured(machine) == 4 * GIB
+
+
+def test_a_container_with_less_than_its_machine_counts(machine: Path) -> None:
+    """The limit of the control group minus what it uses; its page cache can be dropped."""
+    (machine / "memory.max").write_text(str(2 * GIB))
+    (machine / "memory.current").write_text(str(GIB))
+    (machine / "memory.stat").write_text(f"anon 1\ninactive_file {GIB // 2}\n")
+    assert measured(machine) == 2 * GIB - GIB // 2
+
+
+def test_the_older_control_groups_count_too(machine: Path) -> None:
+    """Version 1 has other names for the same."""
+    (machine / "memory").mkdir()
+    (machine / "memory" / "memory.limit_in_bytes").write_text(str(GIB))
+    (machine / "memory" / "memory.usage_in_bytes").write_text(str(GIB // 4))
+    assert measured(machine) == GIB - GIB // 4
+
+
+@pytest.mark.parametrize("text", ["max", "", "no number"])
+def test_a_group_without_a_limit_is_no_limit(machine: Path, text: str) -> None:
+    """``max`` and what cannot be read leave the machine's own figure."""
+    (machine / "memory.max").write_text(text)
+    (machine / "memory.current").write_text("1")
+    assert measured(machine) == 4 * GIB
+
+
+def test_the_limit_follows_the_work(settings: Settings) -> None:
+    """512 MB are enough for 3 million rows; a set limit is taken as it is."""
+    fixed = settings.model_copy(update={"duckdb_memory_limit": "3GB"})
+    assert memory_limit(fixed, rows=10**9) == "3GB"
+    if available_bytes() > 2 * GIB:
+        assert memory_limit(settings) == memory_limit(settings, rows=3_000_000) == "512MB"
+        assert memory_limit(settings, rows=5_000_000) == "692MB"
+
+
+@pytest.mark.parametrize("value", ["much", "512", "-1GB", "1GB; drop table x"])
+def test_a_limit_that_is_not_a_size_is_refused(value: str) -> None:
+    """Both limits take a number with a unit, or auto."""
+    for name in ("duckdb_memory_limit", "duckdb_spill_limit"):
+        with pytest.raises(Exception, match=name.upper()):
+            load_settings(**{name: value})
+
+
+def test_too_little_memory_names_the_setting(settings: Settings) -> None:
+    """An aggregate that cannot spill ends with the limit's name, value and remedy."""
+    small = settings.model_copy(update={"duckdb_memory_limit": "32MB"})
+    with pytest.raises(WarehouseError) as caught, warehouse.connect(small) as connection:
+        connection.execute(f"select list(b) from ({MILLIONS})").fetchall()
+    assert "DUCKDB_MEMORY_LIMIT" in str(caught.value.hint)
+    assert "30.5 MiB" in str(caught.value)
+
+
+def test_a_full_spill_folder_names_the_settings(settings: Settings, tmp_path: Path) -> None:
+    """A sort beyond memory spills to the folder that is set, up to the limit that is set."""
+    small = settings.model_copy(
+        update={
+            "duckdb_memory_limit": "40MB",
+            "duckdb_spill_path": tmp_path / "spill",
+            "duckdb_spill_limit": "20MB",
+        }
+    )
+    with pytest.raises(DiskFullError) as caught, warehouse.connect(small) as connection:
+        connection.execute(f"create table sorted as from ({MILLIONS}) order by b, a")
+    assert "DUCKDB_SPILL_LIMIT" in str(caught.value.hint)
+
+
+def test_a_spill_folder_on_another_disk_is_used(settings: Settings, tmp_path: Path) -> None:
+    """The same sort ends with the room that it needs; nothing is left in the folder."""
+    spill = tmp_path / "elsewhere"
+    roomy = settings.model_copy(update={"duckdb_memory_limit": "100MB", "duckdb_spill_path": spill})
+    with warehouse.connect(roomy) as connection:
+        connection.execute(f"create table sorted as from ({MILLIONS}) order by b, a")
+        assert spill.exists()
+        assert connection.execute("select count(*) from sorted").fetchone() == (2_000_000,)
+    assert not list(spill.rglob("*")) if spill.exists() else True
