@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from analytics.errors import LocalBufferError, SettingsError
+from analytics.errors import LakeError, LocalBufferError, SettingsError
 from analytics.lake import is_elsewhere
 from analytics.settings import Settings
 from analytics.settings.origin import shown
@@ -87,13 +87,24 @@ def metadata_file(catalog: Path, names: LakeNames) -> Path:
 
 
 def lake_files(settings: Settings, catalog: Path) -> Iterator[Source]:
-    """Yield every file in the lake's folder but the catalog, sorted by name."""
+    """Yield every file in the lake's folder but the catalog, sorted by name.
+
+    Raises LakeError for a folder that cannot be listed: its files would be left out.
+    """
     left_out = {catalog.with_name(catalog.name + end) for end in _BESIDES}
-    for folder, _, names in sorted(os.walk(settings.lake_folder)):
+    for folder, _, names in sorted(os.walk(settings.lake_folder, onerror=_refuse)):
         for path in sorted(Path(folder, name) for name in names):
             if path not in left_out:
                 relative = path.relative_to(settings.lake_folder).as_posix()
                 yield Source(f"{LAKE}/{relative}", path)
+
+
+def _refuse(error: OSError) -> None:
+    raise LakeError(
+        f"the folder {error.filename} of the lake cannot be listed: {error.strerror}",
+        hint="Give this user the right to read it (chmod -R u+rX), then run the command again.",
+        path=error.filename,
+    ) from error
 
 
 def copy_buffer(path: Path, copy: Path) -> str:

@@ -54,8 +54,11 @@ def watches(root: Path, limits: Path = _LIMITS) -> list[Finding]:
     allowed, instances = (_limit(limits / f"max_user_{name}") for name in ("watches", "instances"))
     if allowed is None or instances is None:
         return [fine("file events", "this system has no limit that is known here")]
-    folders = sum(1 for _ in os.walk(root))
+    unlisted: list[OSError] = []
+    folders = sum(1 for _ in os.walk(root, onerror=unlisted.append))
     says = f"{folders:,} folders, {allowed:,} watches and {instances:,} instances allowed"
+    if unlisted:
+        says += f"; {len(unlisted):,} folders cannot be listed and are not counted"
     if folders * _HALF > allowed or instances < _LEAST_INSTANCES:
         return [
             doubtful(

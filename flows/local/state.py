@@ -45,8 +45,10 @@ class State:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether every service is."""
-        return all(service.state in ("healthy", "elsewhere") for service in self.services)
+        """Whether every service is, and there is one."""
+        return bool(self.services) and all(
+            service.state in ("healthy", "elsewhere") for service in self.services
+        )
 
 
 def folder_of(settings: Settings) -> Path:

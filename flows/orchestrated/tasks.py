@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect.assets import Asset
 from prefect.context import AssetContext
+from prefect.logging import get_run_logger
 from prefect.tasks import MaterializingTask, Task
 
 from analytics.settings import Settings
+from analytics.text import one_line
 from flows import stages, validation
 from flows.orchestrated import assets
 from flows.orchestrated.outcome import may_succeed_later
@@ -102,8 +104,8 @@ def ship(work: Work) -> ShipReport | None:
 
 
 def extract(work: Work, *, full_backfill: bool) -> ExtractReport:
-    """Append what is new in the source to the lake."""
-    return _run(
+    """Append what is new in the source to the lake; what is missing is logged as a warning."""
+    report = _run(
         work,
         "extract",
         lambda: stages.extract(work.settings, full_backfill=full_backfill, progress=work.progress),
@@ -111,6 +113,9 @@ def extract(work: Work, *, full_backfill: bool) -> ExtractReport:
         of=assets.source(work.settings),
         is_new=lambda report: report.snapshots_committed,
     )
+    for sentence in (*report.missing, *report.refusals):
+        get_run_logger().warning("%s", one_line(sentence))
+    return report
 
 
 def load(work: Work) -> LoadReport:
