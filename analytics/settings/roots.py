@@ -75,15 +75,17 @@ def root_notes(roots: Iterable[Path]) -> list[str]:
 
 
 def holds_transcripts(place: Path) -> bool:
-    """Return whether a folder has a transcript, or may not be looked into."""
+    """Return whether a folder has a transcript, or may not be looked into, as a whole or below."""
     if not place.exists():
         return False
     is_open = place.is_dir() and os.access(place, os.R_OK | os.X_OK)
-    return not is_open or any(
+    unlisted: list[OSError] = []
+    has_files = not is_open or any(
         name.endswith(".jsonl") or os.path.islink(os.path.join(folder, name))  # noqa: PTH114, PTH118
-        for folder, folders, files in os.walk(place)
+        for folder, folders, files in os.walk(place, onerror=unlisted.append)
         for name in (*files, *(folders if folder == str(place) else ()))
     )
+    return has_files or bool(unlisted)
 
 
 def other_places(roots: Iterable[Path], environment: Mapping[str, str]) -> list[Path]:
