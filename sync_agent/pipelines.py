@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import subprocess
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from analytics.environments import child_environment, module_command, work_folder
 from analytics.errors import AnalyticsError, DependencyError, LockedError
+from analytics.prefect_api import PrefectApi, PrefectRefusedError, find_login
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
 
@@ -28,8 +27,11 @@ _AT_WORK = {
     "flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING"]}}},
 }
 _PARTIAL = 6
-_OK = 300
-_ABSENT = 404
+_REFUSALS = {
+    401: "it refuses the login (ANNALS_HOME/prefect/login, or PREFECT_LOGIN)",
+    403: "it refuses this program's address or token",
+    404: "it knows no such deployment; `make deploy` makes it",
+}
 
 
 class PrefectPipelines:
@@ -40,7 +42,8 @@ class PrefectPipelines:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._api = urlsplit(settings.prefect_api)
+        self._settings = settings
+        self._api: PrefectApi | None = None
         self._waiting: str | None = None
 
     def run(self, stop: threading.Event) -> bool:
@@ -83,27 +86,16 @@ class PrefectPipelines:
 
     def _call(self, method: str, path: str, body: object = None) -> Any:
         """Call the API; raise DependencyError where it does not answer as it should."""
-        kind: type[http.client.HTTPConnection] = http.client.HTTPConnection
-        if self._api.scheme == "https":
-            kind = http.client.HTTPSConnection
-        connection = kind(self._api.hostname or "", self._api.port, timeout=_ANSWER_SECONDS)
+        if self._api is None:  # the login may be made after the agent was started
+            login = find_login(self._settings)
+            self._api = PrefectApi(self._settings.prefect_api, login, seconds=_ANSWER_SECONDS)
         try:
-            text = None if body is None else json.dumps(body)
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, self._api.path + path, text, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+            return self._api.call(method, path, body)
+        except PrefectRefusedError as error:
+            self._api = None
+            raise _unreachable(_REFUSALS.get(error.status, f"status {error.status}")) from error
+        except OSError as error:
             raise _unreachable(type(error).__name__) from error
-        finally:
-            connection.close()
-        if answer.status >= _OK:
-            raise _unreachable(
-                "it knows no such deployment; `make deploy` makes it"
-                if answer.status == _ABSENT
-                else f"status {answer.status}"
-            )
-        return json.loads(content)
 
 
 class LocalPipelines:

@@ -46,6 +46,7 @@ NOT_INSIDE = {
     "log_file_max_bytes": _DOCKER_LOGS,
     "log_file_count": _DOCKER_LOGS,
     "reads_transcripts": "the sync agent reads them, and the worker never does",
+    "prefect_login": "the first `make up` makes one (PREFECT_PASSWORD in .env.secrets)",
 }
 """Settings that mean nothing in the stack, and why."""
 
@@ -80,10 +81,8 @@ class StackSettings(BaseModel):
     prefect_port: Port = Field(4200, description="Port of the Prefect UI and API.")
     metabase_port: Port = Field(3001, description="Port of Metabase.")
     dbt_docs_port: Port = Field(8686, description="Port of the dbt docs.")
-    prometheus_port: Port = Field(9091, description="Port of Prometheus.")
     grafana_port: Port = Field(3002, description="Port of Grafana.")
     object_store_port: Port = Field(8333, description="Port of the object store.")
-    catalog_port: Port = Field(8181, description="Port of the REST catalog.")
     mongo_publish_port: int = Field(
         0,
         ge=0,

@@ -1,17 +1,18 @@
 """Does a service answer? The health check of our containers: exit code 0 if it does.
 
 ``healthy.py URL`` wants an answer below 400; ``healthy.py API --worker-of POOL --worker NAME``
-wants that Prefect has heard of this worker lately, whichever others the pool has. Standard library
-only: every image of ours has it.
+wants that Prefect has heard of this worker lately, whichever others the pool has; PREFECT_LOGIN is
+the login there.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 import urllib.request
-from typing import Any
+
+from analytics.prefect_api import PrefectApi
 
 _SECONDS = 4.0
 _ONLINE = "ONLINE"
@@ -29,25 +30,22 @@ def answers(url: str) -> str | None:
 def works(api: str, pool: str, name: str) -> str | None:
     """Return None where the pool's worker of that name is online, else why not."""
     asked = {"limit": 200, "workers": {"status": {"any_": [_ONLINE]}}}
+    path = f"/work_pools/{pool}/workers/filter"
     try:
-        workers = json.loads(_call(f"{api}/work_pools/{pool}/workers/filter", asked))
+        workers = PrefectApi(api, os.environ.get("PREFECT_LOGIN"), seconds=_SECONDS).call(
+            "POST", path, asked
+        )
     except (OSError, ValueError) as error:
         return f"{api}: {error}"
     online = {one["name"] for one in workers if one.get("status") == _ONLINE}
     return None if name in online else f"the worker {name} of the pool {pool} is not online"
 
 
-def _call(url: str, body: dict[str, Any] | None = None) -> bytes:
+def _call(url: str) -> None:
     if not url.startswith(("http://", "https://")):
         raise ValueError("no address of a web server")
-    request = urllib.request.Request(  # noqa: S310 -- the scheme is checked
-        url,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 -- as above
-        content: bytes = answer.read()
-    return content
+    with urllib.request.urlopen(url, timeout=_SECONDS):  # noqa: S310 -- the scheme is checked
+        pass
 
 
 def main() -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.error
 import urllib.request
 from enum import Enum
+
+from analytics.prefect_api import PrefectApi
 
 POOL = "annals"
 _ANSWER_SECONDS = 8.0
@@ -61,8 +62,10 @@ class Heartbeats:
     backs off meanwhile. ``seconds`` is how long a heartbeat counts; there is one about every 30.
     """
 
-    def __init__(self, api: str, name: str, *, seconds: float = _BEAT_SECONDS) -> None:
-        self._url = f"{api}/work_pools/{POOL}/workers/filter"
+    def __init__(
+        self, api: str, name: str, *, login: str | None = None, seconds: float = _BEAT_SECONDS
+    ) -> None:
+        self._api = PrefectApi(api, login, seconds=_ANSWER_SECONDS)
         self._name = name
         self._seconds = seconds
         self._seen: str | None = None
@@ -85,9 +88,5 @@ class Heartbeats:
 
     def _last(self) -> str | None:
         """Return when the server heard of the worker last, by the server's clock."""
-        request = urllib.request.Request(  # noqa: S310 -- our own
-            self._url, data=b"{}", headers={"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 -- as above
-            times = {one["name"]: one["last_heartbeat_time"] for one in json.load(answer)}
-        return times.get(self._name)
+        workers = self._api.call("POST", f"/work_pools/{POOL}/workers/filter", {})
+        return {one["name"]: one["last_heartbeat_time"] for one in workers}.get(self._name)

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from analytics.environments import child_environment
 from analytics.environments import module_command as _python
+from analytics.guard import is_loopback
 from analytics.locks import held_by
+from analytics.prefect_api import find_login, make_login
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
 from flows.local.asking import Answer, Heartbeats, ask, ask_agent
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _AT_REST = {
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
@@ -68,7 +69,9 @@ def platform_of(settings: Settings) -> Platform:
     api = settings.prefect_api
     environment = environment_of(settings, api)
     holder = held_by(settings.buffer_lock)
-    is_ours = urlsplit(api).hostname in LOOPBACK
+    is_ours = is_loopback(urlsplit(api).hostname or "")
+    if is_ours:
+        make_login(settings)  # before anything asks with it
     services = (
         *(() if holder else (_agent(settings, environment),)),
         *((_server(api, environment),) if is_ours else ()),
@@ -92,6 +95,9 @@ def environment_of(settings: Settings, api: str) -> dict[str, str]:
         **_AT_REST,
         **as_environment(settings),
         "PREFECT_HOME": str(prefect_home(settings)),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": (
+            f"sqlite+aiosqlite:///{prefect_home(settings)}/prefect.db"
+        ),
         "PREFECT_API_URL": api,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -155,7 +161,7 @@ def _worker(
         command=_python("flows.orchestrated", "worker", name),
         environment=environment,
         address="",
-        ask=Heartbeats(api, name).ask,
+        ask=Heartbeats(api, name, login=find_login(settings)).ask,
         after=after,  # it imports while `deploy` works, and waits for the pool by itself
     )
 

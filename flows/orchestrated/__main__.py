@@ -10,12 +10,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from analytics.environments import (
-    child_environment,
-    module_command,
-    work_folder,
-)
+from analytics.environments import child_environment, module_command, work_folder
 from analytics.errors import UsageError
+from analytics.prefect_api import client_variables
 from analytics.settings import load_settings
 from flows.program import exit_code_of
 
@@ -61,10 +58,12 @@ def _deploy() -> None:
 
 
 def _serve(*options: str) -> None:
-    """Run Prefect's server with these options of ``prefect server start``."""
+    """Run Prefect's server, with ``--host`` and ``--port``."""
     from flows.orchestrated.server import serve
 
-    serve(*options)
+    settings = load_settings()
+    os.chdir(work_folder(settings.annals_home))
+    serve(settings, *options)
 
 
 def _run(*asked: str) -> None:
@@ -78,7 +77,8 @@ def _run(*asked: str) -> None:
     check_run(*asked)
     words = module_command("prefect", "deployment", "run", "--watch", *asked)
     os.chdir(work_folder(settings.annals_home))
-    os.execve(sys.executable, words, child_environment())  # noqa: S606 - no shell
+    environment = child_environment(client_variables(settings))
+    os.execve(sys.executable, words, environment)  # noqa: S606 - no shell
 
 
 def _work(name: str | None = None) -> None:
@@ -86,7 +86,9 @@ def _work(name: str | None = None) -> None:
 
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", str(HEARTBEAT_SECONDS))
     os.environ.setdefault("PREFECT_WORKER_QUERY_SECONDS", str(QUERY_SECONDS))
-    reach(load_settings())
+    settings = load_settings()
+    reach(settings)
+    os.chdir(work_folder(settings.annals_home))
     from flows.orchestrated import engine
 
     engine.prepare()

@@ -27,8 +27,11 @@ OVERDUE = "annals: no new data"
 
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
 _ENDED = tuple(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled"))
-_HEARTBEAT = "prefect.flow-run.heartbeat"
-_ALIVE = ("prefect.flow-run.Pending", "prefect.flow-run.Running", _HEARTBEAT)
+HEARTBEAT = "prefect.flow-run.heartbeat"
+SILENT = "The run gave no sign of life"
+"""How the message of a run begins that crashed for its silence."""
+
+_ALIVE = ("prefect.flow-run.Pending", "prefect.flow-run.Running", HEARTBEAT)
 """After each of these a run gives a sign of life: also one that a worker took and never began."""
 
 _KIND = CustomWebhookNotificationBlock
@@ -128,7 +131,7 @@ def _zombies(settings: Settings) -> AutomationCore:
         tags=[TAG],
         trigger=EventTrigger(
             after=set(_ALIVE),
-            expect={_HEARTBEAT, *_ENDED, *_BROKEN},
+            expect={HEARTBEAT, *_ENDED, *_BROKEN},
             match=ResourceSpecification(_RUNS),
             match_related=_of_ours(),
             for_each={"prefect.resource.id"},
@@ -140,7 +143,7 @@ def _zombies(settings: Settings) -> AutomationCore:
             ChangeFlowRunState(
                 state=StateType.CRASHED,
                 name="Crashed",
-                message=f"The run gave no sign of life for {seconds} seconds: its process is"
+                message=f"{SILENT} for {seconds} seconds: its process is"
                 " gone, or hangs and is ended by its worker. What its stages had committed is kept;"
                 " the next run goes on from there.",
                 force=False,

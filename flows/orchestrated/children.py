@@ -17,6 +17,10 @@ _LOOK_SECONDS = 15.0
 _GRACE_SECONDS = 20.0
 """How long a run may take to roll back when it is told to end."""
 
+_REVIVE_SECONDS = 45.0
+"""How long a run that is over may take to end by itself: longer than a heartbeat takes to come, as
+a run that counted as dead and is alive gets its state back meanwhile."""
+
 _logger = logging.getLogger("prefect.worker.annals")
 
 Over = Callable[[Collection[UUID]], Awaitable[Collection[UUID]]]
@@ -85,6 +89,8 @@ class Children:
             for child in self._at_work:
                 if child.flow_run_id in found:
                     _press(child, now)
+                elif not child.is_told:
+                    child.over_since = None
 
 
 def _press(child: Child, now: float) -> None:
@@ -92,9 +98,9 @@ def _press(child: Child, now: float) -> None:
     if child.over_since is None:
         child.over_since = now
     waited = now - child.over_since
-    if waited < _GRACE_SECONDS:
+    if waited < _REVIVE_SECONDS:
         return
-    if waited < 2 * _GRACE_SECONDS or not child.is_told:
+    if waited < _REVIVE_SECONDS + _GRACE_SECONDS or not child.is_told:
         _logger.warning("The run %s is over; its process is told to end", child.flow_run_id)
         child.tell()
     else:

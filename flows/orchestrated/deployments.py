@@ -10,25 +10,23 @@ import subprocess
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from analytics.environments import child_environment, module_command
 from analytics.errors import SettingsError, UsageError
+from analytics.prefect_api import client_variables
 from analytics.settings import Settings
 from flows.orchestrated import automations
-from flows.orchestrated.parameters import check, closed
+from flows.orchestrated.parameters import DEPLOYMENTS, check, closed
+from flows.orchestrated.run_variables import job_template
 from flows.orchestrated.worker import POOL
-
-DEPLOYMENTS = Path(__file__).resolve().parents[2] / "prefect.yaml"
-"""Beside the packages, in a checkout and where the code is installed alike."""
 
 
 def deploy(settings: Settings) -> Iterator[str]:
@@ -37,9 +35,9 @@ def deploy(settings: Settings) -> Iterator[str]:
     Raises SettingsError (exit 3) where prefect.yaml or a setting is wrong.
     """
     with get_client(sync_client=True) as client:
-        yield _pool(client)
+        yield _pool(client, settings)
         if not _are_current(client):
-            _deployments()
+            _deployments(settings)
         for found in client.read_deployments():
             if found.work_pool_name == POOL:
                 _close(client, found)
@@ -47,31 +45,37 @@ def deploy(settings: Settings) -> Iterator[str]:
         yield from automations.apply(client, settings)
 
 
-def _pool(client: SyncPrefectClient) -> str:
-    """Make the pool where there is none; one that somebody changed stays as it is."""
+def _pool(client: SyncPrefectClient, settings: Settings) -> str:
+    """Make the pool, or give the one that is there our template: it says what a run may carry."""
+    wanted = job_template(settings)
     try:
-        client.read_work_pool(POOL)
+        found = client.read_work_pool(POOL)
     except ObjectNotFound:
         client.create_work_pool(
             WorkPoolCreate(
                 name=POOL,
                 type=ProcessWorker.type,
                 description="Runs of Annals, as processes of a worker that stays warm.",
-                base_job_template=ProcessWorker.get_default_base_job_template(),
+                base_job_template=wanted,
             )
         )
         return f"work pool created: {POOL}"
-    return f"work pool unchanged: {POOL}"
+    if found.base_job_template == wanted:
+        return f"work pool unchanged: {POOL}"
+    client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=wanted))
+    return f"work pool updated: {POOL}"
 
 
 def _close(client: SyncPrefectClient, found: DeploymentResponse) -> None:
     """Let the server refuse a run with a parameter that the flow does not know.
 
-    One whose schema is closed already is left alone: a change would delete its scheduled runs.
+    One whose schema is closed already, and that has no variables of its own, is left alone: a
+    change would delete its scheduled runs.
     """
     wanted = closed(found.parameter_openapi_schema or {})
-    if wanted != found.parameter_openapi_schema:
-        client.update_deployment(found.id, DeploymentUpdate(parameter_openapi_schema=wanted))
+    if wanted != found.parameter_openapi_schema or found.job_variables:
+        change = DeploymentUpdate(parameter_openapi_schema=wanted, job_variables={})
+        client.update_deployment(found.id, change)
 
 
 def _version() -> str:
@@ -89,7 +93,7 @@ def _are_current(client: SyncPrefectClient) -> bool:
     return {found.get(name) for name in wanted} == {_version()}
 
 
-def _deployments() -> None:
+def _deployments(settings: Settings) -> None:
     """Let Prefect's own command read prefect.yaml: it knows every key of it."""
     done = subprocess.run(  # noqa: S603 - this very Python, and arguments of our own
         [
@@ -97,7 +101,7 @@ def _deployments() -> None:
             *("--prefect-file", str(DEPLOYMENTS)),
         ],
         cwd=DEPLOYMENTS.parent,
-        env=child_environment({"ANNALS_DEPLOYED": _version()}),
+        env=child_environment({"ANNALS_DEPLOYED": _version(), **client_variables(settings)}),
         capture_output=True,
         text=True,
         check=False,

@@ -1,23 +1,30 @@
-"""Whether the Prefect server can be reached, asked before Prefect itself is loaded."""
+"""Whether the Prefect server answers and lets us in, asked before Prefect itself is loaded."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import os
-import urllib.error
-import urllib.request
+from http import HTTPStatus
 
+from analytics.environments import work_folder
 from analytics.errors import DependencyError, SettingsError
+from analytics.prefect_api import (
+    PrefectApi,
+    PrefectRefusedError,
+    client_variables,
+    find_login,
+    login_file,
+)
 from analytics.settings import Settings
-
-_PATIENCE_SECONDS = 10
 
 
 def reach(settings: Settings) -> str:
-    """Return the server's address, having told Prefect and made sure that it answers.
+    """Return the server's address, having told Prefect, and made sure that it lets us in.
 
-    Raises SettingsError (exit 3) where Prefect is not installed, and DependencyError (exit 4) where
-    nobody answers there.
+    Raises SettingsError (exit 3) where Prefect is not installed or the login cannot be read, and
+    DependencyError (exit 4) where nobody answers there, or refuses the login.
     """
     if importlib.util.find_spec("prefect") is None:
         raise SettingsError(
@@ -25,16 +32,38 @@ def reach(settings: Settings) -> str:
             hint="Run `make platform`, or leave out --prefect and PREFECT_API_URL.",
         )
     address = settings.prefect_api
+    login = find_login(settings)
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=_PATIENCE_SECONDS):  # noqa: S310
-            pass
+        PrefectApi(address, login).call("GET", "/admin/version")
+    except PrefectRefusedError as error:
+        raise _refused(settings, error, is_known=login is not None) from error
     except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DependencyError(
-            f"the Prefect server at {address} does not answer: {reason}",
-            hint="Start it with `annals up` or `prefect server start`, or unset PREFECT_API_URL to"
-            " run without it.",
+            f"the Prefect server at {address} does not answer: {error}",
+            hint="Start it with `annals up`, or unset PREFECT_API_URL to run without it.",
             url=address,
         ) from error
-    os.environ["PREFECT_API_URL"] = address
+    os.environ.update(client_variables(settings))
+    os.environ.setdefault("PREFECT_HOME", str(settings.annals_home / "prefect"))
+    with contextlib.chdir(work_folder(settings.annals_home)):
+        # Prefect reads settings files of the folder in which it is imported first.
+        importlib.import_module("prefect.context")
     return address
+
+
+def _refused(settings: Settings, error: PrefectRefusedError, *, is_known: bool) -> DependencyError:
+    address = settings.prefect_api
+    if error.status != HTTPStatus.UNAUTHORIZED:
+        return DependencyError(
+            f"the Prefect server at {address} does not answer as one: status {error.status}",
+            hint="Correct PREFECT_API_URL; it ends with /api.",
+            url=address,
+        )
+    place = "PREFECT_LOGIN" if settings.prefect_login else str(login_file(settings))
+    return DependencyError(
+        f"the Prefect server at {address} refuses the login"
+        + (f" of {place}" if is_known else ": there is none to give"),
+        hint="Set PREFECT_LOGIN=USER:PASSWORD to the login that server was started with; for our"
+        " own server run `annals down` and `annals up`.",
+        url=address,
+    )

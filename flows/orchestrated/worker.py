@@ -33,11 +33,10 @@ from prefect.states import Failed
 from prefect.utilities.engine import propose_state
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
-from analytics.errors import UsageError
 from flows.orchestrated import engine
 from flows.orchestrated.children import Child, Children
 from flows.orchestrated.outcome import words
-from flows.orchestrated.parameters import check
+from flows.orchestrated.run_variables import RunConfiguration
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -79,6 +78,8 @@ class WarmWorker(ProcessWorker, abc.ABC):
     Its type is ``process`` as well. Prefect enters every subclass under its type, and warns where
     there is one already, but for those that name ABC as a base: nobody looks for this one there.
     """
+
+    job_configuration = RunConfiguration
 
     async def serve(self) -> None:
         """Work until SIGINT or SIGTERM, which end the runs first and then the worker."""
@@ -129,12 +130,10 @@ class WarmWorker(ProcessWorker, abc.ABC):
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ProcessWorkerResult:
         """Execute the run in a forked child and return how that ended."""
-        if await self._refuses(flow_run):
+        if await self._refuses(flow_run, configuration):
             if task_status is not None:
                 task_status.started(os.getpid())
             return ProcessWorkerResult(status_code=0, identifier=str(os.getpid()))
-        if configuration._command_configured:  # noqa: SLF001 - a pool with a command of its own
-            return await super().run(flow_run, configuration, task_status)
         async with FlowRunExecutorContext() as context:
             starter = _Forking(configuration, context, self._children)
             executor = context.create_executor(
@@ -158,20 +157,17 @@ class WarmWorker(ProcessWorker, abc.ABC):
         code = 1 if result is None or result.status_code is None else result.status_code
         return ProcessWorkerResult(status_code=code, identifier=str(handle.pid))
 
-    async def _refuses(self, flow_run: FlowRun) -> bool:
-        """End a run Failed, in our words, that asks for what its flow cannot do.
+    async def _refuses(self, flow_run: FlowRun, configuration: ProcessJobConfiguration) -> bool:
+        """End a run Failed, in our words, that asks for what no flow of ours may do.
 
-        Prefect would let it crash; that is where a run was made without the server's own check.
+        The server refuses it already, unless it was asked not to check, or has another template.
         """
-        if flow_run.deployment_id is None or not flow_run.parameters:
+        error = configuration.refusal if isinstance(configuration, RunConfiguration) else None
+        if error is None:
             return False
-        try:
-            check(await self.client.read_deployment(flow_run.deployment_id), flow_run.parameters)
-        except UsageError as error:
-            self.get_flow_run_logger(flow_run).error("%s", words(error))
-            await propose_state(self.client, Failed(message=words(error)), flow_run_id=flow_run.id)
-            return True
-        return False
+        self.get_flow_run_logger(flow_run).error("%s", words(error))
+        await propose_state(self.client, Failed(message=words(error)), flow_run_id=flow_run.id)
+        return True
 
 
 class _Forking:

@@ -20,10 +20,8 @@ PORTS = {
     "prefect-server": "prefect_port",
     "metabase": "metabase_port",
     "dbt-docs": "dbt_docs_port",
-    "prometheus": "prometheus_port",
     "grafana": "grafana_port",
     "object-store": "object_store_port",
-    "rest-catalog": "catalog_port",
     "mongodb": "mongo_publish_port",
 }
 """The setting that says on which port a service is published."""

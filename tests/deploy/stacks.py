@@ -124,6 +124,6 @@ def machine(folder: Path, home: Path, *, memory: int = 16 * 1024**3) -> Machine:
         'exit "$(cat "$place/code" 2>/dev/null || echo 0)"\n'
     )
     docker.chmod(0o755)
-    names = ("AGENT", "PREFECT", "METABASE", "DBT_DOCS", "PROMETHEUS", "GRAFANA", "CATALOG")
+    names = ("AGENT", "PREFECT", "METABASE", "DBT_DOCS", "GRAFANA")
     ports = {f"{name}_PORT": str(free_port()) for name in (*names, "OBJECT_STORE")}
     return Machine(folder, home, programs, ports)

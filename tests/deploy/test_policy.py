@@ -21,10 +21,8 @@ PUBLISHED = {
     "prefect-server": "4200",
     "metabase": "3001",
     "dbt-docs": "8686",
-    "prometheus": "9091",
     "grafana": "3002",
     "object-store": "8333",
-    "rest-catalog": "8181",
 }
 
 
@@ -108,6 +106,42 @@ def test_ports_are_published_on_the_loopback_address_alone(services: Services) -
             assert port["host_ip"] == "127.0.0.1", name
             found[name] = port["published"]
     assert found == PUBLISHED
+
+
+def _protections() -> dict[str, tuple[str, set[str]]]:
+    """Return what SECURITY.md says of each service: its port, and what protects it."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+|none) \| ([a-z-]+) \| ([a-z, ]+) \|$", text, re.MULTILINE)
+    return {name: (port, set(how.split(", "))) for port, name, how in rows}
+
+
+def test_every_port_has_a_login_or_the_guard_or_is_not_published(services: Services) -> None:
+    """SECURITY.md names each service that listens, and says of it what the file does."""
+    said = _protections()
+    listening = {name for name, one in services.items() if name not in ("prefect-worker", ENDS)}
+    assert set(said) == listening
+    for name, (port, how) in said.items():
+        assert how, name
+        ports = [one["published"] for one in services[name].get("ports", [])]
+        if ports:
+            assert [port] == ports, name
+            assert how & {"login", "guard"}, name
+        assert ("not published" in how) is (not ports and name != "mongodb"), name
+        if "guard" in how:
+            assert services[name]["command"][:2] == ["python", "-m"], name
+
+
+def test_who_asks_prefect_has_its_login(services: Services) -> None:
+    """Server, deploy, worker and agent have the same login, and Prometheus its password."""
+    password = PASSWORDS["PREFECT_PASSWORD"]
+    for name in ("prefect-server", ENDS, "prefect-worker", "sync-agent"):
+        assert services[name]["environment"]["PREFECT_LOGIN"] == f"annals:{password}"
+    assert services["prefect-server"]["command"][1:4] == ["-m", "flows.orchestrated", "server"]
+    assert services["prometheus"]["environment"]["PREFECT_PASSWORD"] == password
+    scraped = (ROOT / "deploy/observability/prometheus.yml").read_text(encoding="utf-8")
+    place = "/tmp/prefect-password"  # noqa: S108 -- on the container's own tmpfs
+    assert f"basic_auth: {{username: annals, password_file: {place}}}" in scraped
+    assert place in (ROOT / "deploy/observability/start.sh").read_text(encoding="utf-8")
 
 
 def test_mongodb_has_a_port_on_request(home_of_stack: Path) -> None:
@@ -236,9 +270,11 @@ def test_with_the_object_store_the_lake_is_in_it(home_of_stack: Path, services: 
     ]
     assert worker["environment"]["AWS_ACCESS_KEY_ID"] == PASSWORDS["OBJECT_STORE_KEY_ID"]
     assert worker["environment"]["ICEBERG_CATALOG_TYPE"] == "rest"
-    for service, name in (("rest-catalog", "ICEBERG_CATALOG_URI"), ("object-store", "S3_ENDPOINT")):
-        (port,) = (one["target"] for one in layered[service]["ports"])
-        assert worker["environment"][name] == f"http://{service}:{port}"
+    (port,) = (one["target"] for one in store["ports"])
+    assert worker["environment"]["S3_ENDPOINT"] == f"http://object-store:{port}"
+    port = layered["rest-catalog"]["environment"]["REST_PORT"]
+    assert worker["environment"]["ICEBERG_CATALOG_URI"] == f"http://rest-catalog:{port}"
+    for service in ("rest-catalog", "object-store"):
         assert set(worker["networks"]) & set(layered[service]["networks"])
     catalog = layered["rest-catalog"]["environment"]
     assert catalog["CATALOG_S3_ENDPOINT"] == worker["environment"]["S3_ENDPOINT"]

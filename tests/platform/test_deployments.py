@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import Any, get_args
-from urllib.error import HTTPError
 
 import pytest
 
+from analytics.prefect_api import PrefectRefusedError
 from analytics.settings import Settings
 from flows.local.asking import Answer, Heartbeats
 from tests.servers.prefects import Platform, until
@@ -75,11 +75,10 @@ def test_a_parameter_that_cannot_be_is_refused(
     platform: Platform, asked: dict[str, Any], named: str
 ) -> None:
     """The server refuses it by name; past its check, the run ends Failed with what to do."""
-    with pytest.raises(HTTPError) as refused:
+    with pytest.raises(PrefectRefusedError) as refused:
         platform.ask(PIPELINE, parameters=asked)
-    with refused.value as answer:
-        assert answer.code == HTTPStatus.CONFLICT
-        assert named in json.load(answer)["detail"]
+    assert refused.value.status == HTTPStatus.CONFLICT
+    assert named in json.loads(refused.value.content)["detail"]
     run_id = platform.ask(PIPELINE, parameters=asked, enforce_parameter_schema=False)
     state = platform.becomes(run_id)
     assert state["name"] == "Failed", state
@@ -171,7 +170,7 @@ def test_without_notifications_no_block_is_left(platform: Platform) -> None:
 def test_a_worker_is_told_of_runs(platform: Platform) -> None:
     """A worker that hardly ever looks by itself begins a run at once: the server tells it."""
     platform.worker.stop()
-    beats = Heartbeats(platform.api, "told")
+    beats = Heartbeats(platform.api, "told", login=platform.login)
     beats.ask()
     platform.start_worker("told", PREFECT_WORKER_QUERY_SECONDS="100000")
     try:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from analytics.locks import held_by
+from analytics.prefect_api import PrefectApi
 from tests.conftest import ROOT, Finished, clean_environment, start
 from tests.integration.test_trigger import answer
 from tests.sync_agent.running_agents import free_port
@@ -50,13 +51,10 @@ class Up:
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return what the Prefect API answers; with a body it is a POST."""
-        request = urllib.request.Request(  # noqa: S310 -- our own
-            f"{self.api}{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+        login = (self.home / ".annals" / "prefect" / "login").read_text().strip()
+        return PrefectApi(self.api, login, seconds=30).call(
+            "GET" if body is None else "POST", path, body
         )
-        with urllib.request.urlopen(request, timeout=30) as found:  # noqa: S310 -- as above
-            return json.load(found)
 
     def append(self, number: int) -> None:
         """Append an answer of 10 input tokens to a transcript, as an agent would."""

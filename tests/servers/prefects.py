@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
+from analytics.prefect_api import PrefectApi, PrefectRefusedError
+from analytics.settings import Settings
 from tests.conftest import ROOT, clean_environment
 from tests.servers.running import free_port
 
@@ -39,11 +40,9 @@ def until(look: Callable[[], Found], *, what: str) -> Found:
 
 def _may_pass(error: OSError) -> bool:
     """Tell whether the server was only busy."""
-    if isinstance(error, urllib.error.HTTPError):
-        return error.code == HTTPStatus.SERVICE_UNAVAILABLE
-    return isinstance(error, TimeoutError) or isinstance(
-        getattr(error, "reason", None), TimeoutError
-    )
+    if isinstance(error, PrefectRefusedError):
+        return error.status == HTTPStatus.SERVICE_UNAVAILABLE
+    return isinstance(error, TimeoutError)
 
 
 class Process:
@@ -87,6 +86,7 @@ class Platform:
             "PREFECT_HOME": str(home / "prefect"),
             "PREFECT_API_URL": self.api,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_METRICS_ENABLED": "true",
             "DO_NOT_TRACK": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "ANNALS_HOME": str(home / "annals"),
@@ -94,17 +94,23 @@ class Platform:
             "CLAUDE_DIR": str(home / "transcripts"),
             "FLOW_RETRIES": "10",  # an hourly run may come between, and takes turns
             "FLOW_RETRY_SECONDS": "1",
+            "RUN_VARIABLES": ",".join(name.upper() for name in Settings.model_fields),
             "ZOMBIE_SECONDS": "40",
             "FRESHNESS_HOURS": "0.004",
             "NOTIFY_WITH": "webhook",
             "NOTIFY_URL": f"http://127.0.0.1:{self.receiver.port}/secret-path",
         }
         self.server = self._start(
-            "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)
+            "-m", "flows.orchestrated", "server", "--host", "127.0.0.1", "--port", str(port)
         )
         until(self._is_healthy, what="a healthy Prefect server")
         self.first_deploy = self.deploy()
         self.worker = self.start_worker()
+
+    @property
+    def login(self) -> str:
+        """The login that the server made at its start."""
+        return (self.home / "annals" / "prefect" / "login").read_text().strip()
 
     def close(self) -> None:
         """Stop everything, by its own process id."""
@@ -191,17 +197,12 @@ class Platform:
         """Ask the server's API with a body."""
         return self._call(path, body)
 
-    def _call(self, path: str, body: dict[str, Any] | None) -> Any:
-        request = urllib.request.Request(  # noqa: S310 -- our own server on the loopback
-            self.api + path,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
+    def _call(self, path: str, body: Any) -> Any:
+        api = PrefectApi(self.api, self.login, seconds=60)
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 -- as above
-                    return json.load(answer)
+                return api.call("GET" if body is None else "POST", path, body)
             except OSError as error:  # SQLite is locked at times, as Prefect's clients know, too
                 if not _may_pass(error) or time.monotonic() > end:
                     raise
@@ -217,7 +218,7 @@ class Platform:
             return False
 
     def _start(self, *arguments: str, **environment: str) -> Process:
-        log = self.home / f"{arguments[1]}.log"
+        log = self.home / f"{arguments[2]}.log"
         return Process(*arguments, environment={**self.environment, **environment}, log=log)
 
 

@@ -82,12 +82,17 @@ def _show(settings: Settings, state: State, *, as_json: bool) -> None:
     import sys
 
     from analytics.cli.output import as_members, print_json, say
+    from analytics.prefect_api import login_file
     from flows.local.state import log_of
 
+    login = login_file(settings)
     if as_json:
-        print_json({"healthy": state.is_healthy, **as_members(state), "log": str(log_of(settings))})
+        places = {"log": str(log_of(settings)), "login": str(login) if login.exists() else None}
+        print_json({"healthy": state.is_healthy, **as_members(state), **places})
     else:
         for service in state.services:
             say(f"{service.name:<8} {service.state:<9} {service.address}".rstrip())
         say(f"log      {log_of(settings)}")
+        if login.exists():
+            say(f"login    {login} (what the Prefect UI asks for)")
     sys.stdout.flush()
