@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PIPELINE = "pipeline/pipeline-adhoc"
 STOCK = {"job_configuration": {"command": "{{ command }}", "env": "{{ env }}"}}
-STOCK |= {"variables": {"type": "object", "properties": {"command": {"type": "string"}}}}
+STOCK |= {"variables": {"type": "object", "properties": {"command": {}, "env": {}}}}
 
 
 def status(platform: Platform, method: str, path: str, **headers: str) -> int:
