@@ -65,7 +65,7 @@ def _beat(platform: Platform, run_id: str, *, ago: float = 0) -> None:
         "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
         "related": [{"prefect.resource.id": "prefect.tag.annals", "prefect.resource.role": "tag"}],
     }
-    platform._call("/events", [event])
+    platform.call("POST", "/events", [event])
 
 
 def test_a_heartbeat_after_the_verdict_takes_it_back(platform: Platform) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from prefect.workers.process import ProcessWorker
 
 from analytics.prefect_api import PrefectApi, PrefectRefusedError, authorization
 from analytics.settings import load_settings
@@ -31,8 +32,6 @@ from tests.servers.running import free_port
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PIPELINE = "pipeline/pipeline-adhoc"
-STOCK = {"job_configuration": {"command": "{{ command }}", "env": "{{ env }}"}}
-STOCK |= {"variables": {"type": "object", "properties": {"command": {}, "env": {}}}}
 
 
 def status(platform: Platform, method: str, path: str, **headers: str) -> int:
@@ -114,8 +113,8 @@ def test_the_worker_refuses_it_where_the_template_is_the_stock_one(
 ) -> None:
     """With the stock template of an older database the worker executes nothing; deploy mends it."""
     mark = tmp_path / "mark"
-    api = PrefectApi(platform.api, platform.login)
-    api.call("PATCH", "/work_pools/annals", {"base_job_template": STOCK})
+    stock = ProcessWorker.get_default_base_job_template()
+    platform.call("PATCH", "/work_pools/annals", {"base_job_template": stock})
     try:
         run_id = platform.ask(
             PIPELINE,
@@ -140,7 +139,6 @@ def test_a_deployment_of_others_is_not_executed(platform: Platform, tmp_path: Pa
     mark = tmp_path / "mark"
     script = tmp_path / "other.py"
     script.write_text(f"open({str(mark)!r}, 'w')\n")
-    api = PrefectApi(platform.api, platform.login)
     flow = platform.get(f"/deployments/name/{PIPELINE}")["flow_id"]
     shell = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {mark}"}}
     for number, other in enumerate(
@@ -148,13 +146,12 @@ def test_a_deployment_of_others_is_not_executed(platform: Platform, tmp_path: Pa
     ):
         ours = {"entrypoint": "flows.orchestrated.pipeline.pipeline", "name": f"other-{number}"}
         body = {**ours, "flow_id": flow, "work_pool_name": "annals", **other}
-        made = api.call("POST", "/deployments/", body)
+        made = platform.call("POST", "/deployments/", body)
         try:
             run_id = platform.ask(f"pipeline/other-{number}")
             state = platform.becomes(run_id)
         finally:
-            with contextlib.suppress(json.JSONDecodeError):
-                api.call("DELETE", f"/deployments/{made['id']}")
+            platform.call("DELETE", f"/deployments/{made['id']}")
         assert state["name"] == "Failed", state
         assert "nothing of it was executed: its deployment" in state["message"]
     assert not mark.exists()

@@ -191,18 +191,19 @@ class Platform:
 
     def get(self, path: str) -> Any:
         """Ask the server's API."""
-        return self._call(path, None)
+        return self.call("GET", path)
 
     def post(self, path: str, **body: Any) -> Any:
         """Ask the server's API with a body."""
-        return self._call(path, body)
+        return self.call("POST", path, body)
 
-    def _call(self, path: str, body: Any) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the server's API in any way; again where it was only busy."""
         api = PrefectApi(self.api, self.login, seconds=60)
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return api.call("GET" if body is None else "POST", path, body)
+                return api.call(method, path, body)
             except OSError as error:  # SQLite is locked at times, as Prefect's clients know, too
                 if not _may_pass(error) or time.monotonic() > end:
                     raise
