@@ -16,6 +16,7 @@ from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
 from benchmarks.live import at_once, begin, live, rest, restart
 from benchmarks.processes import ROOT
+from benchmarks.proofs import completeness
 from benchmarks.shipping import outage, ship_backlog, ship_live
 from benchmarks.startup import startup
 from benchmarks.workspaces import DATA
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "no-change": no_change,
     "append": append_one,
     "growth": growth,
+    "completeness": completeness,
     "live": live,
     "at-once": at_once,
     "begin": begin,
