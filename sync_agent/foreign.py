@@ -1,4 +1,4 @@
-"""Files of other programs below the transcript folders: kept as bytes, and not sessions.
+"""Files of other programs below the transcript folders: kept as bytes, and listed.
 
 The rule (docs/specs/byte-ledger.md, L-10): a record is of a conversation if its ``type`` is one
 that Claude Code writes, or if it has any ``type`` and a ``uuid``. A file with entries and without

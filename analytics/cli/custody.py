@@ -48,4 +48,4 @@ def show_places(custody: Custody) -> None:
     if custody.foreign:
         names = ", ".join(map(printable, custody.foreign[:PLACES_SHOWN]))
         more = " ..." if len(custody.foreign) > PLACES_SHOWN else ""
-        say(f"foreign files, kept and not sessions: {count(len(custody.foreign))}: {names}{more}")
+        say(f"foreign files, of other programs: {count(len(custody.foreign))}: {names}{more}")

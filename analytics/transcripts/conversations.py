@@ -1,7 +1,4 @@
-"""Which records are of a conversation, and which are another program's (docs/specs/byte-ledger.md).
-
-dbt/macros/transcripts.sql has the same rule for silver; a test compares the two.
-"""
+"""Which records are of a conversation, not of another program (docs/specs/byte-ledger.md)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def _outside(settings: Settings) -> Iterator[Finding]:
     if not kept.outside:
         yield fine("places", f"{kept.files:,} files, nothing is outside custody")
     for name in kept.foreign[:_SHOWN]:
-        yield fine("foreign", f"{name} is of another program: kept, and not a session")
+        yield fine("foreign", f"{name} is of another program; its bytes are kept")
 
 
 def _elsewhere(settings: Settings) -> Iterator[Finding]:

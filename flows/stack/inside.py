@@ -14,6 +14,7 @@ from typing import Any
 
 from analytics.settings.model import Settings
 from analytics.settings.stack import INSIDE, NOT_INSIDE, Given
+from flows.stack.mounts import READERS, as_volumes, extra_mounts
 
 FILE = ".stack.json"
 """It holds passwords where settings do, so it is written as private as they are."""
@@ -68,6 +69,8 @@ def layer(given: Given, variables: Mapping[str, str]) -> str:
         services["prefect-worker"]["volumes"] = [
             {**mount, "read_only": True, "bind": {"create_host_path": False}}
         ]
+    for name in READERS if (folders := extra_mounts(given.stack.claude_dirs)) else ():
+        services[name].setdefault("volumes", []).extend(as_volumes(folders))
     # Compose looks for variables in the layer, too; a doubled $ is the sign itself.
     return json.dumps({"services": services}, indent=1).replace("$", "$$") + "\n"
 

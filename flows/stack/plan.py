@@ -111,8 +111,9 @@ def _profiles(stack: StackSettings) -> tuple[tuple[str, ...], list[str]]:
 def _fixed(given: Given) -> dict[str, str]:
     """Return the variables that docker-compose.yml itself asks for, whoever set them."""
     return {
-        "CLAUDE_DIR": str(given.stack.claude_dir),
-        "ANNALS_UID": str(_user(given.stack.claude_dir)),
+        "CLAUDE_DIR": os.pathsep.join(map(str, given.stack.claude_dirs)),
+        "TRANSCRIPTS": str(given.stack.claude_dirs[0]),
+        "ANNALS_UID": str(_user(given.stack.claude_dirs[0])),
         "HOST_NAME": given.settings.host_name,
         "TIMEZONE": given.settings.timezone,
         "COMPOSE_IGNORE_ORPHANS": "true",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.doctor.findings import Finding, broken, doubtful, fine
+from flows.stack.mounts import linked_projects, refusal_of
 from flows.stack.passwords import FILE as PASSWORDS_FILE
 from flows.stack.plan import PORTS, Plan
 
@@ -157,16 +158,28 @@ def _taken(port: int) -> str | None:
 
 def _transcripts(plan: Plan) -> list[Finding]:
     roots = plan.stack.claude_dirs
-    if len(roots) > 1:
-        remedy = "Name one; mount the others with a docker-compose.override.yml."
-        return [broken("transcripts", "CLAUDE_DIR names several folders", remedy=remedy)]
-    if not roots[0].is_dir():
+    return [*map(_root, roots), *_links(roots)]
+
+
+def _root(root: Path) -> Finding:
+    if not root.is_dir():
         remedy = "Set CLAUDE_DIR in .env.analytics to the folder that holds the project folders."
-        return [broken("transcripts", f"there is no folder {roots[0]}", remedy=remedy)]
-    if not os.access(roots[0], os.R_OK | os.X_OK):
+        return broken("transcripts", f"there is no folder {root}", remedy=remedy)
+    if not os.access(root, os.R_OK | os.X_OK):
         remedy = "Give this user the right (chmod -R u+rX)."
-        return [broken("transcripts", f"{roots[0]} may not be read", remedy=remedy)]
-    return [fine("transcripts", f"{roots[0]} can be read")]
+        return broken("transcripts", f"{root} may not be read", remedy=remedy)
+    return fine("transcripts", f"{root} can be read")
+
+
+def _links(roots: Sequence[Path]) -> Iterator[Finding]:
+    """Yield what becomes of each project folder that is a link: mounted, or refused by name."""
+    for link in linked_projects(roots):
+        why = refusal_of(link, roots)
+        if why is None:
+            yield fine("transcripts", f"{link.path} leads to {link.target}, which is mounted, too")
+        else:
+            says = f"{link.path} leads to {link.target}, which {why}, and is not mounted"
+            yield doubtful("transcripts", says, remedy="Restore the target or remove the link.")
 
 
 def _files(folder: Path) -> list[Finding]:
