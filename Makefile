@@ -8,6 +8,8 @@ SHELL := /bin/bash
 VENV := .venv
 RUN := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null)
+# The stamps in .venv stand for a Python outside of it, which may be upgraded away.
+READY := $(shell .ci/drop-broken-venv $(VENV))
 PYTHON ?= $(shell .ci/find-python)
 PACKAGES := analytics sync_agent extractors loaders flows examples benchmarks
 SOURCES := $(shell find $(PACKAGES) -name '*.py' -not -name '.*' 2>/dev/null)

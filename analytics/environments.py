@@ -20,6 +20,9 @@ MARK, MADE = "ANNALS_ENVIRONMENT", "made"
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds our packages."""
 
+_ICEBERG_HOME = {"PYICEBERG_HOME": str(ROOT / "analytics" / "lake" / "iceberg_home")}
+"""Where Iceberg's library finds a file of ours before one of other work."""
+
 FAMILIES = (
     "DBT_",
     "PREFECT_",
@@ -108,6 +111,7 @@ def child_environment(additions: Mapping[str, str] | None = None) -> dict[str, s
     return {
         **own,
         **_direct(own),
+        **_ICEBERG_HOME,
         "PYTHONPATH": str(ROOT),
         "PYTHONSAFEPATH": "1",
         "DO_NOT_TRACK": "1",
@@ -146,7 +150,7 @@ def prepare_environment() -> None:
         for name in _foreign(os.environ):
             del os.environ[name]
             _removed.add(name.upper())
-    os.environ.update(_direct(os.environ))
+    os.environ.update({**_direct(os.environ), **_ICEBERG_HOME})
 
 
 def removed_names() -> frozenset[str]:

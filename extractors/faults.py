@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -56,8 +57,15 @@ def buffer_fault(error: sqlite3.Error, path: Path) -> AnalyticsError:
             hint="Another process writes to it for long; run the command again after it.",
             path=path,
         )
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or _has_no_space(error, path):
         return disk_full(path)
+    if code == sqlite3.SQLITE_IOERR:
+        return LocalBufferError(
+            f"the disk of the buffer {path} failed: {error}",
+            hint="Check the disk and its quota, then run the command again; what was committed is"
+            " kept.",
+            path=path,
+        )
     if code in _FORBIDDEN:
         return LocalBufferError(
             f"the buffer {path} cannot be opened: {error}",
@@ -69,6 +77,18 @@ def buffer_fault(error: sqlite3.Error, path: Path) -> AnalyticsError:
         hint="Run `sync once`; it sets a damaged buffer aside and keeps what can be read.",
         path=path,
     )
+
+
+def _has_no_space(error: sqlite3.Error, path: Path) -> bool:
+    """Return whether an I/O error means a disk or a quota without space."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the one growth that SQLite does not call FULL
+        return True
+    if code & 0xFF != sqlite3.SQLITE_IOERR:
+        return False
+    with contextlib.suppress(OSError):
+        return os.statvfs(path.parent).f_bavail == 0
+    return False
 
 
 def catalog_fault(error: BaseException, place: object) -> AnalyticsError:

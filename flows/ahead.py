@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 from analytics.environments import child_environment, work_folder
 from analytics.errors import AnalyticsError, DependencyError
 from analytics.settings import Settings
+from analytics.streams import prepare_streams
 from analytics.telemetry import Progress
 
 if TYPE_CHECKING:
@@ -292,5 +293,6 @@ def _portable(error: BaseException) -> BaseException:
 
 def main() -> None:
     """Serve the process whose end of the pipe the arguments name."""
+    prepare_streams()
     _, _, task, descriptor = sys.argv
     serve(task, Connection(int(descriptor)))

@@ -9,6 +9,7 @@ from analytics.environments import prepare_environment
 from analytics.errors import AnalyticsError
 from analytics.files import set_umask
 from analytics.text import one_line
+from analytics.streams import prepare_streams
 
 _INTERRUPTED = 130
 
@@ -16,6 +17,7 @@ _INTERRUPTED = 130
 def exit_code_of(work: Callable[[], int | None]) -> int:
     """Do the work and return its exit code; write an error of ours to standard error."""
     set_umask()
+    prepare_streams()
     prepare_environment()
     try:
         return work() or 0

@@ -19,6 +19,7 @@ from analytics.environments import own_variables
 from analytics.errors import AnalyticsError, QualityError, WarehouseError
 from analytics.files import make_folder, require_plain_tree
 from analytics.settings import Settings
+from loaders.build_faults import full_disk
 from loaders.dbt_outcome import (
     MODELS,
     Command,
@@ -330,6 +331,8 @@ def _failure(settings: Settings, failed: Sequence[NodeResult], *, is_full: bool)
 def _unexplained(settings: Settings, error: BaseException) -> BaseException:
     if not isinstance(error, Exception):
         return error  # an interrupt stays one
+    if (full := full_disk(error, settings.annals_home / "dbt")) is not None:
+        return full
     return _explained(settings, "dbt could not start", str(error))
 
 

@@ -95,7 +95,7 @@ def user_rows(path: Path | None) -> Iterator[PriceRow]:
     """
     if path is None:
         return
-    lines = csv.DictReader(_csv_bytes(path).decode("utf-8-sig").splitlines())
+    lines = csv.DictReader(_csv_text(path).splitlines())
     _check_header(path, lines.fieldnames or ())
     for priority, fields in enumerate(lines, start=1):
         line = _Line(path, lines.line_num, fields)
@@ -192,6 +192,24 @@ class _Line:
             line=self._number,
             column=column,
         )
+
+
+def _csv_text(path: Path) -> str:
+    """Return the text of the file; raise SettingsError that names the line which is not UTF-8."""
+    data = _csv_bytes(path)
+    nul = data.find(b"\0")
+    try:
+        if nul < 0:
+            return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        nul = error.start
+    line = data.count(b"\n", 0, nul) + 1
+    raise SettingsError(
+        f"{path.name} line {line} is not text in UTF-8",
+        hint="Save the file as UTF-8; PRICES_CSV names it.",
+        path=path,
+        line=line,
+    )
 
 
 def _csv_bytes(path: Path) -> bytes:

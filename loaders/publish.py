@@ -65,7 +65,11 @@ def publish(
     where gold lacks what bronze has, DiskFullError, LockedError (exit 7).
     """
     current = current_build(settings)
-    with warehouse.translated(settings.builds_folder), warehouse.connect(settings) as connection:
+    with (
+        build_errors(settings),
+        warehouse.translated(settings.builds_folder),
+        warehouse.connect(settings) as connection,
+    ):
         revision = warehouse.state(connection, GOLD_REVISION)
         if revision is None:
             raise WarehouseError(

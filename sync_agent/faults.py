@@ -45,7 +45,9 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _sqlite_error(path: Path, error: sqlite3.Error, code: int) -> AnalyticsError:
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
+    is_growth = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
+    is_full = is_growth or (code == sqlite3.SQLITE_IOERR and _is_full(path))
+    if code == sqlite3.SQLITE_FULL or is_full:
         return _disk_full(path)
     if code in _DAMAGED:
         with contextlib.suppress(OSError, SettingsError):

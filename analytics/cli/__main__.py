@@ -23,12 +23,11 @@ def main() -> None:
     from analytics.files import set_umask
 
     set_umask()  # before anything is written, whatever it was started with
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started this
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
     from analytics.environments import prepare_environment
+    from analytics.streams import prepare_streams
 
+    prepare_streams()
     prepare_environment()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from analytics.cli.app import run

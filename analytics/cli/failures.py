@@ -54,6 +54,13 @@ def failure_of(error: BaseException) -> Failure:
             f"not permitted: {error}",
             hint="Set ANNALS_HOME and SQLITE_PATH to places that you may write.",
         )
+    if isinstance(error, UnicodeError):
+        return _failure(
+            1,
+            type(error).__name__,
+            f"text or a file name is not in the encoding that is needed: {str(error)!a}",
+            hint="Name folders and save text files in UTF-8.",
+        )
     return _failure(
         1,
         type(error).__name__,

@@ -54,7 +54,7 @@ def configured(context: typer.Context, **flags: Any) -> Settings:
 
     given = {**_assignments(context), **{key: flag for key, flag in flags.items() if flag}}
     settings = load_settings(**given)
-    _warn_once(context)
+    _warn_once(context, settings)
     _note_roots(context, settings)
     return settings
 
@@ -70,13 +70,15 @@ def _note_roots(context: typer.Context, settings: Settings) -> None:
             sys.stderr.write(f"note: {note}\n")
 
 
-def _warn_once(context: typer.Context) -> None:
+def _warn_once(context: typer.Context, settings: Settings) -> None:
     from analytics.settings.misspelt import misspelt
+    from analytics.settings.timezone import timezone_warning
 
     told = context.find_root().ensure_object(dict)
     if not told.setdefault("misspelt", False):
         told["misspelt"] = True
-        for says in misspelt():
+        zone = None if "timezone" in settings.model_fields_set else timezone_warning()
+        for says in (*misspelt(), *filter(None, (zone,))):
             tell(f"warning: {says}")
 
 

@@ -29,13 +29,12 @@ def _day(text: str | date) -> date:
 
 
 def _zone(name: str) -> str:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+    from analytics.settings.timezone import zone_name
 
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise typer.BadParameter(f"{name!r} is no IANA zone, such as Europe/Berlin") from error
-    return name
+    found = zone_name(name)
+    if found is None:
+        raise typer.BadParameter(f"{name!r} is not an IANA time zone (example: Europe/Berlin)")
+    return found
 
 
 AsJson = Annotated[bool, typer.Option("--json", "-j", help="Print JSON instead of a table.")]

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.functional_validators import BeforeValidator
@@ -17,14 +16,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import last_assignments
 from analytics.settings.roots import default_roots, resolve_roots
+from analytics.settings.folders import expanded_path, require_home
 from analytics.settings.serving import ServingSettings
-from analytics.settings.timezone import system_timezone
+from analytics.settings.timezone import system_timezone, zone_name
 
 MIB = 1024 * 1024
 
 
-def _expanded(value: Any) -> Any:
-    return Path(value).expanduser().absolute() if isinstance(value, str | Path) else value
+def _root(part: str) -> Path:
+    require_home(part)
+    return Path(part).expanduser().absolute()
 
 
 def _roots(value: Any) -> Any:
@@ -34,7 +35,7 @@ def _roots(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
     parts = [part for one in value for part in str(one).split(os.pathsep) if part]
-    roots = dict.fromkeys(Path(os.path.realpath(_expanded(part))) for part in parts)
+    roots = dict.fromkeys(Path(os.path.realpath(_root(part))) for part in parts)
     for root in roots:
         for other in roots:
             if other is not root and other.is_relative_to(root):
@@ -50,7 +51,7 @@ def _is_web_address(text: str) -> bool:
         return False
 
 
-UserPath = Annotated[Path, BeforeValidator(_expanded)]
+UserPath = Annotated[Path, BeforeValidator(expanded_path)]
 """A path in which ``~`` is the home folder; always absolute."""
 
 RootPaths = Annotated[Path, BeforeValidator(_roots)]
@@ -280,11 +281,9 @@ class Settings(ServingSettings, BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Berlin") from error
-        return value
+        if (name := zone_name(value)) is None:
+            raise ValueError(f"{value!r} is not an IANA time zone (example: Europe/Berlin)")
+        return name
 
     @field_validator("iceberg_warehouse_path", mode="before")
     @classmethod

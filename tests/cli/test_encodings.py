@@ -1,0 +1,160 @@
+"""No encoding of an input or of an output ends a command as a defect."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from analytics.cli.app import run
+from analytics.streams import prepare_streams
+from tests.conftest import Finished, Run, start
+
+NAMES = ("cafe\\u0301", "\\ud83d\\ude00", "\\u4f1a\\u8a71", "\\udc80 alone", "\\u202eright")
+ENCODINGS = ("ascii", "latin-1", "cp1252", "utf-16")
+COMMANDS = (
+    ("sessions", "list"),
+    ("usage", "daily"),
+    ("usage", "session"),
+    ("usage", "models"),
+    ("status",),
+    ("sync", "status"),
+    ("sync", "quarantine", "list"),
+    ("sync", "log"),
+    ("iceberg", "info"),
+    ("iceberg", "snapshots"),
+    ("config", "show"),
+)
+
+
+def _line(number: int, name: str) -> str:
+    usage = '{"input_tokens":1,"output_tokens":2}'
+    return (
+        f'{{"type":"assistant","uuid":"u{number}","sessionId":"s{number}","requestId":"r{number}",'
+        f'"timestamp":"2026-01-01T00:00:0{number}Z","cwd":"/home/dev/{name}","gitBranch":"{name}",'
+        f'"message":{{"id":"m{number}","role":"assistant","model":"claude-{name}",'
+        f'"usage":{usage},"content":[]}}}}\n'
+    )
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with transcripts whose names, folders and values are hard to print."""
+    home = tmp_path_factory.mktemp("odd")
+    for number, name in enumerate(NAMES):
+        folder = home / "transcripts" / f"-home-dev-{number}-\u0301\U0001f600"
+        folder.mkdir(parents=True)
+        (folder / f"s{number}.jsonl").write_text(_line(number, name) + "{broken\n")
+    raw = os.fsencode(home / "transcripts") + b"/-home-caf\xe9"
+    Path(os.fsdecode(raw)).mkdir()
+    Path(os.fsdecode(raw + b"/s\xff.jsonl")).write_text(_line(9, "x") + "{broken\n")
+    done = start("pipeline", home=home, cwd=home, CLAUDE_DIR=str(home / "transcripts"))
+    assert done.code in (0, 6), done.err
+    return home
+
+
+@pytest.fixture(scope="module")
+def meant() -> dict[tuple[str, ...], Finished]:
+    """Return what each command writes in UTF-8, filled as tests ask for it."""
+    return {}
+
+
+def _read(arguments: tuple[str, ...], encoding: str, monkeypatch: pytest.MonkeyPatch) -> Finished:
+    """Run a command in this process with streams of that encoding, as ``main`` prepares them."""
+    name, _, errors = encoding.partition(":")
+    out, err = (io.TextIOWrapper(io.BytesIO(), name, errors or "strict") for _ in range(2))
+    with monkeypatch.context() as streams:
+        streams.setattr(sys, "stdout", out)
+        streams.setattr(sys, "stderr", err)
+        prepare_streams()
+        code = run(arguments)
+        out.flush()
+        err.flush()
+    texts = (stream.buffer.getvalue().decode(name) for stream in (out, err))  # type: ignore[attr-defined]
+    return Finished(code, *texts)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_each_output_takes_every_name(
+    odd: Path,
+    arguments: tuple[str, ...],
+    encoding: str,
+    monkeypatch: pytest.MonkeyPatch,
+    meant: dict[tuple[str, ...], Finished],
+) -> None:
+    """What an encoding lacks is written as an escape: same rows, same exit code, no defect."""
+    monkeypatch.setenv("HOME", str(odd))
+    monkeypatch.setenv("CLAUDE_DIR", str(odd / "transcripts"))
+    done = _read(arguments, encoding, monkeypatch)
+    assert "defect" not in done.err
+    assert "Unicode" not in done.err
+    if arguments not in meant:
+        meant[arguments] = _read(arguments, "utf-8", monkeypatch)
+    assert done.code == meant[arguments].code
+    assert len(done.out.splitlines()) == len(meant[arguments].out.splitlines())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
+def test_the_command_itself_prepares_its_output(odd: Path, encoding: str) -> None:
+    """The program does it as it starts, whatever the environment says of its output."""
+    done = start(
+        *("sessions", "list"),
+        home=odd,
+        cwd=odd,
+        CLAUDE_DIR=str(odd / "transcripts"),
+        PYTHONIOENCODING=encoding,
+    )
+    assert done.code == 0, done.err
+    assert "\\U0001f600" in done.out
+
+
+def test_json_is_ascii_and_whole(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON needs no encoding."""
+    monkeypatch.setenv("HOME", str(odd))
+    monkeypatch.setenv("CLAUDE_DIR", str(odd / "transcripts"))
+    done = _read(("sessions", "list", "--json"), "ascii", monkeypatch)
+    assert done.code == 0
+    assert json.loads(done.out)
+
+
+HEADER = (
+    "model_pattern,valid_from,valid_to,input,output,cache_write_5m,cache_write_1h,cache_read,"
+    "web_search,source\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "line"),
+    [("cp1252", 2), ("latin-1", 2), ("utf-16", 1), ("utf-16-le", 1), ("utf-32", 1)],
+)
+def test_a_price_file_in_another_encoding_is_named(home: Path, encoding: str, line: int) -> None:
+    """The error has file, line and remedy (exit 3)."""
+    from analytics.errors import SettingsError
+    from loaders.prices import user_rows
+
+    prices = home / "prices.csv"
+    prices.write_bytes(f"{HEADER}opus,,,5,25,,,,,café\n".encode(encoding))
+    with pytest.raises(SettingsError, match=f"prices.csv line {line} is not text") as caught:
+        list(user_rows(prices))
+    assert "UTF-8" in caught.value.hint
+
+
+def test_a_price_file_with_a_byte_order_mark_is_read(home: Path) -> None:
+    """Spreadsheets begin UTF-8 with such a mark."""
+    from loaders.prices import user_rows
+
+    prices = home / "prices.csv"
+    prices.write_bytes(f"{HEADER}opus,,,5,25,,,,,café\n".encode("utf-8-sig"))
+    assert [row.source for row in user_rows(prices)] == ["café"]
+
+
+def test_a_place_that_is_no_text_is_named(annals: Run, home: Path) -> None:
+    """A folder whose name is not UTF-8 is a wrong setting (exit 3)."""
+    done = annals("status", ANNALS_HOME=os.fsdecode(os.fsencode(home) + b"/caf\xe9"))
+    assert done.code == 3
+    assert "ANNALS_HOME" in done.err
