@@ -20,6 +20,7 @@ from analytics.files import make_folder
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from loaders import completeness, warehouse
+from loaders.build_faults import build_errors
 from loaders.builds import CATALOG, next_build, remove_old, remove_unfinished, utc_now
 from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
 from loaders.prices import PRICE_BOOK

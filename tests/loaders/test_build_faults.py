@@ -37,13 +37,9 @@ def test_a_file_of_the_lake_stays_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named_by_the_file_that_did_not_fit(number: int, tmp_path: Path) -> None:
     """The system says which file; the warehouse, with space on its disk, is not blamed."""
-    try:
-        try:
-            raise OSError(number, "full", str(tmp_path / "target" / "manifest.json"))
-        except OSError as error:
-            raise RuntimeError("wrapped by a library") from error
-    except RuntimeError as error:
-        found = full_disk(error, tmp_path)
+    wrapped = RuntimeError("wrapped by a library")
+    wrapped.__cause__ = OSError(number, "full", str(tmp_path / "target" / "manifest.json"))
+    found = full_disk(wrapped, tmp_path)
     assert isinstance(found, DiskFullError)
     assert "manifest.json" in found.message
     assert full_disk(ValueError("No space left on device"), tmp_path) is None
