@@ -8,8 +8,8 @@ from collections.abc import Callable
 from analytics.environments import prepare_environment
 from analytics.errors import AnalyticsError
 from analytics.files import set_umask
-from analytics.text import one_line
 from analytics.streams import prepare_streams
+from analytics.text import one_line
 
 _INTERRUPTED = 130
 

@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import last_assignments
-from analytics.settings.roots import default_roots, resolve_roots
 from analytics.settings.folders import expanded_path, require_home
+from analytics.settings.roots import default_roots, resolve_roots
 from analytics.settings.serving import ServingSettings
 from analytics.settings.timezone import system_timezone, zone_name
 

@@ -18,7 +18,8 @@ def known_places(environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Return every folder in which Claude Code keeps transcripts, whether it exists or not."""
     config = environment.get(CONFIG_DIR, "")
     texts = ((config,) if config else ()) + _HOMES
-    return tuple(dict.fromkeys(Path(os.path.expanduser(text), "projects") for text in texts)  # noqa: PTH111 -- raises nothing)
+    folders = (os.path.expanduser(text) for text in texts)  # noqa: PTH111 -- never raises
+    return tuple(dict.fromkeys(Path(folder, "projects") for folder in folders))
 
 
 def default_roots(environment: Mapping[str, str] = os.environ) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -16,8 +17,12 @@ def zone_name(text: str) -> str | None:
     """Return the IANA name of the zone that ``text`` names, in any case; None if there is none."""
     if _is_zone(text):
         return text
-    lowered = text.lower()
-    return next((name for name in available_timezones() if name.lower() == lowered), None)
+    return _lowered_names().get(text.lower())
+
+
+@functools.cache
+def _lowered_names() -> dict[str, str]:
+    return {name.lower(): name for name in available_timezones() - _NO_ZONES}
 
 
 def system_timezone() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_survived("file system", state.network, settings),
         *_survived("buffer", agent.buffer, settings),
         *told,
-        *agent.service(Path.home()),
+        *agent.service(Path(os.path.expanduser("~"))),  # noqa: PTH111 -- never raises
         *stores.mongo(settings),
         *_survived("lake", stores.lake, settings),
     ]
