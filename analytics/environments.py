@@ -60,6 +60,7 @@ OURS = frozenset(
         "AWS_SESSION_TOKEN",
         "DUCKDB_MEMORY_LIMIT",
         "DUCKDB_PATH",
+        "DUCKDB_SPILL_LIMIT",
         "DUCKDB_THREADS",
     }
 )
