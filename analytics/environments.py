@@ -61,6 +61,7 @@ OURS = frozenset(
         "DUCKDB_MEMORY_LIMIT",
         "DUCKDB_PATH",
         "DUCKDB_SPILL_LIMIT",
+        "DUCKDB_SPILL_PATH",
         "DUCKDB_THREADS",
     }
 )
