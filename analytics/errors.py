@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from analytics.secrecy import hide
+
 
 class Transient:
     """Mixin: the same call may succeed later; retry with back-off."""
@@ -38,15 +40,16 @@ class AnalyticsError(Exception):
     """Root of the tree: what happened, to what, and what to do about it.
 
     ``hint`` is one sentence that tells the remedy. ``context`` holds the facts (path, offset, pid)
-    as key-values, for logs and JSON envelopes; it never holds transcript text.
+    as key-values, for logs and JSON envelopes; it never holds transcript text. All three are
+    cleaned of secrets: a message often quotes what a library says.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str, **context: object) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = hide(message)
+        self.hint = hide(hint)
+        super().__init__(self.message)
         self.context = context
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -59,7 +62,7 @@ class AnalyticsError(Exception):
             "error": type(self).__name__,
             "message": self.message,
             "hint": self.hint,
-            "context": {key: str(value) for key, value in self.context.items()},
+            "context": {key: hide(str(value)) for key, value in self.context.items()},
         }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from analytics import secrecy
 from analytics.settings import Settings
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -98,6 +99,7 @@ def _own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.lower() in Settings.model_fields or name == "CLAUDE_CONFIG_DIR":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(secrecy, "_secrets", set())
     monkeypatch.chdir(home)
 
 

@@ -94,12 +94,21 @@ def _left_alone() -> int:
     return 0
 
 
+def _traceback_of(error: Exception) -> str:
+    """Return the traceback without secrets: it quotes what libraries say, of every cause."""
+    import traceback
+
+    from analytics.secrecy import hide
+
+    return hide("".join(traceback.format_exception(error)))
+
+
 def _fail(error: Exception, *, as_json: bool) -> int:
     from analytics.cli.failures import failure_of
 
     failure = failure_of(error)
     with contextlib.suppress(BrokenPipeError):
         if os.environ.get("LOG_LEVEL", "").lower() == "debug":
-            sys.excepthook(type(error), error, error.__traceback__)
+            sys.stderr.write(_traceback_of(error))
         failure.show(as_json=as_json)
     return failure.exit_code

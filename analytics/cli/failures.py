@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from analytics.errors import AnalyticsError
+from analytics.secrecy import hide
 from analytics.text import json_text, one_line
 
 _USAGE = 2
@@ -70,7 +71,9 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _failure(exit_code: int, name: str, message: str, *, hint: str) -> Failure:
-    return Failure(exit_code, {"error": name, "message": message, "hint": hint, "context": {}})
+    return Failure(
+        exit_code, {"error": name, "message": hide(message), "hint": hint, "context": {}}
+    )
 
 
 def _usage_hint(error: BaseException) -> str:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from analytics.cli.inforce import InForce
-from analytics.settings.origin import HIDDEN, origins, shown
+from analytics.secrecy import HIDDEN
+from analytics.settings.harmless import shown_setting
+from analytics.settings.origin import origins
 
 _STATE = (
     "claude_dir",
@@ -51,9 +53,9 @@ def _environment(found: InForce) -> list[str]:
     origin = origins(found.flags)
     values = {name: getattr(found.configured, name) for name in _STATE}
     return [
-        f"{name.upper()}={shlex.quote(shown(value))}"
+        f"{name.upper()}={shlex.quote(shown_setting(name, value))}"
         for name, value in values.items()
-        if origin[name].kind in ("flag", "environment") and HIDDEN not in shown(value)
+        if origin[name].kind in ("flag", "environment") and HIDDEN not in shown_setting(name, value)
     ]
 
 

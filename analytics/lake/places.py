@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from analytics.errors import SettingsError
 from analytics.settings import Settings
-from analytics.settings.origin import shown
+from analytics.settings.harmless import shown_setting
 
 STORE_SCHEMES = ("s3://", "s3a://", "s3n://")
 """How locations in an object store begin."""
@@ -31,7 +31,7 @@ def lake_place(settings: Settings) -> str:
 
 def catalog_address(settings: Settings) -> str:
     """Return ICEBERG_CATALOG_URI for people, without what is secret in it."""
-    return shown(settings.iceberg_catalog_uri)
+    return shown_setting("iceberg_catalog_uri", settings.iceberg_catalog_uri)
 
 
 def server_uri(settings: Settings) -> str:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import last_assignments
 from analytics.settings.folders import expanded_path, require_home
+from analytics.settings.harmless import is_web_address, register_settings
 from analytics.settings.roots import default_roots, resolve_roots
 from analytics.settings.serving import ServingSettings
 from analytics.settings.timezone import system_timezone, zone_name
@@ -43,14 +44,6 @@ def _roots(value: Any) -> Any:
     return Path(os.pathsep.join(map(str, roots))) if roots else value
 
 
-def _is_web_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.port != 0 and parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:  # it quotes the text, which may be a secret
-        return False
-
-
 UserPath = Annotated[Path, BeforeValidator(expanded_path)]
 """A path in which ``~`` is the home folder; always absolute."""
 
@@ -71,6 +64,7 @@ class Settings(ServingSettings, BaseSettings):
         extra="ignore",
         frozen=True,
         validate_default=True,
+        hide_input_in_errors=True,
     )
 
     claude_dir: RootPaths = Field(
@@ -313,16 +307,14 @@ class Settings(ServingSettings, BaseSettings):
     @field_validator("prefect_api_url", "s3_endpoint")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
-        if value is not None:
-            _ = urlsplit(value).port  # raises ValueError where it is none
-            if not _is_web_address(value):
-                raise ValueError(f"{value!r} is no address such as http://127.0.0.1:4200/api")
+        if value is not None and not is_web_address(value):
+            raise ValueError("is not an address (example: http://127.0.0.1:4200/api)")
         return value
 
     @field_validator("notify_url")
     @classmethod
     def _is_a_webhook(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _is_web_address(value.get_secret_value()):
+        if value is not None and not is_web_address(value.get_secret_value()):
             raise ValueError("is no address of a webhook, which begins with https:// or http://")
         return value
 
@@ -332,6 +324,10 @@ class Settings(ServingSettings, BaseSettings):
         if value != "none" and found.data.get("notify_url", "it is wrong") is None:
             raise ValueError(f"{value} needs an address: set NOTIFY_URL, or NOTIFY_WITH=none")
         return value
+
+    def model_post_init(self, _context: Any) -> None:
+        """Register what is secret in the values, so that no text shows it."""
+        register_settings(iter(self))
 
     @property
     def prefect_api(self) -> str:

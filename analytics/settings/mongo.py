@@ -9,8 +9,9 @@ from typing import TypeVar
 from urllib.parse import unquote_plus
 
 from analytics.errors import DependencyError, SettingsError
+from analytics.secrecy import HIDDEN
+from analytics.settings.harmless import shown_setting
 from analytics.settings.model import Settings
-from analytics.settings.origin import HIDDEN, shown
 
 Client = TypeVar("Client")
 
@@ -66,7 +67,7 @@ def open_client(
 
 def shown_server(settings: Settings) -> str:
     """Return MONGO_URI as text for people: without user, password and options."""
-    return shown(settings.mongo_uri)
+    return shown_setting("mongo_uri", settings.mongo_uri)
 
 
 def masked(text: str, *, uri: str) -> str:

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from pydantic import SecretStr
+from typing import Literal
 
 from analytics.settings.dotenv import last_assignments
 from analytics.settings.model import Settings, settings_file
-
-_USERINFO = re.compile(r"://.*@")
-_QUERY = re.compile(r"\?.*")
-HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +34,6 @@ def origins(flags: Mapping[str, object]) -> dict[str, Origin]:
         name: _origin(name, flags=flags, environment=environment, lines=lines)
         for name in Settings.model_fields
     }
-
-
-def shown(value: Any) -> str:
-    """Return a setting's value as text for people, with everything secret in it masked."""
-    if value is None:
-        return ""
-    if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        return _masked(_QUERY.sub(f"?{HIDDEN}", secret)) if "://" in secret else HIDDEN
-    return _masked(str(value))
-
-
-def _masked(text: str) -> str:
-    return _USERINFO.sub(f"://{HIDDEN}@", text)
 
 
 def _origin(

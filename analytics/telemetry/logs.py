@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from analytics.secrecy import hide
 from analytics.settings import Settings
 from analytics.telemetry.log_file import require_writable
 from analytics.text import json_text, one_line
@@ -50,6 +51,7 @@ def configure_logs(*, level: str, json_lines: bool, file: LogFile | None = None)
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _without_secrets,
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
@@ -88,6 +90,16 @@ def log_watcher_event(change: str, path: str | bytes, *, milliseconds: float) ->
         file=name,
         processingTime=round(milliseconds, 3),
     )
+
+
+def _without_secrets(
+    _logger: object, _method: str, values: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Clean every value: many quote what a library says."""
+    for name, value in values.items():
+        if isinstance(value, str):
+            values[name] = hide(value)
+    return values
 
 
 def _as_message(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import urllib.parse
 import urllib.request
 
 from analytics.prefect_api import PrefectApi
@@ -23,7 +24,7 @@ def answers(url: str) -> str | None:
     try:
         _call(url)
     except (OSError, ValueError) as error:
-        return f"{url}: {error}"
+        return f"{_shown(url)}: {error}"
     return None
 
 
@@ -36,9 +37,15 @@ def works(api: str, pool: str, name: str) -> str | None:
             "POST", path, asked
         )
     except (OSError, ValueError) as error:
-        return f"{api}: {error}"
+        return f"{_shown(api)}: {error}"
     online = {one["name"] for one in workers if one.get("status") == _ONLINE}
     return None if name in online else f"the worker {name} of the pool {pool} is not online"
+
+
+def _shown(url: str) -> str:
+    """Return scheme and host of an address: the rest can hold a secret."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _call(url: str) -> None:

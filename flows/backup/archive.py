@@ -12,6 +12,7 @@ import zstandard
 
 from analytics.errors import UsageError
 from flows.backup.manifest import damaged
+from flows.backup.members import BoundedHeader
 from flows.backup.sealing import is_sealed, sealed, unsealed
 
 _LEVEL = 3
@@ -47,12 +48,12 @@ def reading(path: Path, passphrase: str | None) -> Iterator[tarfile.TarFile]:
         try:
             with _compressed(file, path, passphrase) as source:
                 expanded = zstandard.ZstdDecompressor().stream_reader(source, closefd=False)
-                with tarfile.open(fileobj=expanded, mode="r|") as tar:
+                with tarfile.open(fileobj=expanded, mode="r|", tarinfo=BoundedHeader) as tar:
                     yield tar
                 while rest := expanded.read(_STEP):  # to its end, where its checksum is
                     if rest.strip(b"\0"):
                         raise damaged("something follows its end")
-        except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
+        except (tarfile.TarError, zstandard.ZstdError, EOFError, ValueError) as error:
             raise damaged(str(error)) from error
 
 

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from analytics.errors import DiskFullError
 from analytics.telemetry import NO_PROGRESS, Progress
+from analytics.transcripts.bounds import TooLargeError, read_bounded
 from flows.backup import archive
 from flows.backup.manifest import NAME, Manifest, Member, damaged, read_manifest
+from flows.backup.members import MANIFEST_BYTES, MEMBERS_AT_MOST, NAME_BYTES
 
 _STEP = 1024 * 1024
 
@@ -36,36 +39,68 @@ class Hashing:
         return self._digest.hexdigest()
 
 
-def verify(path: Path, passphrase: str | None, *, progress: Progress = NO_PROGRESS) -> Manifest:
+def verify(
+    path: Path,
+    passphrase: str | None,
+    *,
+    most_bytes: int | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> Manifest:
     """Read an archive to its end and compare it with its manifest; unpack nothing.
 
     Raises IntegrityError where anything is missing, cut off or changed, UsageError where it is no
-    archive, encrypted, or encrypted with another passphrase.
+    archive, encrypted, or encrypted with another passphrase, and DiskFullError as soon as its files
+    are more than ``most_bytes`` together.
     """
-    return unpack(path, passphrase, lambda _: None, progress=progress)
+    return unpack(path, passphrase, lambda _: None, most_bytes=most_bytes, progress=progress)
 
 
 def unpack(
-    path: Path, passphrase: str | None, take: Take, *, progress: Progress = NO_PROGRESS
+    path: Path,
+    passphrase: str | None,
+    take: Take,
+    *,
+    most_bytes: int | None = None,
+    progress: Progress = NO_PROGRESS,
 ) -> Manifest:
     """Read an archive to its end, handing each part to what ``take`` returns; raises as above."""
     found: dict[str, Member] = {}
     manifest = None
+    done = 0
     with archive.reading(path, passphrase) as tar:
         for info in tar:
-            file = tar.extractfile(info)
-            if file is None or manifest is not None or info.name in found:
-                raise damaged(f"{info.name} does not belong there")
+            tar.members = []  # type: ignore[attr-defined] # never asked for again, and can be many
+            is_known = info.isreg() and not info.issparse() and info.name not in found
+            file = tar.extractfile(info) if is_known else None
+            if file is None or manifest is not None or len(found) >= MEMBERS_AT_MOST:
+                raise damaged(f"{info.name[:NAME_BYTES]!r} does not belong there")
             if info.name == NAME:
-                manifest = read_manifest(file.read())
+                manifest = read_manifest(_manifest_text(file))
                 continue
+            done += info.size
+            _require_fits(done, most_bytes)
             found[info.name] = _read(info, file, take(info.name))
-            done = sum(member.size for member in found.values())
             progress.report("verify", done, None, unit="bytes")
     if manifest is None:
         raise damaged("it has no manifest")
     _compare(found, manifest)
     return manifest
+
+
+def _manifest_text(file: IO[bytes]) -> bytes:
+    try:
+        return read_bounded(file, limit=MANIFEST_BYTES)
+    except TooLargeError as error:
+        raise damaged(f"its manifest is too large: {error}") from error
+
+
+def _require_fits(size: int, most_bytes: int | None) -> None:
+    """Raise as soon as an archive is too large for its place: it can expand without end."""
+    if most_bytes is not None and size > most_bytes:
+        raise DiskFullError(
+            f"the archive's files have more than {most_bytes:,} bytes, which are free here",
+            hint="Make room, or set ANNALS_HOME and SQLITE_PATH to another disk.",
+        )
 
 
 def _read(info: tarfile.TarInfo, file: IO[bytes], target: IO[bytes] | None) -> Member:

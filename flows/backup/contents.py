@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from analytics.errors import LakeError, LocalBufferError, SettingsError
 from analytics.lake import is_elsewhere
 from analytics.settings import Settings
-from analytics.settings.origin import shown
+from analytics.settings.harmless import shown_setting
 from extractors import buffer_file
 from flows.backup.manifest import LAKE, LakeNames
 from loaders.lake import catalog_file
@@ -140,14 +140,18 @@ def _copy(source: sqlite3.Connection, copy: Path) -> None:
 
 
 def settings_text(settings: Settings) -> str:
-    """Return the settings that are no defaults as a file of variables, without secrets."""
+    """Return the settings that are no defaults as a file of variables.
+
+    Only what may be shown as it is has its value there; of the others nothing but the name.
+    """
     lines = []
     for name in sorted({*settings.model_fields_set, "timezone"}):
         value = getattr(settings, name)
         if value is None:
             continue
-        if isinstance(value, SecretStr) or shown(value) != str(value):
-            lines.append(f"# {name.upper()}={shown(value)}  (a secret: left out)\n")
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if shown_setting(name, value) == text:
+            lines.append(f"{name.upper()}={shlex.quote(text)}\n")
         else:
-            lines.append(f"{name.upper()}={shlex.quote(str(value))}\n")
+            lines.append(f"# {name.upper()} was set; it can hold a secret and is left out\n")
     return "# Settings that were in force when the backup was made.\n" + "".join(lines)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from analytics.errors import IntegrityError, UsageError
+from flows.backup.members import MEMBERS_AT_MOST, MemberPath, member_path, require_apart
 
 VERSION = 1
 NAME = "manifest.json"
@@ -25,7 +25,7 @@ class Member(BaseModel):
     model_config = _MODEL
 
     path: str
-    size: int
+    size: int = Field(ge=0)
     sha256: str
 
 
@@ -55,7 +55,7 @@ class Manifest(BaseModel):
     lake: LakeNames | None
     snapshot_id: int | None
     agent_id: str | None
-    members: tuple[Member, ...]
+    members: tuple[Member, ...] = Field(max_length=MEMBERS_AT_MOST)
 
     @property
     def bytes(self) -> int:
@@ -78,11 +78,28 @@ def read_manifest(text: bytes) -> Manifest:
             f"the archive has version {found.version}; this program knows {VERSION}",
             hint=f"Use Annals {found.annals_version} or newer to restore it.",
         )
-    for member in found.members:
-        path = PurePosixPath(member.path)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise damaged(f"it names a file outside of itself: {member.path}")
+    try:
+        require_apart([_known_path(member.path) for member in found.members])
+    except ValueError as error:
+        raise damaged(str(error)) from error
     return found
+
+
+def lake_path(name: str) -> MemberPath:
+    """Return where below the lake's folder a file of the lake belongs."""
+    return MemberPath(member_path(name).parts[1:])
+
+
+def _known_path(name: str) -> MemberPath:
+    """Return the path of a file that an archive can have; raise ValueError for any other name."""
+    try:
+        path = member_path(name)
+    except ValueError as error:
+        raise ValueError(f"it names a file outside of itself or not plainly: {name!r}") from error
+    is_lake = path.parts[0] == LAKE and len(path.parts) > 1
+    if not is_lake and name not in (BUFFER, CATALOG, SETTINGS, PRICES):
+        raise ValueError(f"it holds a file that no archive has: {name!r}")
+    return path
 
 
 def damaged(why: str) -> IntegrityError:

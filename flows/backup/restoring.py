@@ -29,11 +29,11 @@ from flows.backup.contents import (
     metadata_file,
     require_own_catalog,
 )
-from flows.backup.manifest import BUFFER, CATALOG, LAKE, PRICES, SETTINGS, Manifest
+from flows.backup.manifest import BUFFER, CATALOG, PRICES, SETTINGS, Manifest, damaged, lake_path
+from flows.backup.members import MemberPath, create_below
 from loaders.lake import read_head
 
 _SPARE_BYTES = 64 * 1024 * 1024
-_FRESH = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,21 @@ class Place:
         return (*self.moves(), unpacked(self.lake))
 
     def target(self, name: str) -> Path:
-        """Return where a part of the archive is unpacked."""
+        """Return where a part of the archive that is no file of the lake is unpacked."""
         if name == CATALOG and self.catalog_inside:
             return unpacked(self.lake) / self.catalog.relative_to(self.lake)
-        if name.startswith(f"{LAKE}/"):
-            return unpacked(self.lake) / name.removeprefix(f"{LAKE}/")
         known = {CATALOG: self.catalog, BUFFER: self.buffer}
         return unpacked(known.get(name) or self.home / f"restored-{name}")
+
+    def create(self, name: str) -> int:
+        """Create the file into which a part of the archive is unpacked; return its descriptor.
+
+        The name is taken apart once, and its parts are what is used.
+        """
+        if name not in (CATALOG, BUFFER, SETTINGS, PRICES):
+            return create_below(unpacked(self.lake), lake_path(name))
+        target = self.target(name)
+        return create_below(target.parent, MemberPath((target.name,)))
 
 
 def unpacked(target: Path) -> Path:
@@ -129,7 +137,8 @@ def restore(
         if finished := _finish(settings, place):
             return _report(settings, place, finished)
         _require_empty(settings, place)
-        manifest = verify(archive, passphrase, progress=progress)
+        free = min(_free_at(place.lake), _free_at(place.buffer))
+        manifest = verify(archive, passphrase, most_bytes=free, progress=progress)
         _require_same_names(settings, manifest)
         _require_space(place, manifest)
         try:
@@ -195,14 +204,17 @@ def _require_space(place: Place, manifest: Manifest) -> None:
     """Raise where it cannot fit; with several disks, each could need nearly all of it."""
     needed = manifest.bytes + _SPARE_BYTES
     for path in (place.lake, place.buffer):
-        above = next(parent for parent in path.parents if parent.exists())
-        free = shutil.disk_usage(above).free
+        free = _free_at(path)
         if free < needed:
             raise DiskFullError(
-                f"{needed:,} bytes are needed and {free:,} are free at {above}",
+                f"{needed:,} bytes are needed and {free:,} are free at {path}",
                 hint="Make room, or set ANNALS_HOME and SQLITE_PATH to another disk.",
-                path=above,
+                path=path,
             )
+
+
+def _free_at(path: Path) -> int:
+    return shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free
 
 
 def _unpack(
@@ -216,9 +228,10 @@ def _unpack(
     _clear(place)
 
     def take(name: str) -> IO[bytes]:
-        path = place.target(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.fdopen(os.open(path, _FRESH, 0o600), "wb")
+        try:
+            return os.fdopen(place.create(name), "wb")
+        except FileExistsError as error:
+            raise damaged(f"{name} and another file have the same place") from error
 
     promised = {member.path for member in manifest.members}
     read = unpack(
@@ -300,7 +313,7 @@ def _finish(settings: Settings, place: Place) -> Manifest | None:
 def _clear(place: Place) -> None:
     """Remove what an unfinished restore has unpacked."""
     for path in place.leftovers():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

@@ -18,10 +18,14 @@ import pyrage
 import pyrage.passphrase
 
 from analytics.errors import UsageError
+from analytics.transcripts.bounds import TooLargeError, read_bounded
 from flows.backup.manifest import damaged
+from flows.backup.members import BoundedHeader
 
 _IDENTITY, _BODY = "identity.age", "archive.tar.zst.age"
 _BLOCK = tarfile.BLOCKSIZE
+_KEY_BYTES = 64 * 1024
+"""A key under a passphrase has some 300 bytes."""
 
 
 def is_sealed(start: bytes) -> bool:
@@ -63,8 +67,8 @@ def unsealed(file: IO[bytes], passphrase: str) -> Iterator[IO[bytes]]:
 
     Raises UsageError for a wrong passphrase, IntegrityError where anything was changed or cut off.
     """
-    with tarfile.open(fileobj=file, mode="r:") as outer:
-        identity = _identity(_member(outer, _IDENTITY).read(), passphrase)
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=BoundedHeader) as outer:
+        identity = _identity(_key_bytes(outer), passphrase)
         body = _member(outer, _BODY)
         ours, theirs = _pipe()
 
@@ -159,10 +163,17 @@ def _padding(size: int) -> bytes:
 
 def _member(outer: tarfile.TarFile, name: str) -> IO[bytes]:
     found = next((member for member in outer if member.name == name), None)
-    file = outer.extractfile(found) if found else None
+    file = outer.extractfile(found) if found and found.isreg() else None
     if file is None:
         raise damaged(f"{name} is missing in it")
     return file
+
+
+def _key_bytes(outer: tarfile.TarFile) -> bytes:
+    try:
+        return read_bounded(_member(outer, _IDENTITY), limit=_KEY_BYTES)
+    except TooLargeError as error:
+        raise damaged("its key is too large") from error
 
 
 def _identity(key: bytes, passphrase: str) -> Any:

@@ -11,6 +11,7 @@ from prefect.states import Cancelled, Failed
 from prefect.tasks import Task
 
 from analytics.errors import AnalyticsError, LockedError, Transient
+from analytics.secrecy import hide
 from analytics.text import one_line
 from flows.orchestrated.work import is_given
 
@@ -42,3 +43,7 @@ def in_our_words(run: Callable[[], Answer]) -> Answer:
         if isinstance(error, LockedError) and not is_given():
             return Cancelled(message=words(error))  # type: ignore[return-value]
         return Failed(message=words(error), data=error)  # type: ignore[return-value]
+    except Exception as error:  # noqa: BLE001 -- the edge of a run: its state quotes what is raised
+        message = hide(f"unexpected {type(error).__name__}: {error}")
+        get_run_logger().exception("%s", message)
+        return Failed(message=message, data=error)  # type: ignore[return-value]

@@ -17,6 +17,7 @@ from analytics.prefect_api import (
     find_login,
     login_file,
 )
+from analytics.secrecy import shown_address
 from analytics.settings import Settings
 
 
@@ -39,9 +40,9 @@ def reach(settings: Settings) -> str:
         raise _refused(settings, error, is_known=login is not None) from error
     except (OSError, ValueError) as error:
         raise DependencyError(
-            f"the Prefect server at {address} does not answer: {error}",
+            f"the Prefect server at {shown_address(address)} does not answer: {error}",
             hint="Start it with `annals up`, or unset PREFECT_API_URL to run without it.",
-            url=address,
+            url=shown_address(address),
         ) from error
     os.environ.update(client_variables(settings))
     os.environ.setdefault("PREFECT_HOME", str(settings.annals_home / "prefect"))
@@ -55,15 +56,16 @@ def _refused(settings: Settings, error: PrefectRefusedError, *, is_known: bool) 
     address = settings.prefect_api
     if error.status != HTTPStatus.UNAUTHORIZED:
         return DependencyError(
-            f"the Prefect server at {address} does not answer as one: status {error.status}",
+            f"the Prefect server at {shown_address(address)} does not answer as one: status"
+            f" {error.status}",
             hint="Correct PREFECT_API_URL; it ends with /api.",
-            url=address,
+            url=shown_address(address),
         )
     place = "PREFECT_LOGIN" if settings.prefect_login else str(login_file(settings))
     return DependencyError(
-        f"the Prefect server at {address} refuses the login"
+        f"the Prefect server at {shown_address(address)} refuses the login"
         + (f" of {place}" if is_known else ": there is none to give"),
         hint="Set PREFECT_LOGIN=USER:PASSWORD to the login that server was started with; for our"
         " own server run `annals down` and `annals up`.",
-        url=address,
+        url=shown_address(address),
     )

@@ -122,7 +122,7 @@ def test_config_shows_where_values_come_from(
     assert settings["LOG_LEVEL"]["origin"] == "environment LOG_LEVEL"
     assert settings["BUILDS_KEPT"] == {"value": "4", "origin": ".env line 1"}
     assert settings["BATCH_SIZE"] == {"value": "1000", "origin": "default"}
-    assert settings["MONGO_URI"]["value"] == "mongodb://***@host/db?***"
+    assert settings["MONGO_URI"]["value"] == "mongodb://***@host/***?***"
     plain = in_process("config", "show", "--origin").out
     assert "secret" not in plain
     assert "hidden" not in plain

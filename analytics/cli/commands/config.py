@@ -30,12 +30,13 @@ def show_settings(
     """Show every setting; secrets are masked."""
     from analytics.cli.output import print_json
     from analytics.cli.tables import Table, show
-    from analytics.settings.origin import origins, shown
+    from analytics.settings.harmless import shown_setting
+    from analytics.settings.origin import origins
 
     found = in_force(context)
     sources = origins(found.flags)
     rows = [
-        (name.upper(), shown(getattr(found.configured, name)), str(sources[name]))
+        (name.upper(), shown_setting(name, getattr(found.configured, name)), str(sources[name]))
         for name in type(found.configured).model_fields
     ]
     width = 3 if origin else 2
