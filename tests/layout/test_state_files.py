@@ -16,6 +16,8 @@ OPENERS = {
     "analytics/access.py": "opens what it closes to others, without following links",
     "analytics/telemetry/log_file.py": "LOG_FILE is a path of the user's, and may be a link of his",
     "analytics/cli/__main__.py": "the null device",
+    "analytics/streams.py": "the null device",
+    "analytics/prefect_api.py": "the login, made with O_EXCL in a folder of ours",
     "analytics/cli/app.py": "the null device",
     "analytics/cli/reference.py": "writes the project's own docs",
     "extractors/lake/durable.py": "reads, to make durable",
@@ -33,6 +35,7 @@ CLOCKS = {"time", "time_ns", "now"}
 COMPARED = {
     "flows/doctor/agent.py": "ages in findings: a wrong clock makes a wrong warning and no more",
     "flows/doctor/machine.py": "the check of the clock itself",
+    "flows/orchestrated/awakening.py": "how long the machine slept, against a steady clock",
     "flows/orchestrated/freshness.py": "whether to notify: a wrong clock costs a message",
     "flows/orchestrated/worker.py": "asks the server for runs since then, by the server's events",
     "sync_agent/verification.py": "the order of verifying again: files that are due get their turn",
