@@ -29,8 +29,8 @@ def warn_of_refusals(report: ExtractReport) -> None:
     if report.records_refused:
         tell(_HINT)
     if report.reshipped:
-        lost = f"MongoDB had lost {report.reshipped:,} records that it acknowledged"
-        tell(f"warning: {lost}; they were shipped again (`annals doctor`)")
+        lost = f"{report.reshipped:,} records that MongoDB acknowledged were missing there"
+        tell(f"warning: {lost}; they were shipped again, see `annals doctor`")
     for sentence in report.missing:
         tell(f"warning: {printable(sentence)}")
 
