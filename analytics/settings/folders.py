@@ -31,3 +31,23 @@ def expanded_path(value: Any) -> Any:
     except UnicodeEncodeError as error:
         raise ValueError(f"{text!a} is not UTF-8; name another folder") from error
     return path
+
+
+def _root(part: str) -> Path:
+    require_home(part)
+    return Path(part).expanduser().absolute()
+
+
+def joined_roots(value: Any) -> Any:
+    """Return folders, given one by one or joined as in ``PATH``, as one text of real paths."""
+    if isinstance(value, str | Path):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    parts = [part for one in value for part in str(one).split(os.pathsep) if part]
+    roots = dict.fromkeys(Path(os.path.realpath(_root(part))) for part in parts)
+    for root in roots:
+        for other in roots:
+            if other is not root and other.is_relative_to(root):
+                raise ValueError(f"{other} lies below {root}; name only one of the two")
+    return Path(os.pathsep.join(map(str, roots))) if roots else value

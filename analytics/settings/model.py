@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from analytics.errors import SettingsError
 from analytics.settings.dotenv import last_assignments
-from analytics.settings.folders import expanded_path, require_home
+from analytics.settings.folders import expanded_path, joined_roots
 from analytics.settings.harmless import is_web_address, register_settings
 from analytics.settings.roots import default_roots, resolve_roots
 from analytics.settings.serving import ServingSettings
@@ -24,30 +24,10 @@ from analytics.settings.timezone import system_timezone, zone_name
 MIB = 1024 * 1024
 
 
-def _root(part: str) -> Path:
-    require_home(part)
-    return Path(part).expanduser().absolute()
-
-
-def _roots(value: Any) -> Any:
-    """Return folders, given one by one or joined as in ``PATH``, as one text of real paths."""
-    if isinstance(value, str | Path):
-        value = [value]
-    if not isinstance(value, list | tuple):
-        return value
-    parts = [part for one in value for part in str(one).split(os.pathsep) if part]
-    roots = dict.fromkeys(Path(os.path.realpath(_root(part))) for part in parts)
-    for root in roots:
-        for other in roots:
-            if other is not root and other.is_relative_to(root):
-                raise ValueError(f"{other} lies below {root}; name only one of the two")
-    return Path(os.pathsep.join(map(str, roots))) if roots else value
-
-
 UserPath = Annotated[Path, BeforeValidator(expanded_path)]
 """A path in which ``~`` is the home folder; always absolute."""
 
-RootPaths = Annotated[Path, BeforeValidator(_roots)]
+RootPaths = Annotated[Path, BeforeValidator(joined_roots)]
 """One folder or, joined by ``os.pathsep``, several; without symlinks and ``..``.
 
 One folder is one folder, however it is spelled; :attr:`Settings.claude_dirs` takes them apart.
