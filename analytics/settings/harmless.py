@@ -15,6 +15,7 @@ from analytics.secrecy import HIDDEN, hide, register, register_address, shown_ad
 
 HARMLESS = frozenset(
     {
+        *("duckdb_spill_limit", "duckdb_spill_path", "iceberg_keep_days", "iceberg_keep_snapshots"),
         *("claude_dir", "sqlite_path", "annals_home", "duckdb_path", "iceberg_warehouse_path"),
         *("publish_path", "prices_csv", "log_file", "ignore_patterns"),
         *("iceberg_catalog_name", "iceberg_catalog_type", "iceberg_namespace"),
