@@ -9,7 +9,9 @@ AnalyticsError
  ├── LockedError           7   somebody else holds the lock, named (Transient)
  ├── ConflictError         8   another writer was first (Transient)
  ├── IntegrityError        9   stored data contradicts itself: stop, keep, say why (Terminal)
- │    └── SourceGapError   9   a source no longer holds what the cursor asks for (Terminal)
+ │    ├── SourceGapError   9   a source no longer holds what the cursor asks for (Terminal)
+ │    ├── LakeDamageError  9   a file of the lake is missing or damaged, named (Terminal)
+ │    └── WarehouseDamageError 9  the warehouse file or a build is damaged (Terminal)
  ├── DiskFullError        10   no space left (Terminal until space is made)
  ├── TranscriptError       1   a transcript file or folder cannot be read
  ├── LocalBufferError      1   the SQLite buffer refused
@@ -143,8 +145,19 @@ class LakeError(AnalyticsError):
     """The Iceberg lake refused."""
 
 
+class LakeDamageError(IntegrityError, LakeError):
+    """A file of the lake is missing or damaged.
+
+    ``context["path"]`` is that file.
+    """
+
+
 class WarehouseError(AnalyticsError):
     """DuckDB or dbt refused."""
+
+
+class WarehouseDamageError(IntegrityError, WarehouseError):
+    """The warehouse file or a published build is damaged; both are made from the lake."""
 
 
 def _again(

@@ -29,6 +29,7 @@ class SnapshotKind(StrEnum):
     EXTRACT = "extract"
     BACKFILL = "backfill"
     MAINTENANCE = "maintenance"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)

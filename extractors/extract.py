@@ -15,6 +15,7 @@ from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from analytics.transcripts import Record
 from analytics.transcripts.seq_ranges import Ranges
+from analytics.transcripts.verification import Verification
 from extractors.backfill import KnownIds, everything_held
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.lake import Lake, open_lake
@@ -42,7 +43,8 @@ class ExtractReport:
     ``snapshots_expired`` counts old snapshots that the lake no longer keeps.
     ``records_refused`` came and were no records: they are quarantined, and the first of them are
     in ``refusals``, a sentence each. ``missing`` says what the source acknowledged and lost, and
-    ``reshipped`` counts what it had lost and was sent again.
+    ``reshipped`` counts what it had lost and was sent again. Records that did not match their ids
+    were restored from their transcripts, or quarantined; ``warnings`` names these.
     """
 
     records_read: int
@@ -55,6 +57,10 @@ class ExtractReport:
     missing: tuple[str, ...] = ()
     reshipped: int = 0
     snapshots_expired: int = 0
+    bytes_verified: int = 0
+    records_restored: int = 0
+    records_quarantined: int = 0
+    warnings: tuple[str, ...] = ()
 
     def with_earlier(self, earlier: ExtractReport) -> ExtractReport:
         """Return the report of both extractions, of which this one is the last."""
@@ -67,6 +73,10 @@ class ExtractReport:
             records_refused=self.records_refused + earlier.records_refused,
             refusals=(*earlier.refusals, *self.refusals)[:REFUSALS_NAMED],
             snapshots_expired=self.snapshots_expired + earlier.snapshots_expired,
+            bytes_verified=self.bytes_verified + earlier.bytes_verified,
+            records_restored=self.records_restored + earlier.records_restored,
+            records_quarantined=self.records_quarantined + earlier.records_quarantined,
+            warnings=(*earlier.warnings, *self.warnings),
         )
 
 
@@ -80,12 +90,30 @@ class Tally:
     bytes_written: int = 0
     records_refused: int = 0
     refusals: list[str] = field(default_factory=list)
+    verification: Verification = field(default_factory=Verification)
 
     def note_refusals(self, records: Iterable[Record]) -> None:
         """Count what was refused among the records; keep the first reasons."""
         new = refusals(records)
         self.records_refused += len(new)
         self.refusals += new[: REFUSALS_NAMED - len(self.refusals)]
+
+    def report(self, snapshot_id: int | None, *, source: str) -> ExtractReport:
+        """Return the report of these counters."""
+        verified = self.verification
+        return ExtractReport(
+            records_read=self.records_read,
+            entries_new=self.entries_new,
+            snapshots_committed=self.snapshots_committed,
+            snapshot_id=snapshot_id,
+            bytes_written=self.bytes_written,
+            records_refused=self.records_refused,
+            refusals=tuple(self.refusals),
+            bytes_verified=verified.bytes_verified,
+            records_restored=verified.records_restored,
+            records_quarantined=verified.records_quarantined,
+            warnings=verified.warnings(source),
+        )
 
 
 def extract(
@@ -116,17 +144,10 @@ def extract(
                 if attempt == ATTEMPTS:
                     raise
                 continue
-            expiry = expire(lake, _retention(settings))
-            return ExtractReport(
-                tally.records_read,
-                tally.entries_new,
-                tally.snapshots_committed,
-                lake.snapshot_id,
-                tally.bytes_written,
-                tally.records_refused,
-                tuple(tally.refusals),
-                snapshots_expired=expiry.snapshots,
-            )
+            expired = expire(lake, _retention(settings)).snapshots
+            source = "the buffer" if settings.mongo_uri is None else "MongoDB"
+            report = tally.report(lake.snapshot_id, source=source)
+            return replace(report, snapshots_expired=expired)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -200,7 +221,7 @@ class Extraction:
                 if self.full_backfill
                 else self.source.read(agent_id, after=after, through=through)
             )
-            for chunk in chunks(batches):
+            for chunk in chunks(tally.verification.batches(batches)):
                 last = chunk[-1].seq
                 tally.records_read += len(chunk)
                 tally.note_refusals(chunk)

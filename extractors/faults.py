@@ -12,7 +12,7 @@ from analytics.errors import (
     AnalyticsError,
     ConflictError,
     DiskFullError,
-    IntegrityError,
+    LakeDamageError,
     LakeError,
     LocalBufferError,
     LockedError,
@@ -20,6 +20,7 @@ from analytics.errors import (
 )
 from analytics.files import open_log
 from analytics.lake import catalog_server_fault, object_store_fault
+from analytics.lake.checksums import damaged_file
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -103,11 +104,7 @@ def catalog_fault(error: BaseException, place: object) -> AnalyticsError:
     if code == sqlite3.SQLITE_FULL:
         return disk_full(place)
     if code in _CORRUPT:
-        return IntegrityError(
-            f"the catalog of the lake {place} is damaged",
-            hint="Restore the catalog file from a backup; the data files beside it are untouched.",
-            path=place,
-        )
+        return damaged_file(place, f"its catalog cannot be read: {getattr(error, 'orig', error)}")
     return LakeError(
         f"the catalog of the lake {place} refused: {getattr(error, 'orig', error)}",
         hint="Check ICEBERG_CATALOG_URI, and that its folder can be written.",
@@ -120,11 +117,7 @@ def lake_fault(error: OSError, place: object) -> AnalyticsError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(place)
     if isinstance(error, FileNotFoundError):
-        return IntegrityError(
-            f"a file that the lake {place} refers to is missing: {error}",
-            hint="Restore the lake's folder from a backup; nothing was changed.",
-            path=place,
-        )
+        return damaged_file(error.filename or place, str(error))
     if isinstance(error, ConnectionError) or type(error).__module__.startswith("requests."):
         return catalog_server_fault(error, place)
     if known := object_store_fault(str(error), place):
@@ -136,10 +129,6 @@ def lake_fault(error: OSError, place: object) -> AnalyticsError:
     )
 
 
-def unreadable_metadata(error: Exception, place: object) -> IntegrityError:
+def unreadable_metadata(error: Exception, place: object) -> LakeDamageError:
     """Return the error for a table whose metadata file is damaged."""
-    return IntegrityError(
-        f"the metadata of the lake {place} cannot be understood: {type(error).__name__}",
-        hint="Restore the lake's metadata folder from a backup; nothing was changed.",
-        path=place,
-    )
+    return damaged_file(place, f"{type(error).__name__}: {error}")

@@ -45,5 +45,6 @@ def write_parquet(stream: Any, rows: pa.Table, *, schema: pa.Schema) -> None:
         use_dictionary=DICTIONARY_COLUMNS,
         column_encoding=dict.fromkeys(sorted(RISING_COLUMNS), "DELTA_BINARY_PACKED"),
         write_statistics=STATISTICS_COLUMNS,
+        write_page_checksum=True,
     ) as writer:
         writer.write_table(rows.cast(schema), row_group_size=rows_per_group)

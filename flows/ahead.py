@@ -71,6 +71,10 @@ class Ahead:
         trace: TracebackType | None,
     ) -> None:
         """End the processes; the second of them has touched nothing unless it was asked to."""
+        self.end()
+
+    def end(self) -> None:
+        """End the processes; what they committed is kept."""
         self._landing.end()
         self._building.end()
 

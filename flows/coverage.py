@@ -6,13 +6,12 @@ on disk now, and a range counts only where the bytes there hash to its id.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from analytics.transcripts.identity import entry_id, original_name
+from analytics.transcripts.verification import has_id
 
 SEPARATORS = b" \t\r\n\0"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -103,20 +102,6 @@ def cover(file: File, ranges: Sequence[Placed], read_at: ReadAt) -> Coverage:
         position = chosen.end
     _take_tail(file, position, read_at, result)
     return result
-
-
-def has_id(key: str, byte_offset: int, raw: bytes, wanted: str) -> bool:
-    """Tell whether ``raw`` at that offset of that file has the id ``wanted`` (hex).
-
-    A key that is no UTF-8 in the file system is kept escaped, which its text alone does not tell.
-    """
-    return any(entry_id(name, byte_offset, raw).hex() == wanted for name in _key_bytes(key))
-
-
-def _key_bytes(key: str) -> Iterator[bytes]:
-    yield os.fsencode(key)
-    if "\\x" in key and key.isascii():
-        yield original_name(key)
 
 
 def _chosen(

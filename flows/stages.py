@@ -10,10 +10,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeVar
 
 from analytics.access import claim_buffer, claim_state
+from analytics.errors import LakeDamageError, WarehouseError
 from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from flows.ahead import Ahead, Announced
+from flows.recovery import recover, recovering
 
 if TYPE_CHECKING:
     from extractors.extract import ExtractReport
@@ -64,6 +66,12 @@ class PipelineReport:
             or self.publish.published
         )
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether records were quarantined because they did not match their ids."""
+        shipped = self.ship.records_quarantined if self.ship else 0
+        return bool(shipped or self.extract.records_quarantined)
+
     def counters(self) -> dict[str, int]:
         """Return the figures that say how much work there was; all are 0 where nothing is new."""
         return {
@@ -74,6 +82,9 @@ class PipelineReport:
             "records_shipped": self.ship.records_shipped if self.ship else 0,
             "dead_letters_new": self.ship.dead_letters_new if self.ship else 0,
             "records_extracted": self.extract.records_read,
+            "bytes_verified": self.extract.bytes_verified + self.load.bytes_verified,
+            "records_restored": self.extract.records_restored,
+            "records_unverified": self.extract.records_quarantined,
             "snapshots_committed": self.extract.snapshots_committed,
             "data_files_new": self.load.files_new,
             "rows_scanned": self.load.rows_scanned + self.transform.rows_scanned,
@@ -106,13 +117,15 @@ def extract(
     Raises LockedError (exit 7) where another process runs the pipeline or a stage of it.
     """
     with _locked(settings, "extract"):
-        return _extract(settings, progress, full_backfill=full_backfill)
+        return recovering(
+            settings, lambda: _extract(settings, progress, full_backfill=full_backfill)
+        )
 
 
 def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
     """Make new data files of the lake visible to the warehouse; raises as :func:`extract`."""
     with _locked(settings, "load"):
-        return _load(settings, progress)
+        return recovering(settings, lambda: _load(settings, progress))
 
 
 def transform(
@@ -151,9 +164,15 @@ def pipeline(
         synced = _sync(settings, heard, role="pipeline")
         shipped = _ship(settings, heard, role="pipeline")
         if ahead.has_begun:
-            return PipelineReport(synced, shipped, *ahead.land(progress), *ahead.build(progress))
-        extracted = _extract(settings, progress)
-        return PipelineReport(synced, shipped, extracted, *_onwards(settings, progress))
+            try:
+                landed = ahead.land(progress)
+                return PipelineReport(synced, shipped, *landed, *ahead.build(progress))
+            except (LakeDamageError, WarehouseError) as error:
+                ahead.end()
+                if not recover(settings, error):
+                    raise
+        reports = recovering(settings, lambda: _landed_and_built(settings, progress))
+        return PipelineReport(synced, shipped, *reports)
 
 
 def _locked(settings: Settings, role: str) -> AbstractContextManager[int]:
@@ -162,15 +181,16 @@ def _locked(settings: Settings, role: str) -> AbstractContextManager[int]:
     return exclusive(settings.pipeline_lock, role=role, what=_LOCKED)
 
 
-def _onwards(
+def _landed_and_built(
     settings: Settings, progress: Progress
-) -> tuple[LoadReport, TransformReport, PublishReport]:
-    """Take what is in the lake to a published build, opening the warehouse once for all stages."""
+) -> tuple[ExtractReport, LoadReport, TransformReport, PublishReport]:
+    """Take what is in the source to a published build, opening the warehouse once."""
     from loaders.warehouse import connect
 
+    extracted = _extract(settings, progress)
     with connect(settings):
         loaded = _load(settings, progress)
-        return loaded, *transform_and_publish(settings, progress)
+        return extracted, loaded, *transform_and_publish(settings, progress)
 
 
 def extract_and_load(settings: Settings, progress: Progress) -> tuple[ExtractReport, LoadReport]:

@@ -18,9 +18,10 @@ from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from analytics.transcripts.identity import readable
+from analytics.transcripts.verification import has_id
 from flows.checks import FAULTS_SHOWN, Check
 from flows.completeness import check_completeness
-from flows.coverage import Coverage, File, Placed, has_id
+from flows.coverage import Coverage, File, Placed
 from flows.places import check_places
 from flows.rereads import WrongFiles
 from flows.stock import check_stock
@@ -85,6 +86,7 @@ def _shallow(settings: Settings) -> Iterator[Check]:
     with audit.lake_rows(settings) as lake:
         yield _handed_over(settings, lake, held)
         yield check_stock(settings, audit.lake_counts(lake)["rows"], held)
+    yield _lake_files(settings)
     yield _bronze(settings)
     yield check_completeness(settings)
     yield _build(settings)
@@ -109,6 +111,13 @@ def _ledger(settings: Settings) -> Check:
         "lost_pending_bytes": kept.lost_pending_bytes,
     }
     return Check("ledger", "the buffer's ledger adds up to the bytes on disk", figures, (*faults,))
+
+
+def _lake_files(settings: Settings) -> Check:
+    from flows.lake_check import PROMISE, lake_faults
+
+    figures, faults, skipped = lake_faults(settings)
+    return Check("files", PROMISE, figures, faults, skipped)
 
 
 def _handed_over(settings: Settings, lake: Connection, held: Holdings | None) -> Check:

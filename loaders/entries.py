@@ -159,6 +159,17 @@ def point_views(connection: Connection, field_ids: Mapping[str, int]) -> None:
     _point(connection, "new_records", [path for path, pending in rows if pending], field_ids)
 
 
+def move_views(connection: Connection, old: str, new: str) -> None:
+    """Let the raw views read the files below ``new`` that they read below ``old``."""
+    for name, text in connection.execute(
+        "select view_name, sql from duckdb_views() where schema_name = 'raw'"
+        " and view_name in ('records', 'new_records')"
+    ).fetchall():
+        moved = text.replace(quoted(f"{old}/")[:-1], quoted(f"{new}/")[:-1])
+        _, _, body = moved.partition(" AS ")
+        connection.execute(f"create or replace view raw.{name} as {body}")
+
+
 def _point(
     connection: Connection, view: str, paths: Sequence[str], field_ids: Mapping[str, int]
 ) -> None:

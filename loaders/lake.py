@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from analytics.errors import DependencyError, IntegrityError, LakeError
+from analytics.errors import (
+    AnalyticsError,
+    DependencyError,
+    IntegrityError,
+    LakeDamageError,
+    LakeError,
+)
 from analytics.lake import (
     catalog_server_fault,
     is_elsewhere,
@@ -25,6 +31,9 @@ from analytics.lake import (
     object_store_fault,
     usable_location,
 )
+from analytics.lake.checksums import Checksums, damaged_file, metadata_files
+from analytics.lake.damage import find_damage
+from analytics.lake.moving import moved_error, moved_from
 from analytics.settings import Settings
 from loaders.entries import DataFile
 
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
 
 CATALOG_FILE = "catalog.db"
 _MAINTENANCE = "maintenance"
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
 _FILE_SCHEME = re.compile(r"^file:(?://)?(?=/)")
 
 
@@ -64,8 +74,9 @@ class Changes:
 class Lake:
     """The Iceberg table of the lake, opened for reading at one metadata version."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, checksums: Checksums) -> None:
         self._table = table
+        self._checksums = checksums
 
     @property
     def head(self) -> Head:
@@ -179,13 +190,19 @@ class Lake:
         return sorted(files, key=lambda file: file.file_path)
 
     def _planned(self, tasks: Callable[[], Iterable[FileScanTask]]) -> list[FileScanTask]:
-        """Read the manifests; say what an object store answered where that fails."""
+        """Verify and read the manifests; whatever is raised meanwhile is damage, named.
+
+        An object store's own answers keep their errors.
+        """
         try:
+            self._checksums.require(metadata_files(self._table))
             return list(tasks())
-        except OSError as error:
+        except AnalyticsError:
+            raise
+        except Exception as error:  # whatever the library raises here, it was reading the lake
             if known := object_store_fault(str(error), self._table.location()):
                 raise known from error
-            raise
+            raise find_damage(self._table, self._checksums, error) from error
 
 
 def _is_maintenance(snapshot: Snapshot) -> bool:
@@ -224,11 +241,14 @@ def read_head(settings: Settings) -> Head | None:
     if metadata is None:
         _refuse_orphans(settings, catalog)
         return None
+    if old := moved_from(metadata, settings):
+        raise moved_error(old, settings)
+    checksums_of(settings).require([str(metadata)])
     try:
         content = json.loads(metadata.read_bytes())
         newest = content.get("current-snapshot-id")
         return Head(content["table-uuid"], None if newest in (None, -1) else int(newest))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _broken_metadata(metadata) from error
 
 
@@ -255,13 +275,31 @@ def open_lake(settings: Settings) -> Lake | None:
     except (OSError, RESTError, DBAPIError) as error:
         if is_elsewhere(settings):
             raise catalog_server_fault(error, lake_place(settings)) from error
+        if isinstance(error, DBAPIError) and catalog_file(settings) is not None:
+            raise _damaged_catalog(catalog_file(settings), error.orig) from error
         raise DependencyError(
             f"the lake's catalog does not answer: {type(error).__name__}",
             hint="Check ICEBERG_CATALOG_URI, and that the catalog's server runs.",
             catalog=settings.iceberg_catalog_name,
         ) from error
+    except Exception as error:  # whatever the library raises here, it was reading the lake
+        place = Path(str(head_location(settings) or lake_place(settings)))
+        raise _broken_metadata(place) from error
     usable_location(settings, table.location())
-    return Lake(table)
+    return Lake(table, checksums_of(settings))
+
+
+def checksums_of(settings: Settings) -> Checksums:
+    """Return the checksums of the lake's metadata."""
+    return Checksums(catalog_file(settings), settings.lake_folder)
+
+
+def head_location(settings: Settings) -> Path | None:
+    """Return the newest metadata file that the catalog file names; None without such a file."""
+    catalog = catalog_file(settings)
+    if catalog is None or not catalog.exists():
+        return None
+    return _metadata_location(settings, catalog)
 
 
 def _catalog(settings: Settings) -> Catalog:
@@ -298,18 +336,20 @@ def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return None
+        if error.sqlite_errorcode & 0xFF in _DAMAGED:
+            raise _damaged_catalog(catalog, error) from error
         raise LakeError(
             f"the lake's catalog {catalog} cannot be read: {error}",
             hint="Check its permissions, and that no other program holds it.",
             path=catalog,
         ) from error
     except sqlite3.DatabaseError as error:
-        raise IntegrityError(
-            f"the lake's catalog {catalog} is damaged: {error}",
-            hint="Restore it from a backup of the lake folder.",
-            path=catalog,
-        ) from error
-    return Path(_FILE_SCHEME.sub("", row[0])) if row else None
+        raise _damaged_catalog(catalog, error) from error
+    if row is None:
+        return None
+    if not isinstance(row[0], str):
+        raise _damaged_catalog(catalog, "it names no metadata file")
+    return Path(_FILE_SCHEME.sub("", row[0]))
 
 
 def _query(catalog: Path, query: str, values: Sequence[str]) -> tuple[str] | None:
@@ -334,9 +374,9 @@ def _refuse_orphans(settings: Settings, catalog: Path) -> None:
         )
 
 
-def _broken_metadata(metadata: Path) -> IntegrityError:
-    return IntegrityError(
-        f"the lake's metadata {metadata} is missing or damaged",
-        hint="Restore it from a backup of the lake folder.",
-        path=metadata,
-    )
+def _broken_metadata(metadata: Path) -> LakeDamageError:
+    return damaged_file(metadata, "it cannot be read as the lake's metadata")
+
+
+def _damaged_catalog(catalog: Path | None, error: object) -> LakeDamageError:
+    return damaged_file(catalog, f"the catalog cannot be read: {error}")

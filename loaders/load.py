@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from analytics.errors import IntegrityError
 from analytics.lake import lake_place
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
-from loaders import entries, lake, prices, warehouse
-from loaders.entries import DataFile
+from loaders import data_files, entries, lake, prices, warehouse
 from loaders.lake import Changes, Head, Lake
+from loaders.moving import rebase_files
 from loaders.warehouse import Connection
 
 
@@ -21,13 +19,15 @@ class LoadReport:
     """What a load did.
 
     ``rows_scanned`` counts the rows of the new files; ``snapshot_id`` is the lake's newest
-    snapshot, None where the lake is empty.
+    snapshot, None where the lake is empty. ``bytes_verified`` are those of data files that were
+    compared with their hashes.
     """
 
     files_new: int
     rows_scanned: int
     sessions_pending: int
     snapshot_id: int | None
+    bytes_verified: int = field(default=0, compare=False)
 
 
 def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
@@ -40,13 +40,25 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
     head = lake.read_head(settings)
     with warehouse.connect(settings) as connection:
         prices.materialise_prices(connection, settings)
+        data_files.make_table(connection)
+        rebase_files(connection, settings)
         if _is_current(connection, head):
+            verified = _verify_known(connection, settings)
             pending = entries.count_pending_sessions(connection)
-            return LoadReport(0, 0, pending, head.snapshot_id if head else None)
+            return LoadReport(0, 0, pending, head.snapshot_id if head else None, verified)
         opened = lake.open_lake(settings)
         if opened is None:
             return _without_lake(connection, settings)
-        return _load(connection, opened, progress)
+        report = _load(connection, opened, progress)
+        verified = report.bytes_verified + _verify_known(connection, settings)
+    return replace(report, bytes_verified=verified)
+
+
+def _verify_known(connection: Connection, settings: Settings) -> int:
+    """Verify the known files that changed, and some that were not verified for long."""
+    changed = data_files.verify_changed(connection)
+    swept = data_files.sweep(connection, bytes_per_day=settings.lake_verify_bytes_per_day)
+    return changed + swept
 
 
 def _is_current(connection: Connection, head: Head | None) -> bool:
@@ -62,9 +74,10 @@ def _cursor(connection: Connection) -> Head | None:
 def _load(connection: Connection, opened: Lake, progress: Progress) -> LoadReport:
     head = opened.head
     changes = opened.changes(_cursor(connection), entries.known_files(connection))
-    _check_present((*changes.new, *changes.rewritten))
     progress.report("load", 0, len(changes.new), unit="files")
     with warehouse.transaction(connection):
+        found = [(file.file_path, file.file_size) for file in (*changes.new, *changes.rewritten)]
+        verified = data_files.verify_new(connection, found)
         pending = _apply(connection, changes, opened.field_ids)
         connection.execute("delete from meta.load_cursor")
         connection.execute(
@@ -72,7 +85,7 @@ def _load(connection: Connection, opened: Lake, progress: Progress) -> LoadRepor
         )
     progress.report("load", len(changes.new), len(changes.new), unit="files")
     rows = sum(file.record_count for file in changes.new)
-    return LoadReport(len(changes.new), rows, pending, head.snapshot_id)
+    return LoadReport(len(changes.new), rows, pending, head.snapshot_id, verified)
 
 
 def _apply(connection: Connection, changes: Changes, field_ids: dict[str, int]) -> int:
@@ -97,24 +110,3 @@ def _without_lake(connection: Connection, settings: Settings) -> LoadReport:
     with warehouse.transaction(connection):
         entries.point_views(connection, {})
     return LoadReport(0, 0, 0, None)
-
-
-def _check_present(files: Sequence[DataFile]) -> None:
-    for file in files:
-        if "://" in file.file_path:
-            continue  # an object store says so itself when the file is read
-        path = Path(file.file_path)
-        try:
-            size = path.stat().st_size
-        except OSError as error:
-            raise _damaged(file, f"cannot be read: {error.strerror}") from error
-        if size != file.file_size:
-            raise _damaged(file, f"has {size} bytes, the lake's manifest says {file.file_size}")
-
-
-def _damaged(file: DataFile, what: str) -> IntegrityError:
-    return IntegrityError(
-        f"the lake's data file {file.file_path} {what}",
-        hint="Restore it from a backup of the lake, then run the command again.",
-        path=file.file_path,
-    )

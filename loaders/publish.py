@@ -19,7 +19,7 @@ from analytics.errors import WarehouseError
 from analytics.files import make_folder
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
-from loaders import completeness, warehouse
+from loaders import build_checks, completeness, warehouse
 from loaders.build_faults import build_errors
 from loaders.builds import CATALOG, next_build, remove_old, remove_unfinished, utc_now
 from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
@@ -79,6 +79,8 @@ def publish(
             )
         noted = warehouse.state(connection, _PUBLISHED_BUILD)
         previous = current if current and current.name == noted else None
+        if previous and not build_checks.is_usable(connection, settings, previous):
+            previous = None
         if previous and warehouse.state(connection, _PUBLISHED_REVISION) == revision:
             return PublishReport(previous.name, 0, 0, 0, published=False)
         warehouse.require_layers(connection)
@@ -250,6 +252,7 @@ def _note(connection: Connection, build: Path, files: list[_File], revision: str
             "insert into meta.published_files values (?, ?, ?, ?)",
             [[file.table, file.month, file.name, file.rows] for file in files],
         )
+        build_checks.note_files(connection, build, [CATALOG, *(file.name for file in files)])
         connection.execute("delete from meta.changed_months")
         completeness.forget_unproven(connection)
         warehouse.set_state(connection, _PUBLISHED_BUILD, build.name)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
-from loaders import completeness, entries, gold, prices, warehouse
+from loaders import completeness, data_files, entries, gold, prices, warehouse
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
 from loaders.memory import memory_limit
 from loaders.warehouse import FULL_BUILD, REBUILD, Connection
@@ -69,6 +69,7 @@ def transform(
         if not plan.is_due and not run_tests:
             return TransformReport(0, 0, 0, 0, full_refresh=False, seconds=0.0)
         if plan.full_refresh:
+            data_files.verify_all(connection)
             # Said before anything is dropped: a run that dies half-way is followed by another one.
             warehouse.set_state(connection, REBUILD, FULL_BUILD)
             warehouse.drop_layers(connection)

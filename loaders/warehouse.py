@@ -7,6 +7,7 @@ pipeline alone opens the warehouse file, and readers open a published build.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +18,16 @@ from duckdb import DuckDBPyConnection as Connection
 from analytics.errors import (
     AnalyticsError,
     DiskFullError,
-    IntegrityError,
     LockedError,
+    WarehouseDamageError,
     WarehouseError,
 )
 from analytics.files import require_database
 from analytics.lake import is_elsewhere, lake_place, object_store_fault
+from analytics.lake.checksums import damaged_file
 from analytics.settings import Settings
 from loaders.memory import AUTOMATIC, memory_limit
+from loaders.moved_build import views_elsewhere
 from loaders.object_store import reach_objects
 
 __all__ = [
@@ -36,9 +39,11 @@ __all__ = [
     "drop_layers",
     "held_open",
     "in_memory",
+    "is_moved",
     "open_build",
     "prepare",
     "quoted",
+    "reading_file",
     "require_layers",
     "state",
     "set_state",
@@ -99,8 +104,8 @@ _CORRUPT = (
     "Could not read enough bytes",
     "replaying WAL",
     "Failed to deserialize",
-    "was created with a newer version",
 )
+_NEWER = "was created with a newer version"
 _REBUILD = "Delete that file; `annals pipeline` rebuilds it from the lake."
 
 
@@ -123,13 +128,25 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         require_database(path)
-        with contextlib.closing(duckdb.connect(str(path), read_only=read_only)) as connection:
+        with contextlib.closing(_open(path, read_only=read_only)) as connection:
             _configure(connection, settings)
             _spill_to(connection, settings)
             reach_objects(connection, settings)
             if not read_only:
                 prepare(connection)
             yield connection
+
+
+def _open(path: Path, *, read_only: bool) -> Connection:
+    """Open a DuckDB file; whatever else is wrong with one that may be read is damage."""
+    try:
+        return duckdb.connect(str(path), read_only=read_only)
+    except duckdb.Error as error:
+        known = error_for(path, str(error))
+        readable = path.is_file() and os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK)
+        if type(known) is WarehouseError and readable and _NEWER not in str(error):
+            raise _damaged(path, str(error)) from error
+        raise known from error
 
 
 @contextlib.contextmanager
@@ -257,10 +274,40 @@ def open_build(settings: Settings) -> Connection:
             path=current,
         )
     with translated(catalog):
-        connection = duckdb.connect(str(catalog), read_only=True)
+        connection = _open(catalog, read_only=True)
         _configure(connection, settings)
         _spill_to(connection, settings)  # readers may lack the right to write beside the build
+        if views := views_elsewhere(connection, catalog.parent):
+            connection.close()
+            connection = _rebased(catalog, views)
+            _configure(connection, settings)
+            _spill_to(connection, settings)
         return connection
+
+
+def is_moved(build: Connection) -> bool:
+    """Return whether :func:`open_build` had to rewrite the views of this build."""
+    return build.execute("select 1 from duckdb_tables() where table_name = 'moved'").fetchone() == (
+        1,
+    )
+
+
+def _rebased(catalog: Path, views: dict[str, str]) -> Connection:
+    """Open a moved build: its tables, and its views over the files beside it."""
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute("create temp table moved (path varchar)")
+        connection.execute(f"attach {quoted(catalog)} as moved_build (read_only)")
+        connection.execute("create schema gold")
+        connection.execute("create schema meta")
+        connection.execute("create table meta.build as from moved_build.meta.build")
+        connection.execute("detach moved_build")
+        for name, body in views.items():
+            connection.execute(f"create view gold.{name} as {body}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextlib.contextmanager
@@ -281,6 +328,21 @@ def views_file(path: Path) -> Iterator[Connection]:
 def quoted(path: Path | str) -> str:
     """Return a path as a string of SQL, for statements that take no parameters."""
     return "'" + str(path).replace("'", "''") + "'"
+
+
+@contextlib.contextmanager
+def reading_file(path: str) -> Iterator[None]:
+    """Turn whatever DuckDB raises while it reads this one file of the lake into its damage.
+
+    What an object store answers keeps its own errors.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        message = str(error)
+        if _OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
+            raise known from error
+        raise damaged_file(path, _first_line(message)) from error
 
 
 @contextlib.contextmanager
@@ -309,18 +371,22 @@ def error_for(path: Path | str, message: str) -> AnalyticsError:
     if _OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
         return known
     if found := _LAKE_FILE.search(message):
-        return IntegrityError(
-            f"the lake's data file {found['path']} is missing or unreadable",
-            hint="Restore it from a backup of the lake, then run the command again.",
-            path=found["path"],
-            detail=_first_line(message),
-        )
-    corrupt = any(text in message for text in _CORRUPT)
+        return damaged_file(found["path"], _first_line(message))
+    if any(text in message for text in _CORRUPT):
+        return _damaged(path, message)
     return WarehouseError(
-        f"{path} {'is damaged' if corrupt else 'cannot be used'}: {_first_line(message)}",
-        hint=_REBUILD if corrupt else "The message above is DuckDB's; correct the cause it names.",
+        f"{path} cannot be used: {_first_line(message)}",
+        hint=_REBUILD if _NEWER in message else "Correct the cause that DuckDB names above.",
         path=path,
-        damaged=corrupt,
+    )
+
+
+def _damaged(path: Path | str, message: str) -> WarehouseDamageError:
+    return WarehouseDamageError(
+        f"{path} is damaged: {_first_line(message)}",
+        hint="Run `annals pipeline`; it sets the file aside and makes it again from the lake.",
+        path=path,
+        damaged=True,
     )
 
 

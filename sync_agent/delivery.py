@@ -16,6 +16,7 @@ from analytics.errors import ConflictError, DependencyError
 from analytics.transcripts import Record
 from analytics.transcripts.documents import Encoding, encode_raw, to_document
 from analytics.transcripts.seq_ranges import Ranges, join_ranges, ranges_of, subtract_ranges
+from analytics.transcripts.verification import Verification
 from sync_agent.identity import Enrolment
 from sync_agent.mongo import Answer, Document, Position, Remote
 from sync_agent.outbox import Batch, Outbox, Refusal
@@ -41,7 +42,8 @@ class Delivery:
 
     ``stored_apart`` are the GridFS files of records that are not settled yet, so that a batch that
     is sent again does not store them again. What was inserted and settled, but is not covered, is
-    ``uncovered``, since ``waits_since`` on the monotonic clock.
+    ``uncovered``, since ``waits_since`` on the monotonic clock. ``verification`` counts what was
+    compared with its ids before it left the buffer.
     """
 
     outbox: Outbox
@@ -52,6 +54,7 @@ class Delivery:
     absent: Ranges = ()
     uncovered: Counter[str] = field(default_factory=Counter)
     waits_since: float = 0.0
+    verification: Verification = field(default_factory=Verification)
 
     def ship(self, *, rows: int, size: int, linger: float = 0.0) -> Delivered:
         """Ship the next batch: at most ``rows`` records, of ``size`` raw bytes or one record.
@@ -80,7 +83,8 @@ class Delivery:
 
     def _insert(self, batch: Batch) -> Delivered:
         """Have the server take or refuse each record of a batch."""
-        agent_id, records = self.enrolment.agent_id, batch.records
+        agent_id = self.enrolment.agent_id
+        records = self.verification.records(batch.records)
         answer = self.remote.insert([self._document(record) for record in records])
         claims, refusals = self._settle(records, answer)
         if claims:

@@ -22,7 +22,8 @@ class ShipReport:
     """What one shipping did: records that the server has now, in how many batches.
 
     ``records_claimed`` of them were there before, under another position. What the server refused
-    is in the dead letters. ``left_to`` names the live agent that the shipping was left to.
+    is in the dead letters; what did not match its id was shipped as quarantined bytes. ``left_to``
+    names the live agent that the shipping was left to.
     """
 
     records_shipped: int = 0
@@ -30,6 +31,7 @@ class ShipReport:
     dead_letters_new: int = 0
     batches: int = 0
     bytes_shipped: int = 0
+    records_quarantined: int = 0
     warnings: tuple[str, ...] = ()
     left_to: str | None = None
 
@@ -74,7 +76,8 @@ def _ship(shipper: Shipper, progress: Progress) -> ShipReport:
         dead_letters_new=refused,
         batches=batches,
         bytes_shipped=raw_bytes,
-        warnings=_warnings(refused, note),
+        records_quarantined=shipper.verification.records_quarantined,
+        warnings=(*shipper.verification.warnings("the buffer"), *_warnings(refused, note)),
     )
 
 

@@ -20,6 +20,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from analytics.errors import AnalyticsError, DependencyError
 from analytics.settings import Settings
+from analytics.transcripts.verification import Verification
 from sync_agent.delivery import Delivered, Delivery
 from sync_agent.identity import enrol
 from sync_agent.mongo import Remote
@@ -107,6 +108,7 @@ class Shipper:
         self._opened = contextlib.ExitStack()
         self._delivery: Delivery | None = None
         self._tally = _Tally()
+        self.verification = Verification()
         self._share = 1.0
         self._failures = 0
         self._heard_at = 0.0
@@ -235,7 +237,7 @@ class Shipper:
             enrolment = enrol(outbox, remote)
             self._opened = opening.pop_all()
         self._heard_at = time.monotonic()
-        self._delivery = Delivery(outbox, remote, enrolment)
+        self._delivery = Delivery(outbox, remote, enrolment, verification=self.verification)
         return self._delivery
 
     def _server(self) -> Remote:

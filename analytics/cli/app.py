@@ -20,6 +20,7 @@ from analytics.cli.commands import (
     iceberg,
     pipeline,
     platform,
+    repair,
     sessions,
     stages,
     status,
@@ -66,6 +67,7 @@ app.add_typer(config.app, name="config")
 status.register(app)
 doctor.register(app)
 validate.register(app)
+repair.register(app)
 backup.register(app)
 platform.register(app)
 version.register(app)

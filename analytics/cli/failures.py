@@ -6,7 +6,7 @@ import errno
 import sys
 from dataclasses import dataclass
 
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, IntegrityError
 from analytics.secrecy import hide
 from analytics.text import json_text, one_line
 
@@ -62,6 +62,13 @@ def failure_of(error: BaseException) -> Failure:
             f"text or a file name is not in the encoding that is needed: {str(error)!a}",
             hint="Name folders and save text files in UTF-8.",
         )
+    if _is_unreadable_build(error):
+        return _failure(
+            IntegrityError.exit_code,
+            "WarehouseDamageError",
+            f"the published build cannot be read: {error}",
+            hint="Run `annals pipeline`; it publishes a new build.",
+        )
     return _failure(
         1,
         type(error).__name__,
@@ -96,6 +103,11 @@ def _is_disk_full(error: BaseException) -> bool:
         or any(words in str(cause).lower() for words in _DISK_FULL_WORDS)
         for cause in _causes(error)
     )
+
+
+def _is_unreadable_build(error: BaseException) -> bool:
+    """Tell an error of DuckDB's own classes: commands query nothing outside a published build."""
+    return type(error).__module__ in ("duckdb", "_duckdb")
 
 
 def _is_not_writable(error: BaseException) -> bool:

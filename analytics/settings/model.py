@@ -134,6 +134,12 @@ class Settings(ServingSettings, BaseSettings):
     rollback_snapshots: int = Field(
         10, ge=1, description="Newest lake snapshots that a rollback can reach."
     )
+    lake_verify_bytes_per_day: int = Field(
+        1024 * MIB,
+        ge=0,
+        description="Bytes of the lake's data files that pipelines verify again in a day, beside"
+        " new ones; 0 for none.",
+    )
     iceberg_keep_snapshots: int = Field(
         50,
         ge=1,

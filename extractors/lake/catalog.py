@@ -6,8 +6,8 @@ from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
     NoSuchTableError,
+    RESTError,
     TableAlreadyExistsError,
-    ValidationError,
 )
 from pyiceberg.io.pyarrow import pyarrow_to_schema
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -16,16 +16,23 @@ from pyiceberg.transforms import DayTransform
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError as DuplicateRowError
 
-from analytics.errors import IntegrityError, LakeError, SettingsError
+from analytics.errors import AnalyticsError, IntegrityError, LakeError, SettingsError
 from analytics.lake import is_elsewhere, lake_place, usable_location
+from analytics.lake.checksums import Checksums, metadata_files
+from analytics.lake.damage import find_damage
+from analytics.lake.moving import moved_error, moved_from
 from analytics.settings import Settings
 from extractors.entries import SCHEMA
 from extractors.faults import unreadable_metadata
 from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
 from extractors.lake.durable import DurableFileIO
+from extractors.lake.noted import CATALOG_FILE, catalog_file, noted_location
+from extractors.lake.relocation import relocate, relocate_catalog
 from extractors.lake.table import Lake, faults
 
-CATALOG_FILE = "catalog.db"
+_REACHED = (OSError, DBAPIError, RESTError, NamespaceAlreadyExistsError, TableAlreadyExistsError)
+"""What opening raises of networks, disks and other processes; all else is a damaged lake."""
+
 OPENING_ATTEMPTS = 6
 """Catalog tables, namespace and table are made one by one; each may be lost to another process."""
 PROPERTIES = {
@@ -55,6 +62,7 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
             _refuse_orphaned_data(settings)
             if not create:
                 raise _no_lake(settings)
+        _follow_move(settings, may_rewrite=create)
     place = lake_place(settings)
     with faults(place):
         for attempt in range(1, OPENING_ATTEMPTS + 1):
@@ -67,24 +75,55 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
     raise _no_lake(settings)
 
 
+def _follow_move(settings: Settings, *, may_rewrite: bool) -> None:
+    """Rewrite the paths of a lake whose folder was moved; each step can be repeated.
+
+    Raises LakeDamageError (exit 9) that says so if this command may not change the lake.
+    """
+    noted = noted_location(settings)
+    old = moved_from(noted, settings) if noted else None
+    if old is None:
+        return
+    if not may_rewrite:
+        raise moved_error(old, settings)
+    relocate(settings.lake_folder, old=old, new=settings.lake_folder)
+    checksums_of(settings).renew()
+    if catalog := catalog_file(settings):
+        relocate_catalog(catalog, old=old, new=settings.lake_folder)
+
+
 def _open(settings: Settings, place: str, *, create: bool) -> Lake:
     identifier = table_identifier(settings)
     catalog = connect_catalog(settings)
     try:
         try:
             table = catalog.load_table(identifier)
-        except (ValueError, ValidationError) as error:
-            raise unreadable_metadata(error, place) from error
         except NoSuchTableError:
             if not create:
                 raise _no_lake(settings) from None
             _refuse_second_lake(settings)
             table = _create_table(catalog, identifier)
+        except (*_REACHED, AnalyticsError):
+            raise
+        except Exception as error:  # whatever the library raises here, it was reading the lake
+            raise unreadable_metadata(error, noted_location(settings) or place) from error
         usable_location(settings, table.location())
     except BaseException:
         catalog.close()
         raise
-    return Lake(catalog, table, place=place)
+    checksums = checksums_of(settings)
+    try:
+        checksums.require(metadata_files(table) if create else [table.metadata_location])
+    except _REACHED:
+        raise
+    except Exception as error:  # whatever the library raises here, it was reading the lake
+        raise find_damage(table, checksums, error) from error
+    return Lake(catalog, table, place=place, checksums=checksums)
+
+
+def checksums_of(settings: Settings) -> Checksums:
+    """Return the checksums of the lake's metadata: in its catalog, if that is a file."""
+    return Checksums(catalog_file(settings), settings.lake_folder)
 
 
 def _was_made_by_another(error: Exception) -> bool:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from sqlite3 import connect
 from typing import Any
 
 import fastavro
-from fastavro.schema import SchemaParseException
 
-from analytics.errors import IntegrityError
+from analytics.errors import AnalyticsError, IntegrityError
 from analytics.files import replace_text, replacing
+from analytics.lake.checksums import Checksums, damaged_file
+from analytics.lake.damage import require_data_file
 
 _DELETED = 2
 _LIST, _MANIFEST = "manifest_file", "manifest_entry"
@@ -49,6 +51,53 @@ def require_whole(metadata: Path) -> int:
                     file = entry["data_file"]
                     _require(known, file["file_path"], file["file_size_in_bytes"])
     return len(known)
+
+
+def lake_locations(metadata: Path, checksums: Checksums) -> Iterator[Callable[[], None]]:
+    """Yield a check for each file of the lake; it raises IntegrityError (exit 9) naming the file.
+
+    The files of every snapshot that is kept. What a damaged file names is left out.
+    """
+    seen: set[str] = set()
+
+    def once(location: str) -> bool:
+        is_new = location not in seen
+        seen.add(location)
+        return is_new
+
+    yield partial(checksums.require, [str(metadata)])
+    for listed in _snapshot_lists(metadata):
+        if not once(listed):
+            continue
+        yield partial(_require_readable, listed, checksums)
+        for manifest in _readable(listed):
+            location = manifest["manifest_path"]
+            if not once(location):
+                continue
+            yield partial(_require_readable, location, checksums, manifest["manifest_length"])
+            for entry in _readable(location):
+                file = entry["data_file"]
+                if entry["status"] != _DELETED and once(file["file_path"]):
+                    size = file["file_size_in_bytes"]
+                    yield partial(require_data_file, file["file_path"], size)
+
+
+def _snapshot_lists(metadata: Path) -> list[str]:
+    return [one["manifest-list"] for one in _json(metadata).get("snapshots", ())]
+
+
+def _require_readable(location: str, checksums: Checksums, size: int | None = None) -> None:
+    _require({}, location, size)
+    checksums.require([location])
+    for _ in _records(local_path(location)):
+        pass
+
+
+def _readable(location: str) -> list[Any]:
+    try:
+        return list(_records(local_path(location)))
+    except IntegrityError:
+        return []
 
 
 def relocate(folder: Path, *, old: Path | str, new: Path | str) -> None:
@@ -161,9 +210,9 @@ def _require(known: dict[str, int], location: str, size: int | None) -> Path | N
     try:
         found = path.stat().st_size
     except OSError as error:
-        raise _broken(path, error.strerror or str(error)) from error
+        raise damaged_file(path, error.strerror or str(error)) from error
     if size is not None and found != size:
-        raise _broken(path, f"{found} bytes instead of {size}")
+        raise damaged_file(path, f"{found} bytes instead of {size}")
     known[str(path)] = found
     return path
 
@@ -173,13 +222,7 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn what a reader raises for a damaged file into IntegrityError."""
     try:
         yield
-    except (OSError, ValueError, EOFError, KeyError, SchemaParseException) as error:
-        raise _broken(path, f"{type(error).__name__}: {error}") from error
-
-
-def _broken(path: Path, why: str) -> IntegrityError:
-    return IntegrityError(
-        f"the lake's file {path} is missing or damaged: {why}",
-        hint="Restore it from a backup of the lake; nothing was changed.",
-        path=path,
-    )
+    except AnalyticsError:
+        raise
+    except Exception as error:  # a library raises anything at damaged input
+        raise damaged_file(path, f"{type(error).__name__}: {error}") from error

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import ValidationError as UnreadableAnswer
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
@@ -25,8 +26,11 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy.exc import DBAPIError
 
-from analytics.errors import ConflictError, IntegrityError, LakeError
+from analytics.errors import AnalyticsError, ConflictError, IntegrityError, LakeError
 from analytics.lake import catalog_server_fault
+from analytics.lake.checksums import Checksums, metadata_files
+from analytics.lake.content import content_hash, local_path
+from analytics.lake.damage import find_damage, is_whole, live_files
 from extractors.cursor import KIND, Cursor, SnapshotKind, from_summary, to_summary
 from extractors.entries import SCHEMA
 from extractors.faults import catalog_fault, lake_fault
@@ -74,10 +78,11 @@ class SnapshotInfo:
 class Lake:
     """The table as it was when it was opened, or after this object's own last commit."""
 
-    def __init__(self, catalog: Catalog, table: Table, *, place: str) -> None:
+    def __init__(self, catalog: Catalog, table: Table, *, place: str, checksums: Checksums) -> None:
         self._catalog = catalog
         self._table = table
         self._place = place
+        self._checksums = checksums
 
     def __enter__(self) -> Self:
         return self
@@ -152,22 +157,27 @@ class Lake:
 
     def entry_ids(self) -> Iterator[pa.Array]:
         """Yield the ids of all records in the lake, in batches; only that column is read."""
-        with faults(self._place):
+        with self._reading():
             for batch in self._table.scan(selected_fields=("entry_id",)).to_arrow_batch_reader():
                 yield batch.column("entry_id")
 
     def write(self, rows: pa.Table, *, day: int) -> WrittenFile:
         """Write ``rows``, all ingested on ``day`` (days since the epoch), as one data file.
 
-        The file is invisible until its commit, and on stable storage when this returns.
+        The file is invisible until its commit, and on stable storage when this returns. Its name
+        ends with the hash of its bytes.
         """
         folder = date(1970, 1, 1) + timedelta(days=day)
-        name = f"ingested_at_day={folder.isoformat()}/{uuid.uuid4()}.parquet"
+        encoded = pa.BufferOutputStream()
+        write_parquet(encoded, rows, schema=self._file_schema())
+        content = encoded.getvalue()
+        stem = f"{uuid.uuid4()}-{content_hash([memoryview(content)])}"
+        name = f"ingested_at_day={folder.isoformat()}/{stem}.parquet"
         path = self._table.location_provider().new_data_location(name)
         with faults(path):
             try:
                 with self._table.io.new_output(path).create() as stream:
-                    write_parquet(stream, rows, schema=self._file_schema())
+                    stream.write(content.to_pybytes())
                 data_file = parquet_file_to_data_file(self._table.io, self._table.metadata, path)
             except BaseException:
                 self._delete(path)
@@ -182,7 +192,8 @@ class Lake:
         deleted only where it is certain that it did not.
         """
         properties = to_summary(cursor, kind)
-        with faults(self._place):
+        with self._reading():
+            self._checksums.require(metadata_files(self._table))
             try:
                 with (
                     self._table.transaction() as transaction,
@@ -205,7 +216,57 @@ class Lake:
                 if self._is_unchanged():
                     self.discard(files)
                 raise
+            self._checksums.note(metadata_files(self._table))
         return int(self._table.metadata.current_snapshot_id or 0)
+
+    def damaged_files(self) -> list[tuple[str, int]]:
+        """Return the path and the number of rows of each local data file that is damaged."""
+        found = []
+        with self._reading():
+            self._checksums.require(metadata_files(self._table))
+            for file in live_files(self._table):
+                path = local_path(file.file_path)
+                if path is not None and not is_whole(file):
+                    found.append((str(path), int(file.record_count)))
+        return found
+
+    def positions(self, *, without: Collection[str]) -> set[tuple[str, int]]:
+        """Return the positions (agent, seq) of all rows but those of the files ``without``."""
+        found: set[tuple[str, int]] = set()
+        with self._reading():
+            for file in live_files(self._table):
+                path = str(local_path(file.file_path))
+                if path not in without:
+                    rows = pq.read_table(path, columns=["agent_id", "seq"], partitioning=None)
+                    found.update(
+                        zip(rows["agent_id"].to_pylist(), rows["seq"].to_pylist(), strict=True)
+                    )
+        return found
+
+    def replace(
+        self,
+        files: Sequence[WrittenFile],
+        *,
+        names: Collection[str],
+        cursor: Cursor,
+        kind: SnapshotKind,
+    ) -> None:
+        """Drop the data files ``names`` from the table and append ``files``, in one atomic step."""
+        with self._reading():
+            try:
+                with (
+                    self._table.transaction() as transaction,
+                    transaction.update_snapshot(to_summary(cursor, kind)).overwrite() as snapshot,
+                ):
+                    for file in live_files(self._table):
+                        if str(local_path(file.file_path)) in names:
+                            snapshot.delete_data_file(file)
+                    for written in files:
+                        snapshot.append_data_file(written.data_file)
+            except CommitFailedException:
+                self.discard(files)
+                raise
+            self._checksums.note(metadata_files(self._table))
 
     def discard(self, files: Sequence[WrittenFile]) -> None:
         """Delete files that no commit can refer to, so that they take no space."""
@@ -231,6 +292,23 @@ class Lake:
         """Return the snapshots that are still kept, oldest first."""
         ordered = sorted(self._table.metadata.snapshots, key=lambda s: s.sequence_number or 0)
         return [_described(snapshot) for snapshot in ordered]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what is raised while the lake is read into the tree's errors, damage by name.
+
+        Iceberg's library raises any class at a damaged file. So the class says nothing, and what
+        is left after the faults of networks, disks and catalogs is damage.
+        """
+        try:
+            with faults(self._place):
+                yield
+        except AnalyticsError as known:
+            if type(known) is LakeError:
+                raise find_damage(self._table, self._checksums, known) from known
+            raise
+        except Exception as error:
+            raise find_damage(self._table, self._checksums, error) from error
 
     def _cursors(self) -> Iterator[tuple[int, Cursor]]:
         """Yield (depth, cursor) of those ancestors that carry one; the newest has depth 0."""

@@ -58,7 +58,7 @@ def test_backfill_takes_each_id_once(buffer: Buffer, settings: Settings) -> None
     """P-17: a record that the buffer holds twice is appended once."""
     row = buffer.row(b"again")
     for _ in range(2):
-        buffer.append([b"again"], entry_id=row["entry_id"])
+        buffer.append([b"again"], entry_id=row["entry_id"], byte_offset=row["byte_offset"])
     report = extract(settings, full_backfill=True)
     assert (report.records_read, report.entries_new) == (2, 1)
     assert list(ids(settings).values()) == [1]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.transcripts.identity import entry_id, readable
-from flows.coverage import Coverage, File, Placed, ReadAt, cover, has_id
+from analytics.transcripts.verification import has_id
+from flows.coverage import Coverage, File, Placed, ReadAt, cover
 
 KEY = "session.jsonl"
 HERE = ("agent", "/p/session.jsonl", 0)

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from analytics.settings import Settings
+from analytics.transcripts import entry_id
 
 ARROW_SCHEMA = pa.schema(
     [
@@ -84,7 +84,6 @@ class LakeMaker:
         text = raw if isinstance(raw, str) else json.dumps(raw, separators=(",", ":"))
         row: dict[str, Any] = dict.fromkeys(ARROW_SCHEMA.names)
         row.update(
-            entry_id=blake2b(f"{session}|{text}".encode(), digest_size=16).hexdigest(),
             record_kind="entry",
             agent_id="agent-1",
             seq=self._seq,
@@ -102,7 +101,9 @@ class LakeMaker:
             raw=text,
         )
         row.update(columns)
-        return row
+        raw_bytes = row["raw_binary"] if row["raw"] is None else row["raw"].encode()
+        computed = entry_id(row["file_key"].encode(), row["byte_offset"], raw_bytes).hex()
+        return {**row, "entry_id": columns.get("entry_id", computed)}
 
     def append(self, *rows: dict[str, Any], kind: str = "extract") -> int:
         """Append rows as one snapshot; return its id."""

@@ -11,7 +11,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics.errors import DiskFullError, IntegrityError, LockedError, WarehouseError
+from analytics.errors import (
+    DiskFullError,
+    LakeDamageError,
+    LockedError,
+    WarehouseDamageError,
+    WarehouseError,
+)
 from analytics.settings import Settings
 from loaders import warehouse
 
@@ -147,8 +153,8 @@ def test_state_keeps_the_last_value(settings: Settings) -> None:
     [
         ('IO Error: Could not write file "/x": No space left on device', DiskFullError),
         ("Out of Memory Error: failed to offload data block of size 256.0 KiB", DiskFullError),
-        ('IO Error: Cannot open file "/lake/data/a.parquet": No such file', IntegrityError),
-        ("IO Error: Corrupt database file: computed checksum 1", WarehouseError),
+        ('IO Error: Cannot open file "/lake/data/a.parquet": No such file', LakeDamageError),
+        ("IO Error: Corrupt database file: computed checksum 1", WarehouseDamageError),
         ("", WarehouseError),
     ],
 )

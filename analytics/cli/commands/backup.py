@@ -50,7 +50,7 @@ def backup(
     from flows import backup as archives
 
     found = in_force(context)
-    passphrase = _passphrase(passphrase_file)
+    passphrase = passphrase_from(passphrase_file)
     target = to or archives.default_archive(found.settings, encrypted=passphrase is not None)
     with terminal_progress() as progress:
         report = archives.backup(
@@ -89,7 +89,7 @@ def restore(
         report = archives.restore(
             settings,
             archive.expanduser().absolute(),
-            passphrase=_passphrase(passphrase_file),
+            passphrase=passphrase_from(passphrase_file),
             progress=progress,
         )
     if as_json:
@@ -100,7 +100,7 @@ def restore(
         say(f"note: {note}")
 
 
-def _passphrase(path: Path | None) -> str | None:
+def passphrase_from(path: Path | None) -> str | None:
     """Return the first line of a file; raise UsageError where there is none."""
     from analytics.errors import UsageError
 

@@ -38,7 +38,12 @@ def pipeline(
     was kept before, the bundled sample is used, with a state of its own; later commands find it
     the same way.
     """
-    from analytics.cli.commands.sync import leave_if_partial, warn, warn_of_shipping
+    from analytics.cli.commands.sync import (
+        leave_if_partial,
+        warn,
+        warn_of_records,
+        warn_of_shipping,
+    )
     from sync_agent.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
@@ -49,12 +54,13 @@ def pipeline(
     if report.ship:
         warn_of_shipping(report.ship)
     warn_of_refusals(report.extract)
+    warn_of_records(report.extract)
     kept = custody(found.settings)
     if as_json:
         _print(report, kept, sample=found.sample, seconds=seconds)
     else:
         _show(report, kept, found=found, seconds=seconds)
-    leave_if_partial(report.sync)
+    leave_if_partial(report.sync, is_partial=report.is_partial)
     leave_if_refused(report.extract)
 
 

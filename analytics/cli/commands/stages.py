@@ -13,6 +13,7 @@ from analytics.cli.options import AsJson, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.refusals import leave_if_refused, warn_of_refusals
 from analytics.cli.tables import count, size
+from analytics.errors import PartialError
 
 FullBackfill = Annotated[
     bool,
@@ -45,8 +46,11 @@ def extract(
 ) -> None:
     """Append what is new in the buffer, or in MongoDB, to the lake.
 
-    A record that cannot be read is quarantined with its reason, and the exit code is 6.
+    A record that cannot be read, or that does not match its id, is quarantined with its reason,
+    and the exit code is 6.
     """
+    from analytics.cli.commands.sync import warn_of_records
+
     with _stage(context, as_flow=as_flow) as (found, stages, progress):
         report = stages.extract(found.settings, full_backfill=full_backfill, progress=progress)
     text = (
@@ -55,7 +59,10 @@ def extract(
     )
     warn_of_refusals(report)
     _answer("extract", report, found=found, as_json=as_json, text=text)
+    warn_of_records(report)
     leave_if_refused(report)
+    if report.records_quarantined:
+        raise typer.Exit(PartialError.exit_code)
 
 
 def load(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = False) -> None:

@@ -13,6 +13,7 @@ from analytics.cli.output import tell
 from analytics.errors import PartialError
 
 if TYPE_CHECKING:
+    from extractors.extract import ExtractReport
     from sync_agent.once import SyncReport
     from sync_agent.shipment import ShipReport
 
@@ -61,7 +62,7 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
         if shipped:
             say(f"{count(shipped.records_shipped)} records shipped to MongoDB")
         show_custody(kept)
-    leave_if_partial(report)
+    leave_if_partial(report, is_partial=bool(shipped and shipped.records_quarantined))
 
 
 @app.command(**example("annals sync run --claude-dir ~/.claude/projects"))
@@ -83,9 +84,9 @@ sync_again.register(app)
 sync_install.register(app)
 
 
-def leave_if_partial(report: SyncReport) -> None:
-    """End with exit code 6 where something could not be read; the rest is done and kept."""
-    if report.files_unreadable or report.places_unreadable:
+def leave_if_partial(report: SyncReport, *, is_partial: bool = False) -> None:
+    """End with exit code 6 if something could not be read or verified; the rest is done."""
+    if is_partial or report.files_unreadable or report.places_unreadable:
         raise typer.Exit(PartialError.exit_code)
 
 
@@ -105,5 +106,13 @@ def warn_of_shipping(report: ShipReport) -> None:
 
     if report.left_to:
         tell(f"note: shipping is left to {report.left_to}")
+    for warning in report.warnings:
+        tell(f"warning: {printable(warning)}")
+
+
+def warn_of_records(report: ExtractReport) -> None:
+    """Print on standard error which records did not match their ids."""
+    from analytics.cli.tables import printable
+
     for warning in report.warnings:
         tell(f"warning: {printable(warning)}")

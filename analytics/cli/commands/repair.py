@@ -1,0 +1,95 @@
+"""``annals repair``: make damaged data whole again from copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analytics.cli.inforce import in_force
+from analytics.cli.options import AsJson, example
+from analytics.errors import IntegrityError, PartialError
+
+if TYPE_CHECKING:
+    from flows.repair import Repair
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILE]...",
+        help="Transcripts to read again, or archives of `annals backup` to take copies from.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be repaired.")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File whose first line is the passphrase of the archives."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command(**example("annals repair --dry-run"))(repair)
+
+
+def repair(
+    context: typer.Context,
+    files: Files = None,
+    dry_run: DryRun = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Repair the lake from transcripts, the buffer, MongoDB or a backup.
+
+    Damaged files are set aside, never deleted. Exit code 6: a named file is not known, or a record
+    has no whole copy. Exit code 9: rows of a damaged file were found nowhere; nothing of it was
+    changed.
+    """
+    from analytics.cli.commands.backup import passphrase_from
+    from analytics.cli.output import as_members, print_json
+    from flows import repair as repairs
+
+    found = in_force(context)
+    passphrase = passphrase_from(passphrase_file)
+    report = repairs.repair(found.settings, files or [], passphrase=passphrase, dry_run=dry_run)
+    if as_json:
+        print_json({"complete": report.is_complete, **as_members(report)})
+    else:
+        _show(report)
+    if report.lake is not None and not report.lake.is_complete:
+        raise typer.Exit(IntegrityError.exit_code)
+    if report.unknown or (report.appended and report.appended.records_quarantined):
+        raise typer.Exit(PartialError.exit_code)
+
+
+def _show(report: Repair) -> None:
+    from analytics.cli.output import say
+    from analytics.cli.tables import count, printable
+
+    _show_lake(report)
+    if report.appended and report.appended.entries_new:
+        say(f"{count(report.appended.entries_new)} records that the lake lacked were appended")
+    for path in report.queued:
+        say(f"to be read again by the next `annals pipeline`: {printable(path)}")
+    for path in report.unknown:
+        say(f"not a transcript that was read: {printable(path)}")
+
+
+def _show_lake(report: Repair) -> None:
+    from analytics.cli.output import say
+    from analytics.cli.tables import count, printable
+
+    lake = report.lake
+    if lake is None or not (lake.files or lake.recovered_metadata):
+        say("there is no lake yet" if lake is None else "no damaged file in the lake")
+        return
+    lines = [f"damaged: {path}" for path in lake.files]
+    if lake.recovered_metadata:
+        lines.append(f"recovered: {lake.recovered_metadata} is the newest metadata now")
+    lines += [f"set aside: {path}" for path in lake.set_aside]
+    for line in lines:
+        say(printable(line))
+    say(f"{count(lake.rows_appended)} rows appended, {count(lake.rows_missing)} rows missing")
+    if lake.rows_missing:
+        say("name an archive of `annals backup` that has them: `annals repair FILE`")

@@ -1,0 +1,48 @@
+"""Set a damaged warehouse aside: it is made from the lake, so the next run makes it again."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analytics.errors import WarehouseError
+from analytics.settings import Settings
+from loaders import warehouse
+from loaders.warehouse import Connection
+
+_NEWER = "was created with a newer version"
+
+
+def set_aside_if_damaged(settings: Settings) -> Path | None:
+    """Rename a warehouse file that cannot be read to its end; return its new name, else None.
+
+    Everything in it is read once. A file that another process has open, that this user may not
+    read, or that a newer DuckDB wrote, is left as it is.
+    """
+    path = settings.warehouse_file
+    if not path.exists() or not os.access(path, os.R_OK | os.W_OK):
+        return None
+    try:
+        with warehouse.connect(settings) as connection:
+            _read_everything(connection)
+    except WarehouseError as error:
+        return None if _NEWER in error.message else _set_aside(path)
+    return None
+
+
+def _read_everything(connection: Connection) -> None:
+    tables = connection.execute(
+        "select schema_name, table_name from duckdb_tables() where not internal"
+    ).fetchall()
+    for schema, table in tables:
+        connection.execute(f'select sum(hash(columns(*))::hugeint) from "{schema}"."{table}"')  # noqa: S608 -- its own names
+
+
+def _set_aside(path: Path) -> Path:
+    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+    path.rename(kept)
+    log = path.with_name(path.name + ".wal")
+    if log.exists():
+        log.rename(kept.with_name(kept.name + ".wal"))
+    return kept

@@ -1,0 +1,216 @@
+"""Verify the lake's data files before DuckDB reads them: it checks neither ids nor checksums.
+
+A file of ours carries the hash of its bytes in its name. Of another program's file every row is
+compared with its id at first, and from then on its bytes with the hash that was noted. What was
+verified is noted with size and time in ``meta.file_checks``; a file whose size or time is another
+one by now is verified again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from analytics.errors import LakeDamageError
+from analytics.lake.checksums import damaged_file
+from analytics.lake.content import content_hash, hash_file, named_hash
+from analytics.transcripts.verification import has_id
+from loaders.warehouse import Connection, reading_file
+
+_MAKE = """
+create table if not exists meta.file_checks (
+    file_path varchar not null, file_size bigint not null, mtime_ns bigint,
+    content_hash varchar not null, checked_at timestamptz not null
+)
+"""
+_ROWS = """
+select entry_id, file_key, byte_offset, raw, raw_binary
+from read_parquet(?, hive_partitioning = false)
+"""
+_ROWS_AT_ONCE = 1_000
+SWEPT_AFTER = timedelta(days=7)
+"""A file is verified again by the sweep if that was not done for so long."""
+
+SWEPT_BYTES_A_RUN = 32 * 1024 * 1024
+"""More is not swept in one run: about 30 ms."""
+
+_SWEPT = "swept"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A file that was verified: its size, time (None in an object store) and hash."""
+
+    file_path: str
+    file_size: int
+    mtime_ns: int | None
+    content_hash: str
+
+
+def make_table(connection: Connection) -> None:
+    """Create the table of checks if an older program made this warehouse."""
+    connection.execute(_MAKE)
+
+
+def verify_new(connection: Connection, files: Iterable[tuple[str, int]]) -> int:
+    """Verify files (path and size in the manifest) and note them; return their bytes.
+
+    Raises LakeDamageError (exit 9) naming the first file that is missing or damaged.
+    """
+    checks = [_verified(connection, path, size, noted=None) for path, size in files]
+    _note(connection, checks)
+    return sum(check.file_size for check in checks)
+
+
+def verify_changed(connection: Connection) -> int:
+    """Verify the known local files that are gone or have another size or time; return the bytes.
+
+    Raises as :func:`verify_new`. A file that was never verified counts by its size alone.
+    """
+    rows = connection.execute(
+        "select file_path, data_files.file_size, mtime_ns, content_hash"
+        " from meta.data_files left join meta.file_checks using (file_path)"
+    ).fetchall()
+    changed = []
+    for path, size, mtime_ns, noted in rows:
+        if "://" in path:
+            continue
+        found = _size_and_time(path)
+        if found[0] != size or (mtime_ns is not None and found[1] != mtime_ns):
+            changed.append(_verified(connection, path, size, noted=noted))
+    _note(connection, changed)
+    return sum(check.file_size for check in changed)
+
+
+def verify_all(connection: Connection) -> int:
+    """Verify every known file, before everything is built from them; return their bytes."""
+    make_table(connection)
+    return _verify_known(connection, _known(connection))
+
+
+def sweep(connection: Connection, *, bytes_per_day: int) -> int:
+    """Verify some files that were not verified for long; return their bytes.
+
+    At most ``bytes_per_day`` a day, except for one file that is larger. Raises LakeDamageError.
+    """
+    now = datetime.now(UTC)
+    day = now.date().isoformat()
+    noted_day, _, done = (_state(connection) or f"{day}:0").partition(":")
+    left = min(bytes_per_day - (int(done) if noted_day == day else 0), SWEPT_BYTES_A_RUN)
+    due = []
+    for path, size, noted, at in _known(connection):
+        if left <= 0:
+            break
+        if at is None or not now - SWEPT_AFTER <= at <= now:
+            due.append((path, size, noted, at))
+            left -= size
+    if not due:
+        return 0
+    swept = _verify_known(connection, due)
+    total = swept + (int(done) if noted_day == day else 0)
+    connection.execute("delete from meta.state where key = ?", [_SWEPT])
+    connection.execute("insert into meta.state values (?, ?)", [_SWEPT, f"{day}:{total}"])
+    return swept
+
+
+def damaged_files(
+    connection: Connection, files: Iterable[tuple[str, int]]
+) -> list[LakeDamageError]:
+    """Return an error for each of the files (path and size) that is missing or damaged."""
+    found = []
+    for path, size in files:
+        try:
+            _verified(connection, path, size, noted=None)
+        except LakeDamageError as error:
+            found.append(error)
+    return found
+
+
+def _state(connection: Connection) -> str | None:
+    row = connection.execute("select value from meta.state where key = ?", [_SWEPT]).fetchone()
+    return str(row[0]) if row else None
+
+
+def _known(connection: Connection) -> list[tuple[str, int, str | None, datetime | None]]:
+    return connection.execute(
+        "select file_path, data_files.file_size, content_hash, checked_at"
+        " from meta.data_files left join meta.file_checks using (file_path)"
+        " order by checked_at nulls first, file_path"
+    ).fetchall()
+
+
+def _verify_known(
+    connection: Connection, files: Sequence[tuple[str, int, str | None, datetime | None]]
+) -> int:
+    checks = [_verified(connection, path, size, noted=noted) for path, size, noted, _ in files]
+    _note(connection, checks)
+    return sum(check.file_size for check in checks)
+
+
+def _verified(connection: Connection, path: str, size: int, *, noted: str | None) -> Check:
+    found_size, mtime_ns = _size_and_time(path) if "://" not in path else (size, None)
+    if found_size != size:
+        raise damaged_file(path, f"{found_size} bytes instead of {size}")
+    content = _hash(connection, path)
+    wanted = named_hash(path) or noted
+    if wanted is None:
+        _require_ids(connection, path)
+    elif content != wanted:
+        raise damaged_file(path, "its bytes do not have the hash that they were written with")
+    return Check(path, size, mtime_ns, content)
+
+
+def _hash(connection: Connection, path: str) -> str:
+    if "://" in path:
+        row = connection.execute("select content from read_blob(?)", [path]).fetchone()
+        return content_hash([row[0] if row else b""])
+    try:
+        return hash_file(Path(path))
+    except OSError as error:
+        raise damaged_file(path, error.strerror or str(error)) from error
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise damaged_file(path, error.strerror or str(error)) from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _require_ids(connection: Connection, path: str) -> None:
+    """Compare each row of another program's file with its id."""
+    wrong = rows = 0
+    with reading_file(path):
+        found = connection.execute(_ROWS, [path])
+        while batch := found.fetchmany(_ROWS_AT_ONCE):
+            rows += len(batch)
+            wrong += sum(not _is_right(*row) for row in batch)
+    if wrong:
+        raise damaged_file(path, f"{wrong} of its {rows} rows do not match their ids")
+
+
+def _is_right(
+    entry_id: str, key: str | None, offset: int | None, text: str | None, binary: bytes | None
+) -> bool:
+    raw = binary if text is None else text.encode()
+    return raw is not None and has_id(key or "", offset or 0, raw, entry_id)
+
+
+def _note(connection: Connection, checks: Sequence[Check]) -> None:
+    if not checks:
+        return
+    paths = [check.file_path for check in checks]
+    connection.execute("delete from meta.file_checks where list_contains(?, file_path)", [paths])
+    connection.execute(
+        "insert into meta.file_checks select unnest(?), unnest(?), unnest(?), unnest(?), ?",
+        [
+            paths,
+            [check.file_size for check in checks],
+            [check.mtime_ns for check in checks],
+            [check.content_hash for check in checks],
+            datetime.now(UTC),
+        ],
+    )
