@@ -63,7 +63,17 @@ def lake(settings: Settings) -> list[Finding]:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         remedy = "Give this user the right to read and write it (chmod -R u+rwX)."
         return [broken("lake", f"{folder} may not be written", remedy=remedy)]
-    return [fine("lake", f"{folder} is there"), *_builds(settings)]
+    return [*_lake_here(settings), *_builds(settings)]
+
+
+def _lake_here(settings: Settings) -> list[Finding]:
+    """Return whether the lake's catalog and newest metadata can be read where they are."""
+    stage: Any = importlib.import_module("loaders.lake")
+    try:
+        stage.read_head(settings)
+    except AnalyticsError as error:
+        return [broken("lake", error.message, remedy=error.hint)]
+    return [fine("lake", f"{settings.lake_folder} is there")]
 
 
 def _lake_elsewhere(settings: Settings) -> Finding:

@@ -44,7 +44,7 @@ def test_each_file_of_the_lake(place: Place, harm: Harm, seed: int) -> None:
 
 
 def test_a_damaged_data_file_is_repaired_and_set_aside(place: Place) -> None:
-    """A zeroed file's rows come from the buffer; the file is dropped from the table and kept."""
+    """P-20: a zeroed file's rows come from the buffer; the file is dropped, and kept aside."""
     expected, path = place.ids(), place.data_files()[0]
     path.write_bytes(bytes(path.stat().st_size))
     stages.load(place.settings)
