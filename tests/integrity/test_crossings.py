@@ -90,7 +90,7 @@ def test_buffer_to_lake_restores_from_the_transcript(place: Place) -> None:
 
 
 def test_buffer_to_lake_quarantines_without_a_copy(place: Place) -> None:
-    """P-19: without a transcript the record is quarantined, the cursor passes it, the rest goes on."""
+    """P-19: without a transcript the record is quarantined, and the cursor passes it."""
     place.write(2)
     stages.sync(place.settings)
     flip_in_buffer(place, b'"uuid": "u14"')
