@@ -36,6 +36,7 @@ def test_every_command_that_was_promised_is_there() -> None:
         "annals load",
         "annals pipeline",
         "annals publish",
+        "annals repair",
         "annals restore",
         "annals sessions list",
         "annals status",
