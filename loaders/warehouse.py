@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +15,6 @@ import duckdb
 from duckdb import DuckDBPyConnection as Connection
 
 from analytics.errors import (
-    AnalyticsError,
-    DiskFullError,
-    LockedError,
-    WarehouseDamageError,
     WarehouseError,
 )
 from analytics.files import require_database
@@ -29,6 +24,14 @@ from analytics.settings import Settings
 from loaders.memory import AUTOMATIC, memory_limit
 from loaders.moved_build import views_elsewhere
 from loaders.object_store import reach_objects
+from loaders.warehouse_errors import (
+    NEWER,
+    OBJECT_STORE,
+    REBUILD_HINT,
+    damaged_database,
+    error_for,
+    first_line,
+)
 
 __all__ = [
     "Connection",
@@ -37,6 +40,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "connect",
     "drop_layers",
+    "error_for",
     "held_open",
     "in_memory",
     "is_moved",
@@ -89,25 +93,6 @@ create table if not exists meta.model_prices (
 );
 """
 
-_LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
-_MEMORY_USED = re.compile(r"/(?P<limit>[\d.]+ [KMGT]?i?B) used\)")
-_LAKE_FILE = re.compile(r"""["'](?P<path>[^"']+\.parquet)["']""")
-_OBJECT_STORE = re.compile(
-    r"HTTP Error: HTTP |IO Error: [^\n]* for HTTP |required extension 'httpfs'"
-)
-_NO_SPACE = ("No space left on device", "Disk quota exceeded")
-_NO_SPILL = "failed to offload data block"
-_OUT_OF_MEMORY = "Out of Memory Error"
-_CORRUPT = (
-    "not a valid DuckDB database file",
-    "Corrupt database file",
-    "Could not read enough bytes",
-    "replaying WAL",
-    "Failed to deserialize",
-)
-_NEWER = "was created with a newer version"
-_REBUILD = "Delete that file; `annals pipeline` rebuilds it from the lake."
-
 
 @contextlib.contextmanager
 def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connection]:
@@ -144,8 +129,8 @@ def _open(path: Path, *, read_only: bool) -> Connection:
     except duckdb.Error as error:
         known = error_for(path, str(error))
         readable = path.is_file() and os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK)
-        if type(known) is WarehouseError and readable and _NEWER not in str(error):
-            raise _damaged(path, str(error)) from error
+        if type(known) is WarehouseError and readable and NEWER not in str(error):
+            raise damaged_database(path, str(error)) from error
         raise known from error
 
 
@@ -229,7 +214,7 @@ def prepare(connection: Connection) -> None:
         path = places.fetchall()[0][0]
         raise WarehouseError(
             f"{path} has tables of version {found}, this program needs {SCHEMA_VERSION}",
-            hint=_REBUILD,
+            hint=REBUILD_HINT,
             path=path,
         )
 
@@ -340,9 +325,9 @@ def reading_file(path: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         message = str(error)
-        if _OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
+        if OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
             raise known from error
-        raise damaged_file(path, _first_line(message)) from error
+        raise damaged_file(path, first_line(message)) from error
 
 
 @contextlib.contextmanager
@@ -354,74 +339,3 @@ def translated(path: Path | str) -> Iterator[None]:
         raise error_for(path, str(error)) from error
     except OSError as error:
         raise error_for(path, f"{error.strerror}: {error.filename or path}") from error
-
-
-def error_for(path: Path | str, message: str) -> AnalyticsError:
-    """Return the error of our tree that DuckDB's ``message`` about ``path`` means."""
-    if known := _limit_error(path, message):
-        return known
-    if any(text in message for text in _NO_SPACE):
-        return DiskFullError(
-            f"no space left while writing {path}",
-            hint="Make room and run the command again; what was committed before is kept.",
-            path=path,
-        )
-    if "Could not set lock" in message:
-        return _locked(path, message)
-    if _OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
-        return known
-    if found := _LAKE_FILE.search(message):
-        return damaged_file(found["path"], _first_line(message))
-    if any(text in message for text in _CORRUPT):
-        return _damaged(path, message)
-    return WarehouseError(
-        f"{path} cannot be used: {_first_line(message)}",
-        hint=_REBUILD if _NEWER in message else "Correct the cause that DuckDB names above.",
-        path=path,
-    )
-
-
-def _damaged(path: Path | str, message: str) -> WarehouseDamageError:
-    return WarehouseDamageError(
-        f"{path} is damaged: {_first_line(message)}",
-        hint="Run `annals pipeline`; it sets the file aside and makes it again from the lake.",
-        path=path,
-        damaged=True,
-    )
-
-
-def _limit_error(path: Path | str, message: str) -> AnalyticsError | None:
-    """Return the error for a limit of memory or of spilled data that was reached."""
-    if _NO_SPILL in message:
-        return DiskFullError(
-            f"no room for what memory cannot hold while writing {path}: {_first_line(message)}",
-            hint="Set DUCKDB_SPILL_PATH to a folder with more room or DUCKDB_SPILL_LIMIT to more,"
-            " or let DUCKDB_MEMORY_LIMIT be higher. What was committed before is kept.",
-            path=path,
-        )
-    if _OUT_OF_MEMORY not in message:
-        return None
-    used = _MEMORY_USED.search(message)
-    limit = used["limit"] if used else "DUCKDB_MEMORY_LIMIT"
-    return WarehouseError(
-        f"DuckDB needs more memory than its limit ({limit}) for {path}",
-        hint="Set DUCKDB_MEMORY_LIMIT to more, such as 2GB; DUCKDB_THREADS=1 needs less. Nothing"
-        " is lost, and the next run begins where this one did.",
-        path=path,
-        limit=limit,
-    )
-
-
-def _locked(path: Path | str, message: str) -> LockedError:
-    holder = _LOCK_HOLDER.search(message)
-    who = f"{holder['program']} (pid {holder['pid']})" if holder else "another process"
-    return LockedError(
-        f"the warehouse {path} is held open by {who}",
-        hint="Close it there, or wait; to read, open the published build instead.",
-        path=path,
-        pid=holder["pid"] if holder else None,
-    )
-
-
-def _first_line(message: str) -> str:
-    return message.strip().splitlines()[0] if message.strip() else "no message"
