@@ -11,6 +11,7 @@ from analytics.settings import Settings
 from loaders import warehouse
 from loaders.warehouse import Connection
 
+_MAGIC = slice(8, 12)
 _NEWER = "was created with a newer version"
 
 
@@ -27,8 +28,17 @@ def set_aside_if_damaged(settings: Settings) -> Path | None:
         with warehouse.connect(settings) as connection:
             _read_everything(connection)
     except WarehouseError as error:
-        return None if _NEWER in error.message else _set_aside(path)
+        return None if _NEWER in error.message or not _is_ours(settings) else _set_aside(path)
     return None
+
+
+def _is_ours(settings: Settings) -> bool:
+    """Tell a damaged warehouse from another program's file that DUCKDB_PATH names by mistake."""
+    if settings.duckdb_path is None:
+        return True
+    with settings.warehouse_file.open("rb") as file:
+        head = file.read(_MAGIC.stop)
+    return head[_MAGIC] == b"DUCK" or not head.strip(b"\0")
 
 
 def _read_everything(connection: Connection) -> None:

@@ -67,7 +67,7 @@ def test_file_of_another_kind_is_refused(settings: Settings) -> None:
     settings.warehouse_file.write_bytes(b"something else " * 1000)
     with pytest.raises(WarehouseError, match="is damaged") as caught, warehouse.connect(settings):
         pass
-    assert "rebuilds it from the lake" in caught.value.hint
+    assert "makes it again from the lake" in caught.value.hint
     assert settings.warehouse_file.exists()
 
 
@@ -84,7 +84,7 @@ def test_damaged_file_is_refused(settings: Settings) -> None:
         warehouse.connect(settings) as connection,
     ):
         connection.execute("select sum(h) from meta.filler")
-    assert "rebuilds it from the lake" in caught.value.hint
+    assert "makes it again from the lake" in caught.value.hint
 
 
 def test_other_version_is_refused(settings: Settings) -> None:
