@@ -35,7 +35,7 @@ class Failure:
             sys.stderr.write(one_line(f"{name}: {self.envelope[key]}") + "\n")
 
 
-def failure_of(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 -- one case a line
     """Return how ``error`` is shown; anything not foreseen is exit 1 and called a defect."""
     if isinstance(error, AnalyticsError):
         return Failure(error.exit_code, error.as_dict())
