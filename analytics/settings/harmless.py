@@ -22,6 +22,7 @@ HARMLESS = frozenset(
         *("iceberg_table_name", "aws_region", "s3_path_style", "mongo_db", "reads_transcripts"),
         *("timezone", "host_name", "batch_size", "sync_interval_ms", "max_line_bytes"),
         *("buffer_retention_days", "journal_rows", "rollback_snapshots", "builds_kept"),
+        "lake_verify_bytes_per_day",
         *("duckdb_memory_limit", "duckdb_threads", "dbt_target", "watch_mode", "watch_poll_ms"),
         *("watch_latency_ms", "health_port", "health_host", "shutdown_timeout_s", "log_level"),
         *("log_format", "log_file_max_bytes", "log_file_count", "pipeline_trigger"),
