@@ -22,6 +22,7 @@ OPENERS = {
     "analytics/cli/reference.py": "writes the project's own docs",
     "extractors/lake/durable.py": "reads, to make durable",
     "flows/backup/restoring.py": "unpacks with O_EXCL",
+    "flows/backup/members.py": "unpacks with O_EXCL below a real folder",
     "flows/backup/taking.py": "writes into a folder with a random name, and opens a folder",
     "flows/dbt_docs.py": "writes into a folder with a random name",
     "flows/stack/passwords.py": "O_EXCL beside the checkout",
