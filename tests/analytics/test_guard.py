@@ -64,7 +64,7 @@ FOREIGN = (
 )
 
 
-@pytest.mark.parametrize("host", [*OURS, *SERVICE_NAMES])
+@pytest.mark.parametrize("host", [*OURS, *sorted(SERVICE_NAMES)])
 @pytest.mark.parametrize("port", ["", ":1", ":65535"])
 def test_our_own_names_are_answered(host: str, port: str) -> None:
     """Names of the loopback address and of the stack's services pass, in any case and port."""
