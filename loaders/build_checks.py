@@ -30,12 +30,23 @@ def note_files(connection: Connection, build: Path, names: Sequence[str]) -> Non
         connection.execute("insert into meta.build_files values (?, ?, ?, ?, ?)", values)
 
 
+def is_whole(connection: Connection, build: Path, name: str) -> bool:
+    """Return whether a file of a build is what was written, before the next build shares it."""
+    return not _faults(connection, build, deep=True, only=name)
+
+
 def build_faults(connection: Connection, build: Path, *, deep: bool) -> tuple[str, ...]:
     """Return what is wrong with the files of a build: missing, or not what was written.
 
     A file with the size and the time that were noted is read again only if ``deep``. A build that
     nothing was noted of has no faults here.
     """
+    return _faults(connection, build, deep=deep)
+
+
+def _faults(
+    connection: Connection, build: Path, *, deep: bool, only: str | None = None
+) -> tuple[str, ...]:
     known = connection.execute(
         "select 1 from duckdb_tables() where schema_name = 'meta' and table_name = 'build_files'"
     ).fetchone()
@@ -44,8 +55,8 @@ def build_faults(connection: Connection, build: Path, *, deep: bool) -> tuple[st
     faults = []
     rows = connection.execute(
         "select file_name, file_size, mtime_ns, content_hash from meta.build_files"
-        " where build_id = ? order by file_name",
-        [build.name],
+        " where build_id = ? and (? is null or file_name = ?) order by file_name",
+        [build.name, only, only],
     ).fetchall()
     for name, size, mtime_ns, wanted in rows:
         path = build / name

@@ -79,9 +79,8 @@ def publish(
             )
         noted = warehouse.state(connection, _PUBLISHED_BUILD)
         previous = current if current and current.name == noted else None
-        if previous and not build_checks.is_usable(connection, settings, previous):
-            previous = None
-        if previous and warehouse.state(connection, _PUBLISHED_REVISION) == revision:
+        is_shown = warehouse.state(connection, _PUBLISHED_REVISION) == revision
+        if previous and is_shown and build_checks.is_usable(connection, settings, previous):
             return PublishReport(previous.name, 0, 0, 0, published=False)
         warehouse.require_layers(connection)
         completeness.require_complete(connection)
@@ -160,7 +159,8 @@ def _write_months(
     unchanged = _unchanged(connection, table, counts) if previous else {}
     for month, rows in counts.items():
         name = unchanged.get(month)
-        if previous and name and _link(previous / name, folder / name):
+        is_whole = previous and name and build_checks.is_whole(connection, previous, name)
+        if previous and name and is_whole and _link(previous / name, folder / name):
             yield _File(table, month, name, rows, is_linked=True)
         else:
             yield _write_file(connection, folder, table, month)
