@@ -67,7 +67,7 @@ def require_whole_lake(settings: Settings) -> None:
 def test_the_extractor_keeps_between_once_and_twice_as_many(
     small: Settings, buffer: Buffer
 ) -> None:
-    """P-19: snapshots and metadata files stay bounded and no row is lost."""
+    """P-21: snapshots and metadata files stay bounded and no row is lost."""
     made = run_extractions(small, buffer, 21)
     assert 4 <= len(snapshots_of(small)) < 8
     assert metadata_files(small) == reachable_files(small)
@@ -87,7 +87,7 @@ def test_a_run_with_nothing_new_commits_nothing(small: Settings, buffer: Buffer)
 
 
 def test_tags_and_the_reach_of_a_rollback_are_kept(small: Settings, buffer: Buffer) -> None:
-    """P-19: a tagged snapshot never expires, nor does one that a rollback reaches."""
+    """P-21: a tagged snapshot never expires, nor does one that a rollback reaches."""
     run_extractions(small, buffer, 2)
     with open_lake(small) as lake:
         tagged = lake.snapshots()[0].snapshot_id
@@ -103,7 +103,7 @@ def test_tags_and_the_reach_of_a_rollback_are_kept(small: Settings, buffer: Buff
 def test_the_last_snapshot_of_each_day_is_kept(
     settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P-19: of each of the newest days one snapshot stays, whatever the clock claims."""
+    """P-21: of each of the newest days one snapshot stays, whatever the clock claims."""
     days = settings.model_copy(update={"iceberg_keep_snapshots": 2, "iceberg_keep_days": 3})
     run_extractions(settings, buffer, 1)
     with open_lake(settings) as lake:
@@ -142,7 +142,7 @@ def test_the_last_snapshot_of_each_day_is_kept(
 def test_a_killed_deletion_is_finished_by_the_next_run(
     small: Settings, buffer: Buffer, deletions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P-20: killed after any deletion, the next run deletes the rest and loses nothing."""
+    """P-22: killed after any deletion, the next run deletes the rest and loses nothing."""
     with open_lake(small, create=True) as lake, lake.table.transaction() as change:
         change.set_properties({"commit.manifest.min-count-to-merge": "3"})
     made = run_extractions(small, buffer, 7)
@@ -169,7 +169,7 @@ def test_a_killed_deletion_is_finished_by_the_next_run(
 
 
 def test_an_expiry_that_loses_a_race_changes_nothing(small: Settings, buffer: Buffer) -> None:
-    """P-20: if the lake is rolled back at this moment, no snapshot is removed under it."""
+    """P-22: if the lake is rolled back at this moment, no snapshot is removed under it."""
     run_extractions(small, buffer, 7)
     extract(small.model_copy(update={"iceberg_keep_snapshots": 50}))
     with open_lake(small) as lake:
@@ -215,7 +215,7 @@ def test_many_snapshots_expire_in_bounded_steps(
 
 
 def test_a_loader_whose_cursor_expired_lists_all_files(small: Settings, buffer: Buffer) -> None:
-    """P-20: no file is missed, whether the loader's cursor expired or it saw the table empty."""
+    """P-22: no file is missed, whether the loader's cursor expired or it saw the table empty."""
     with open_lake(small, create=True) as lake:
         empty = Head(lake.table_uuid, None)
     run_extractions(small, buffer, 1)
