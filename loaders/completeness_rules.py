@@ -2,9 +2,10 @@
 
 A rule computes from the layers before what a table has to hold, without the models' own tables of
 work, and returns each place (a session, a day, a project) where the table holds something else
-(docs/specs/completeness.md). The SQL reads two relations that :mod:`loaders.completeness` makes:
-``checked_entries``, rows of bronze, and ``checked_responses``, those that are of a response, with
-the key of that response.
+(docs/specs/completeness.md). The SQL reads relations that :mod:`loaders.completeness` makes:
+``checked_bronze``, rows of bronze; ``foreign_entries``, the sessions that are none;
+``checked_entries``, rows of the other sessions; and ``checked_responses``, those that are of a
+response, with the key of that response.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from loaders.completeness_tables import BRONZE
+from loaders.completeness_tables import BRONZE, FOREIGN
 
 FIRST_DAY, LAST_DAY = "2023-01-01", "2035-12-31"
 
@@ -211,7 +212,7 @@ _LOADED = """
 """
 _BRONZE = """
     select session_id as place, count(*) as n, bit_xor(hash(entry_id)) as h
-    from checked_entries
+    from checked_bronze
     where entry_id not in (select entry_id from raw.new_records) group by 1
 """
 _DAYS = f"""
@@ -237,6 +238,14 @@ RULES: tuple[Rule, ...] = (
         _compare(_LOADED, _BRONZE),
         scope="history",
         needs=("raw.records", "raw.new_records"),
+    ),
+    Rule(
+        FOREIGN,
+        "entries",
+        _compare(
+            _grouped("foreign_entries", "sum(entries)"),
+            _grouped("checked_foreign", "sum(entries)"),
+        ),
     ),
     Rule(
         "silver.int_sessions",

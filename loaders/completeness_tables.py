@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analytics.transcripts.conversations import KNOWN_TYPES
+
 BRONZE = "bronze.stg_claude_code__entries"
+FOREIGN = "silver.int_foreign_sessions"
 ROWS_OF_RESPONSES = "silver.int_response_rows"
 STAGED: Mapping[str, tuple[str, str]] = {
     BRONZE: (
-        "checked_entries",
+        "checked_bronze",
         (
             "entry_id, session_id, file_key, file_generation, byte_offset, is_subagent_file,"
             " entry_type, uuid, is_human_turn, model_id, message_id, request_id, is_nested,"
@@ -16,6 +19,7 @@ STAGED: Mapping[str, tuple[str, str]] = {
             " content_blocks"
         ),
     ),
+    FOREIGN: ("checked_foreign", "session_id, entries"),
     "silver.int_sessions": ("checked_sessions", "session_id, entries"),
     "silver.int_session_projects": ("checked_session_projects", "session_id, entries"),
     "silver.int_messages": (
@@ -45,6 +49,15 @@ STAGED: Mapping[str, tuple[str, str]] = {
 }
 """The name and columns by which rules read a table: rows of a batch's sessions, or all rows."""
 
+_TYPES = ", ".join(f"'{name}'" for name in sorted(KNOWN_TYPES))
+FOREIGN_ENTRIES = f"""
+    select session_id, count(*) as entries from checked_bronze group by session_id
+    having not bool_or(
+        coalesce(entry_type in ({_TYPES}) or (entry_type is not null and uuid is not null), false)
+    )
+"""  # noqa: S608 - names are constants
+"""Sessions without any entry of a conversation: files of other programs."""
+
 SEALED: Mapping[str, tuple[str, str]] = {
     "silver.int_touched_entries": ("session_id", "entry_id"),
     "silver.int_response_rows": ("session_id", "entry_id"),
@@ -53,9 +66,14 @@ SEALED: Mapping[str, tuple[str, str]] = {
 """Tables of a batch, and what bronze says nothing of: place and key by which they are noted."""
 
 TOTALS: tuple[tuple[str, str, str, str], ...] = (
-    ("silver.int_sessions", BRONZE, "count(*)", "sum(entries)"),
-    ("silver.int_session_projects", BRONZE, "count(*)", "sum(entries)"),
-    ("gold.dim_sessions", BRONZE, "count(*)", "sum(entries)"),
+    (
+        "silver.int_sessions",
+        BRONZE,
+        "count(*)",
+        f"coalesce(sum(entries), 0) + coalesce((select sum(entries) from {FOREIGN}), 0)",  # noqa: S608
+    ),
+    ("silver.int_session_projects", "silver.int_sessions", "sum(entries)", "sum(entries)"),
+    ("gold.dim_sessions", "silver.int_sessions", "sum(entries)", "sum(entries)"),
     ("gold.dim_sessions", "silver.int_messages", "count(*)", "sum(messages)"),
     ("gold.fct_api_responses", "silver.int_api_responses", "count(*)", "count(*)"),
     ("gold.dim_sessions", "gold.fct_api_responses", "count(*)", "sum(api_responses)"),

@@ -162,3 +162,20 @@
 {% macro project_key(cwd, session_cwd, folder) -%}
     {{ hash_key([project_identity(cwd, session_cwd, folder)]) }}
 {%- endmacro %}
+
+{# Whether a record is of a conversation, not of another program (docs/specs/byte-ledger.md, L-10).
+   The types are those that Claude Code writes, with or without a uuid. #}
+{% macro is_conversation(entry_type='entry_type', uuid='uuid') -%}
+    {%- set known_types = [
+        'agent-color', 'agent-name', 'agent-setting', 'ai-title', 'assistant', 'attachment',
+        'attribution-snapshot', 'bridge-session', 'content-replacement', 'continued-in',
+        'cost-state', 'custom-title', 'ended', 'file-history-delta', 'file-history-snapshot',
+        'fork-context-ref', 'frame-link', 'last-prompt', 'mode', 'permission-mode', 'pr-link',
+        'progress', 'queue-operation', 'relocated', 'summary', 'system', 'tag', 'task-summary',
+        'teleported-from', 'user', 'worktree-state'
+    ] -%}
+    coalesce(
+        {{ entry_type }} in ('{{ known_types | join("', '") }}')
+        or ({{ entry_type }} is not null and {{ uuid }} is not null), false
+    )
+{%- endmacro %}

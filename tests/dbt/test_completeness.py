@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analytics.errors import IntegrityError
+from analytics.transcripts.conversations import KNOWN_TYPES
 from examples.generator import Tree, changes, write_hazards, write_sample
 from flows.completeness import check_completeness
 from loaders import completeness, warehouse
 from loaders.completeness_rules import RULES, hash_key
-from loaders.completeness_tables import BRONZE, SEALED
+from loaders.completeness_tables import BRONZE, FOREIGN, SEALED
 from loaders.dbt_project import PROJECT_FOLDER
 from loaders.publish import current_build, publish
 from loaders.transform import transform
@@ -24,6 +26,11 @@ MODELS = {
     for path in sorted((PROJECT_FOLDER / "models" / folder).rglob("*.sql"))
 }
 ROWS_TRIED = 4
+FOREIGN_LINE = (
+    b'{"type":"message","timestamp":"2026-01-01T10:00:00Z","message":{"id":"m-foreign","role":'
+    b'"assistant","model":"claude-opus-4-6","usage":{"input_tokens":5,"output_tokens":7}}}\n'
+)
+"""A line of another program, as much like an answer as can be."""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,9 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
     home = tmp_path_factory.mktemp("complete")
     write_hazards(home / "projects")
     write_sample(home / "projects")
+    (home / "projects" / "-notes").mkdir()
+    for number in range(3):
+        (home / "projects" / "-notes" / f"data-{number}.jsonl").write_bytes(FOREIGN_LINE * 3)
     counted = Counted(settings_in(home))
     counted.take_in()
     paths = sorted(str(one.relative_to(home / "projects")) for one in home.rglob("*.jsonl"))
@@ -74,6 +84,52 @@ def test_every_table_has_a_rule(models: Any) -> None:
         if name in MODELS and node.config.materialized != "ephemeral"
     }
     assert stored == {rule.table for rule in RULES} - {BRONZE} | set(SEALED)
+
+
+def test_a_foreign_file_is_in_no_other_table(counted: Counted) -> None:
+    """L-10 A file of another program is kept in bronze, is foreign, and counts nowhere else."""
+    with warehouse.connect(counted.settings) as connection:
+        in_bronze = f"select count(*) from {BRONZE} where session_id like 'data-%'"
+        assert connection.execute(in_bronze).fetchone() == (9,)
+        rows = connection.execute(f"select * from {FOREIGN} where session_id like 'data-%'")
+        assert sorted(rows.fetchall()) == [(f"data-{number}", 3) for number in range(3)]
+        columns = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_columns()"
+            " where column_name = 'session_id' and schema_name in ('silver', 'gold')"
+        ).fetchall()
+        for (table,) in set(columns) - {(FOREIGN,)}:
+            found = connection.execute(
+                f"select count(*) from {table} where session_id like 'data-%'"
+            ).fetchone()
+            assert found == (0,), table
+        assert not completeness.check(connection, is_full=True).gaps
+
+
+def test_a_foreign_session_becomes_one_with_its_first_record(tmp_path: Path) -> None:
+    """L-10 A record of a conversation in a file that was foreign makes it a session, usage too."""
+    path = tmp_path / "projects" / "-p" / "later.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(FOREIGN_LINE)
+    (path.parent / "chat.jsonl").write_bytes(b'{"type":"summary","summary":"s"}\n')
+    counted = Counted(settings_in(tmp_path))
+    counted.take_in()
+    usage = "select session_id, total_tokens from gold.fct_api_responses"
+    with warehouse.connect(counted.settings) as connection:
+        assert connection.execute(usage).fetchall() == []
+    with path.open("ab") as stream:
+        stream.write(b'{"type":"summary","summary":"s"}\n')
+    counted.take_in()
+    with warehouse.connect(counted.settings) as connection:
+        assert connection.execute(usage).fetchall() == [("later", 12)]
+        assert connection.execute(f"from {FOREIGN}").fetchall() == []
+        assert not completeness.check(connection, is_full=True).gaps
+
+
+def test_known_types_are_the_same_in_dbt_and_python() -> None:
+    """L-10 The macro that decides in dbt names the types that the ledger decides by."""
+    text = (PROJECT_FOLDER / "macros" / "transcripts.sql").read_text("utf-8")
+    listed = text.partition("set known_types = [")[2].partition("]")[0]
+    assert set(re.findall("'([^']+)'", listed)) == KNOWN_TYPES
 
 
 def test_a_missing_entry_of_bronze_is_named(counted: Counted) -> None:

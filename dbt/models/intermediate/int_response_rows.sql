@@ -2,6 +2,9 @@
 
 {#- Few rows are kept and looked at again; all of them are read again instead. #}
 {%- set known_rows = ref('stg_claude_code__entries') if builds_everything() else 'entries' %}
+{%- set is_counted -%}
+    ({{ is_conversation() }} or session_id in (select session_id from mixed))
+{%- endset %}
 
 with touched_sessions as (
     select session_id from {{ ref('stg_annals__touched_sessions') }}
@@ -27,10 +30,23 @@ entries as (
     {%- endif %}
 ),
 
+-- a record that is not of a conversation itself counts if another of its session is
+unknown as (
+    select distinct session_id
+    from {{ known_rows }}
+    where message_id is not null and not {{ is_conversation() }}
+),
+
+mixed as (
+    select distinct session_id
+    from {{ ref('stg_claude_code__entries') }}
+    where session_id in (select session_id from unknown) and {{ is_conversation() }}
+),
+
 nameless as (
     select message_id, file_key, message_at, is_nested
     from {{ known_rows }}
-    where request_id is null and message_id is not null
+    where request_id is null and message_id is not null and {{ is_counted }}
 ),
 
 -- a nested copy may lack the request id that the same message has elsewhere
@@ -39,7 +55,8 @@ lent as (
         message_id,
         case when min(request_id) = max(request_id) then min(request_id) end as request_id
     from {{ known_rows }}
-    where message_id in (select message_id from nameless where is_nested)
+    where
+        message_id in (select message_id from nameless where is_nested) and {{ is_counted }}
     group by message_id
 ),
 
@@ -59,6 +76,7 @@ identified as (
     left join lent on entries.message_id = lent.message_id
     left join first_seen
         on entries.message_id = first_seen.message_id and entries.file_key = first_seen.file_key
+    where {{ is_counted }}
 ),
 
 keyed as (

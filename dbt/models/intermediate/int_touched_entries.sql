@@ -1,7 +1,5 @@
 {{ config(materialized='touched_rows') }}
 
--- depends_on: {{ ref('int_response_rows') }}
-
 with touched_sessions as (
     select session_id from {{ ref('stg_annals__touched_sessions') }}
 ),
@@ -24,6 +22,7 @@ final as (
         is_sidechain, is_meta, is_compact_summary, is_human_turn, model_id, message_id, request_id,
         content_blocks
     from entries
+    where session_id not in (select session_id from {{ ref('int_foreign_sessions') }})
 )
 
 select * from final
