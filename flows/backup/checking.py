@@ -98,7 +98,7 @@ def _require_fits(size: int, most_bytes: int | None) -> None:
     """Raise as soon as an archive is too large for its place: it can expand without end."""
     if most_bytes is not None and size > most_bytes:
         raise DiskFullError(
-            f"the archive's files have more than {most_bytes:,} bytes, which are free here",
+            f"more than {most_bytes:,} bytes are needed for the archive's files, and no more are free",
             hint="Make room, or set ANNALS_HOME and SQLITE_PATH to another disk.",
         )
 
