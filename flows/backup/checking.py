@@ -98,7 +98,8 @@ def _require_fits(size: int, most_bytes: int | None) -> None:
     """Raise as soon as an archive is too large for its place: it can expand without end."""
     if most_bytes is not None and size > most_bytes:
         raise DiskFullError(
-            f"more than {most_bytes:,} bytes are needed for the archive's files, and no more are free",
+            f"more than {most_bytes:,} bytes are needed for the archive's files, and that is all"
+            " that is free",
             hint="Make room, or set ANNALS_HOME and SQLITE_PATH to another disk.",
         )
 
