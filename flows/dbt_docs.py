@@ -21,6 +21,7 @@ from analytics.errors import DependencyError, WarehouseError
 from analytics.guard import bound_names
 from analytics.http_server import BoundedServer, GuardedHandler
 from analytics.settings import Settings, load_settings
+from analytics.settings.files import use_settings_file
 from flows.program import exit_code_of
 from loaders.dbt_project import PROJECT_FOLDER
 
@@ -109,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8686)
     parser.add_argument("--build-only", action="store_true")
+    parser.add_argument("--env-file", metavar="FILE", type=use_settings_file)
     given = parser.parse_args(arguments)
 
     def work() -> None:

@@ -19,6 +19,7 @@ from analytics.errors import DependencyError
 from analytics.guard import bound_names
 from analytics.http_server import BoundedServer, GuardedHandler
 from analytics.settings import Settings, load_settings
+from analytics.settings.files import use_settings_file
 from analytics.telemetry.exposition import CONTENT_TYPE, Metric, Samples, exposition
 from flows.history import last_run
 from flows.program import exit_code_of
@@ -125,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9095)
+    parser.add_argument("--env-file", metavar="FILE", type=use_settings_file)
     given = parser.parse_args(arguments)
 
     def work() -> None:

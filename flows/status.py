@@ -11,6 +11,7 @@ from analytics.errors import AnalyticsError
 from analytics.locks import Holder, held_by
 from analytics.settings import Settings
 from flows.history import last_run
+from flows.leaving import Leaving, destinations
 
 if TYPE_CHECKING:
     from flows.local.state import ServiceState
@@ -46,6 +47,7 @@ class Status:
     ``lag`` says what waits: ``bytes`` on disk that are not read, ``records`` not yet in the lake,
     ``sessions`` to be rebuilt, and 1 for ``snapshots`` not loaded or ``builds`` not published.
     ``services`` are those of a platform that is up on this machine (``annals up``).
+    ``destinations`` are the places that settings name for data.
     ``unreadable`` says of a part why nothing can be said of it.
     """
 
@@ -58,6 +60,7 @@ class Status:
     build: Mapping[str, str] | None
     lag: Mapping[str, int]
     services: tuple[ServiceState, ...]
+    destinations: tuple[Leaving, ...]
     unreadable: Mapping[str, str]
 
 
@@ -90,6 +93,7 @@ def status(settings: Settings) -> Status:
         build=build,
         lag=_lag(custody, buffer, lake, warehouse, build),
         services=_services(settings),
+        destinations=destinations(settings),
         unreadable=unreadable,
     )
 

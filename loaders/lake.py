@@ -35,6 +35,7 @@ from analytics.lake.checksums import Checksums, damaged_file, metadata_files
 from analytics.lake.damage import find_damage
 from analytics.lake.moving import moved_error, moved_from
 from analytics.settings import Settings
+from analytics.settings.destinations import require_allowed
 from loaders.entries import DataFile
 
 if TYPE_CHECKING:
@@ -307,6 +308,7 @@ def _catalog(settings: Settings) -> Catalog:
         from analytics.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
 
         return rest_catalog(settings)
+    require_allowed(settings, "iceberg_catalog_uri")
     from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - half a second
 
     uri = settings.iceberg_catalog_uri

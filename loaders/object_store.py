@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from analytics.errors import WarehouseError
 from analytics.lake import has_keys, is_elsewhere
 from analytics.settings import Settings
+from analytics.settings.destinations import require_allowed
 
 if TYPE_CHECKING:
     from loaders.warehouse import Connection
@@ -30,6 +31,7 @@ def reach_objects(connection: Connection, settings: Settings) -> None:
     """
     if not is_elsewhere(settings) or not has_keys(settings):
         return
+    require_allowed(settings, "s3_endpoint")
     known = connection.execute(
         "select count(*) from duckdb_extensions() where extension_name = 'httpfs' and loaded"
     ).fetchone()

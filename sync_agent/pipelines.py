@@ -13,6 +13,7 @@ from analytics.environments import child_environment, module_command, work_folde
 from analytics.errors import AnalyticsError, DependencyError, LockedError
 from analytics.prefect_api import PrefectApi, PrefectRefusedError, find_login
 from analytics.settings import Settings
+from analytics.settings.destinations import require_allowed
 from analytics.settings.passing import as_environment
 
 DEPLOYMENT = "pipeline/pipeline-adhoc"
@@ -42,6 +43,7 @@ class PrefectPipelines:
     """
 
     def __init__(self, settings: Settings) -> None:
+        require_allowed(settings, "prefect_api_url")
         self._settings = settings
         self._api: PrefectApi | None = None
         self._waiting: str | None = None

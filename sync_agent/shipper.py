@@ -20,6 +20,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from analytics.errors import AnalyticsError, DependencyError
 from analytics.settings import Settings
+from analytics.settings.destinations import note_used
 from analytics.transcripts.verification import Verification
 from sync_agent.delivery import Delivered, Delivery
 from sync_agent.identity import enrol
@@ -110,6 +111,7 @@ class Shipper:
         self._tally = _Tally()
         self.verification = Verification()
         self._share = 1.0
+        self._is_noted = False
         self._failures = 0
         self._heard_at = 0.0
 
@@ -223,6 +225,7 @@ class Shipper:
         now = time.monotonic()
         if delivered.records:
             self._heard_at = now
+            self._note_server()
         elif now - self._heard_at > HEARTBEAT_SECONDS:
             delivery.beat()
             self._heard_at = now
@@ -239,6 +242,12 @@ class Shipper:
         self._heard_at = time.monotonic()
         self._delivery = Delivery(outbox, remote, enrolment, verification=self.verification)
         return self._delivery
+
+    def _note_server(self) -> None:
+        """Note once that the server takes records: from then on it stays allowed."""
+        if not self._is_noted:
+            note_used(self._settings, "mongo_uri")
+            self._is_noted = True
 
     def _server(self) -> Remote:
         if self._remote is None:

@@ -16,6 +16,7 @@ import pytest
 
 from analytics import secrecy
 from analytics.settings import Settings
+from analytics.settings.files import VARIABLE
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -63,12 +64,14 @@ class Finished:
 
 
 Run = Callable[..., Finished]
+WriteSettings = Callable[[str], Path]
 
 
 def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     """Return the environment with a home of its own and without any setting of Annals."""
     names = {name.upper() for name in Settings.model_fields} | set(LEFT_OUT)
     kept = {name: value for name, value in os.environ.items() if name.upper() not in names}
+    kept.setdefault(VARIABLE, os.devnull)  # the settings of whoever runs the tests are not ours
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "TIMEZONE": "UTC", **changes}
 
 
@@ -100,7 +103,21 @@ def _own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(secrecy, "_secrets", set())
+    monkeypatch.setenv(VARIABLE, os.devnull)
     monkeypatch.chdir(home)
+
+
+@pytest.fixture
+def settings_text(home: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSettings:
+    """Return a function that writes the settings file, which every command reads from then on."""
+
+    def write(text: str) -> Path:
+        path = home / "annals.env"
+        path.write_text(text)
+        monkeypatch.setenv(VARIABLE, str(path))
+        return path
+
+    return write
 
 
 @pytest.fixture

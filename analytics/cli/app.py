@@ -48,10 +48,23 @@ Assignments = Annotated[
     ),
 ]
 
+EnvFile = Annotated[
+    str | None,
+    typer.Option(
+        "--env-file",
+        metavar="FILE",
+        help="The settings file to read, and no other (/dev/null: none).",
+    ),
+]
+
 
 @app.callback()
-def root(context: typer.Context, assignments: Assignments = None) -> None:
+def root(context: typer.Context, assignments: Assignments = None, env_file: EnvFile = None) -> None:
     """Keep every conversation that coding agents write to disk, and say what it cost."""
+    if env_file:
+        from analytics.settings.files import use_settings_file
+
+        use_settings_file(env_file)
     context.obj = {"assignments": tuple(assignments or ())}
     if context.invoked_subcommand is None:
         sys.stdout.write(context.get_help() + "\n")

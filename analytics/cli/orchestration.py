@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 
 from analytics.cli.inforce import InForce
+from analytics.cli.output import tell
+from analytics.errors import DependencyError, SettingsError
+from flows.confirming import confirm_destinations
 
 AsFlow = Annotated[
     bool,
@@ -23,15 +26,27 @@ AsFlow = Annotated[
 def stage_functions(found: InForce, *, as_flow: bool) -> ModuleType:
     """Return the module whose stage functions are to be called: plain ones, or the same as flows.
 
-    Flows are meant by ``--prefect`` or by the setting PREFECT_API_URL. Raises SettingsError
-    (exit 3) where Prefect is not installed, DependencyError (exit 4) where its server is down.
+    Flows are meant by ``--prefect`` or by the setting PREFECT_API_URL. A server that only the
+    environment names may be that of other work: where it cannot be used, the plain functions run,
+    and standard error says so. Raises SettingsError (exit 3) where Prefect is not installed,
+    DependencyError (exit 4) where its server is down.
     """
     _note_other_target()
     if not as_flow and found.settings.prefect_api_url is None:
         return importlib.import_module("flows.stages")
+    from analytics.settings.destinations import is_named_for_annals
     from flows.orchestrated.reaching import reach
 
-    reach(found.settings)
+    is_chosen = as_flow or is_named_for_annals(found.settings, "prefect_api_url")
+    if as_flow:
+        confirm_destinations(found.settings, "prefect_api_url")
+    try:
+        reach(found.settings)
+    except (SettingsError, DependencyError) as error:
+        if is_chosen:
+            raise
+        tell(f"note: runs without Prefect: {error.message}")
+        return importlib.import_module("flows.stages")
     return importlib.import_module("flows.orchestrated.tracked")
 
 

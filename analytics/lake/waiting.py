@@ -29,6 +29,8 @@ from analytics.lake.places import (
     server_uri,
 )
 from analytics.settings import Settings
+from analytics.settings.addresses import web_destination
+from analytics.settings.destinations import LAKE, require_allowed, require_allowed_addresses
 
 
 class PatientCatalog(RestCatalog):
@@ -42,6 +44,8 @@ class PatientCatalog(RestCatalog):
         session = super()._create_session()
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Patient())
+        if web_destination(self.properties["uri"]).is_loopback:
+            session.trust_env = False  # a proxy of other work is no part of this machine
         if self._login is not None:
             session.auth = self._login
         return session
@@ -105,6 +109,10 @@ _NO_SUCH_PLACE = (400, 404, 405)
 """What servers that are no catalogs, such as object stores, answer to a catalog's first request."""
 
 
+def _is_web_address(value: object) -> bool:
+    return isinstance(value, str) and value.lower().startswith(("http://", "https://"))
+
+
 def _status(error: RESTError) -> int | None:
     cause = error.__cause__
     found = cause.response if isinstance(cause, HTTPError) else None
@@ -116,11 +124,15 @@ def rest_catalog(settings: Settings, **more: str) -> RestCatalog:
 
     What a server needs beyond them (``warehouse``, ``token``, ``credential``) is taken from where
     Iceberg's library looks: ``PYICEBERG_CATALOG__<NAME>__<PROPERTY>``. Raises SettingsError for a
-    missing address, and the library's own errors.
+    missing address, for one that was never allowed, and the library's own errors.
     """
+    require_allowed(settings, *LAKE)
     name = settings.iceberg_catalog_name
     given: RecursiveDict = {**rest_properties(settings), **more}
     properties: Any = merge_config(Config().get_catalog_config(name) or {}, given)
+    require_allowed_addresses(
+        settings, *(value for value in properties.values() if _is_web_address(value))
+    )
     parts = urlsplit(server_uri(settings))
     login = None
     if parts.username is not None:

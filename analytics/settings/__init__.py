@@ -1,5 +1,6 @@
-"""Settings: one class, read from flags, environment, ``.env`` and defaults, in that order."""
+"""Settings: one class, read from flags, environment, one file and defaults, in that order."""
 
-from analytics.settings.model import Settings, load_settings
+from analytics.settings.loading import load_settings
+from analytics.settings.model import Settings
 
 __all__ = ["Settings", "load_settings"]

@@ -31,6 +31,7 @@ HARMLESS = frozenset(
             "zombie_seconds",
             "freshness_hours",
             "notify_with",
+            "allow_destinations",
             "allowed_hosts",
             "run_variables",
             "state_mode",

@@ -1,24 +1,25 @@
-"""Names in ``.env`` that are no setting and look like one that was meant."""
+"""Names in the settings file that are no setting and look like one that was meant."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from analytics.settings.dotenv import last_assignments
-from analytics.settings.model import Settings, settings_file
+from analytics.settings.dotenv import last_assignments, settings_lines
+from analytics.settings.files import settings_file
+from analytics.settings.model import Settings
 
 _ALIKE = 0.85
 """Of 1: a letter swapped, lost or doubled stays above it, another program's name mostly below."""
 
 
 def misspelt(path: Path | None = None) -> list[str]:
-    """Return for each such line of ``.env`` (or ``path``) where it is, and what was meant.
+    """Return for each such line of the settings file (or ``path``) where it is, what was meant.
 
-    The file is shared with other programs, so other names are none of our business; nor is one
+    ``.env`` is shared with other programs, so other names are none of our business; nor is one
     that is close to a setting which is set as well, for then nobody meant that.
     """
-    lines = last_assignments(path or settings_file())
+    lines = last_assignments(path) if path else settings_lines(settings_file())
     if lines.keys() <= Settings.model_fields.keys():
         return []
     import difflib  # noqa: PLC0415 -- for files with further names alone

@@ -4,48 +4,43 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic.functional_validators import BeforeValidator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from analytics.errors import SettingsError
-from analytics.settings.dotenv import last_assignments
-from analytics.settings.folders import expanded_path, joined_roots
 from analytics.settings.harmless import is_web_address, register_settings
+from analytics.settings.leaving import DestinationSettings
 from analytics.settings.roots import default_roots, resolve_roots
 from analytics.settings.serving import ServingSettings
+from analytics.settings.sources import FileSource
 from analytics.settings.timezone import system_timezone, zone_name
+from analytics.settings.values import RootPaths, UserPath
 
 MIB = 1024 * 1024
 
 
-UserPath = Annotated[Path, BeforeValidator(expanded_path)]
-"""A path in which ``~`` is the home folder; always absolute."""
+class Settings(ServingSettings, DestinationSettings, BaseSettings):
+    """All settings. The environment variable of a field is its name in capitals.
 
-RootPaths = Annotated[Path, BeforeValidator(joined_roots)]
-"""One folder or, joined by ``os.pathsep``, several; without symlinks and ``..``.
-
-One folder is one folder, however it is spelled; :attr:`Settings.claude_dirs` takes them apart.
-"""
-
-
-class Settings(ServingSettings, BaseSettings):
-    """All settings. The environment variable of a field is its name in capitals."""
+    A setting whose value is wrong, and that ``load_settings`` let pass, raises its SettingsError
+    where it is used.
+    """
 
     model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8",
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
         validate_default=True,
         hide_input_in_errors=True,
     )
+
+    _flags: frozenset[str] = PrivateAttr(frozenset())
+    _invalid: dict[str, SettingsError] = PrivateAttr(default_factory=dict)
 
     claude_dir: RootPaths = Field(
         default_factory=default_roots,
@@ -258,6 +253,46 @@ class Settings(ServingSettings, BaseSettings):
         "http://127.0.0.1:8686", description="Address of the dbt docs, for links from flow runs."
     )
 
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self._flags = frozenset(values)
+
+    if not TYPE_CHECKING:  # mypy would take every attribute for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise what is wrong with a setting; other names are none of this class's."""
+            if name in type(self).model_fields and name in self._invalid:
+                raise self._invalid[name]
+            return super().__getattr__(name)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where values come from: flags, the environment, and the one settings file."""
+        return init_settings, env_settings, FileSource(settings_cls)
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """The names of the settings that came from the command line, or from code."""
+        return self._flags
+
+    def with_flags(self, names: Iterable[str]) -> Settings:
+        """Return the same settings, of which these came from the command line."""
+        copy = self.model_copy()
+        copy._flags = frozenset(names)  # noqa: SLF001 -- of this very class
+        return copy
+
+    @property
+    def invalid(self) -> dict[str, SettingsError]:
+        """What is wrong with which setting, where that was let pass."""
+        return self._invalid
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -354,47 +389,3 @@ class Settings(ServingSettings, BaseSettings):
     def buffer_lock(self) -> Path:
         """The lock that the one writer of the buffer takes."""
         return self.sqlite_path.with_name(self.sqlite_path.name + ".lock")
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Return the settings in force; ``overrides`` are flags and win over everything.
-
-    Raises SettingsError (exit 3) naming each setting that is wrong, and its line in ``.env``.
-    """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        lines = last_assignments(settings_file())
-        return Settings(**given)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"the settings file .env cannot be read: {error}",
-            hint="Make it a UTF-8 text file that you may read, or remove it.",
-        ) from error
-    except ValidationError as error:
-        places = {
-            name: one.place
-            for name, one in lines.items()
-            if name not in given and not _in_environment(name)
-        }
-        raise SettingsError(
-            f"invalid settings: {faults(error, places)}",
-            hint="Correct the variable or the line in .env; .env.example lists every setting.",
-        ) from error
-
-
-def settings_file() -> Path:
-    """Return the file that settings are read from, in the working folder."""
-    return Path(str(Settings.model_config.get("env_file") or ".env")).absolute()
-
-
-def faults(error: ValidationError, places: Mapping[str, str]) -> str:
-    """Return what is wrong with which setting; ``places`` says where some of them were set."""
-    return "; ".join(
-        f"{name.upper()}{f' ({places[name]})' if name in places else ''}: {fault['msg']}"
-        for fault in error.errors(include_input=False)
-        for name in [".".join(map(str, fault["loc"]))]
-    )
-
-
-def _in_environment(name: str) -> bool:
-    return any(key.lower() == name and value for key, value in os.environ.items())

@@ -10,6 +10,8 @@ from urllib.parse import unquote_plus
 
 from analytics.errors import DependencyError, SettingsError
 from analytics.secrecy import HIDDEN
+from analytics.settings.addresses import mongo_destinations
+from analytics.settings.destinations import require_allowed
 from analytics.settings.harmless import shown_setting
 from analytics.settings.model import Settings
 
@@ -52,17 +54,33 @@ def open_client(
 
     ``client`` is the driver's class and ``faults`` are the errors by which it refuses a URI: the
     driver itself is imported where it is used. Raises SettingsError for a URI that is wrong in any
-    way, an unknown option included, and DependencyError where its name cannot be looked up.
+    way, an unknown option included, or that leads to a place that was never allowed, and
+    DependencyError where its name cannot be looked up.
     """
     uri = mongo_uri(settings)
+    is_told = _names_hosts(uri)
+    if is_told:
+        require_allowed(settings, "mongo_uri")
     wrong: tuple[type[Exception], ...] = (*faults, UserWarning, ValueError, TypeError)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            return client(uri, connect=False, **default_options(uri))
+            found = client(uri, connect=False, **default_options(uri))
     except wrong as error:
         # The driver's own error may quote the URI, and with it the password.
         raise uri_fault(error, settings) from None
+    if not is_told:
+        raise wrong_uri("its hosts cannot be told", settings)
+    return found
+
+
+def _names_hosts(uri: str) -> bool:
+    """Return whether its hosts can be judged; if not, the driver says what is wrong with it."""
+    try:
+        mongo_destinations(uri, "")
+    except ValueError:
+        return False
+    return True
 
 
 def shown_server(settings: Settings) -> str:

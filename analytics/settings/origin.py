@@ -1,4 +1,4 @@
-"""Where each setting came from: a flag, the environment, a line of ``.env``, or its default."""
+"""Where each setting came from: a flag, the environment, a line of the file, or its default."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from analytics.settings.dotenv import last_assignments
-from analytics.settings.model import Settings, settings_file
+from analytics.settings.dotenv import settings_lines
+from analytics.settings.files import settings_file
+from analytics.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The source that gave a setting its value; ``where`` names the place in it."""
 
-    kind: Literal["flag", "environment", ".env", "default"]
+    kind: Literal["flag", "environment", "file", "default"]
     where: str
 
     def __str__(self) -> str:
-        return self.where if self.kind == ".env" else f"{self.kind} {self.where}".rstrip()
+        return self.where if self.kind == "file" else f"{self.kind} {self.where}".rstrip()
 
 
 def origins(flags: Mapping[str, object]) -> dict[str, Origin]:
     """Return the origin of every setting, given the ``flags`` that were used.
 
-    Follows the order in which pydantic-settings looks: flags, environment, ``.env``, defaults;
+    Follows the order in which settings are read: flags, environment, the settings file, defaults;
     names are compared without case and empty values count as absent.
     """
     environment = {name.lower(): name for name, value in os.environ.items() if value}
-    lines = {name: one.place for name, one in last_assignments(settings_file()).items()}
+    lines = {name: one.place for name, one in settings_lines(settings_file()).items()}
     return {
         name: _origin(name, flags=flags, environment=environment, lines=lines)
         for name in Settings.model_fields
@@ -48,5 +49,5 @@ def _origin(
     if name in environment:
         return Origin("environment", environment[name])
     if name in lines:
-        return Origin(".env", lines[name])
+        return Origin("file", lines[name])
     return Origin("default", "")

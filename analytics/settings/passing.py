@@ -6,6 +6,8 @@ import os
 
 from pydantic import SecretStr
 
+from analytics.settings.destinations import passed_on
+from analytics.settings.files import VARIABLE
 from analytics.settings.model import Settings
 from analytics.settings.roots import CONFIG_DIR
 
@@ -13,8 +15,9 @@ from analytics.settings.roots import CONFIG_DIR
 def as_environment(settings: Settings, **changes: str) -> dict[str, str]:
     """Return every setting that is no default by its variable, secrets included; then ``changes``.
 
-    So a process that is started in another folder, or without our flags, means the same. Folders of
-    transcripts that CLAUDE_CONFIG_DIR names are handed on, too: a service does not have it.
+    So a process that is started in another folder, or without our flags, means the same, and may
+    send data to the places that our flags named. Folders of transcripts that CLAUDE_CONFIG_DIR
+    names are handed on, too: a service does not have it.
     """
     names = set(settings.model_fields_set)
     if os.environ.get(CONFIG_DIR):
@@ -24,6 +27,10 @@ def as_environment(settings: Settings, **changes: str) -> dict[str, str]:
         for name in sorted(names)
         if getattr(settings, name) is not None
     }
+    if allowed := passed_on(settings):
+        values["ALLOW_DESTINATIONS"] = allowed
+    if file := os.environ.get(VARIABLE):
+        values[VARIABLE] = file
     return {**values, **changes}
 
 

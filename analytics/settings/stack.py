@@ -1,6 +1,7 @@
 """Settings of the stack of containers: what ``.env.analytics`` may say beside the other settings.
 
-``make up`` reads ``.env``, then ``.env.analytics``, then the environment; the later one wins.
+``make up`` reads the settings file (``.env`` of the checkout), then ``.env.analytics``, then the
+environment; the later one wins.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from analytics.errors import SettingsError
-from analytics.settings.dotenv import Assignment, last_assignments
-from analytics.settings.model import RootPaths, Settings, faults
+from analytics.settings.dotenv import Assignment, last_assignments, settings_lines
+from analytics.settings.files import settings_file
+from analytics.settings.loading import faults
+from analytics.settings.model import Settings
 from analytics.settings.roots import default_roots, resolve_roots
+from analytics.settings.values import RootPaths
 
-FILES = (".env", ".env.analytics")
-"""The files in the order in which they are read; the second holds nothing but known names."""
+OWN_FILE = ".env.analytics"
+"""The file that holds nothing but known names; the settings file is read before it."""
 
 PROFILES = ("team", "s3", "observability")
 
@@ -155,11 +159,12 @@ def read_stack(folder: Path, environment: Mapping[str, str]) -> Given:
     Raises SettingsError (exit 3) with the file, the line and the name of what is wrong.
     """
     found: dict[str, Assignment] = {}
-    for name in FILES:
-        lines = last_assignments(folder / name)
-        if name != FILES[0]:
-            _refuse_unknown(lines)
-        found |= lines
+    shared = settings_file(folder)
+    if shared is not None:
+        found |= last_assignments(shared) if shared.parent == folder else settings_lines(shared)
+    own = last_assignments(folder / OWN_FILE)
+    _refuse_unknown(own)
+    found |= own
     values = {name: one.value for name, one in found.items() if name in _KNOWN}
     places = {name: one.place for name, one in found.items()}
     for key, value in environment.items():
@@ -173,7 +178,9 @@ def read_stack(folder: Path, environment: Mapping[str, str]) -> Given:
         if name not in _KNOWN
     }
     try:
-        settings = Settings.model_validate(_only(values, Settings))
+        settings = Settings.model_validate(_only(values, Settings)).with_flags(
+            name for name in values if places.get(name) != "environment"
+        )
         stack = StackSettings.model_validate(_only(values, StackSettings))
     except ValidationError as error:
         raise SettingsError(

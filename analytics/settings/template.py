@@ -15,8 +15,9 @@ from analytics.settings.model import Settings
 from analytics.settings.stack import INSIDE, NOT_INSIDE, StackSettings
 
 _HEAD = """\
-# Every setting of Annals with its default. Copy this file to .env and uncomment what you change.
-# A flag wins over the environment, the environment over .env, .env over the default.
+# Every setting of Annals with its default. Copy this file to .env beside it (in a checkout) or to
+# ~/.config/annals/annals.env, and uncomment what you change. A flag wins over the environment, the
+# environment over the file, the file over the default. The working folder's .env is never read.
 # Written by: python -m analytics.settings.template
 """
 
@@ -44,8 +45,20 @@ _REFERENCE_HEAD = """\
 Written from the settings class; do not edit by hand (`make reference`).
 
 A flag (`--set NAME=VALUE`, or the command's own) wins over the environment, the environment over
-`.env` in the working folder, `.env` over the default. `annals config show --origin` says where
-each value came from. `~` is the home folder; an empty value counts as absent.
+the settings file, the file over the default. The settings file is the first of these that exists;
+no other one is read, and never `.env` of the working folder:
+
+1. the file that `--env-file FILE` or `ANNALS_ENV_FILE` names (`/dev/null`: no file)
+2. `.env` of the checkout that the program runs from
+3. `~/.config/annals/annals.env`
+
+`annals config show --origin` says where each value came from. The file has to be regular, at most
+1 MiB of UTF-8 text, and neither another user's nor writable by every user; a link is followed, and
+its target judged. `~` is the home folder; an empty value counts as absent.
+
+A place off this machine (MONGO_URI, ICEBERG_CATALOG_URI, S3_ENDPOINT, NOTIFY_URL, PREFECT_API_URL)
+that the environment alone names has to be allowed once, by `annals sync allow HOST[:PORT]/DATABASE`
+or ALLOW_DESTINATIONS ([security](../../SECURITY.md)).
 
 | variable | default | meaning |
 |---|---|---|

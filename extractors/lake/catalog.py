@@ -22,6 +22,7 @@ from analytics.lake.checksums import Checksums, metadata_files
 from analytics.lake.damage import find_damage
 from analytics.lake.moving import moved_error, moved_from
 from analytics.settings import Settings
+from analytics.settings.destinations import require_allowed
 from extractors.entries import SCHEMA
 from extractors.faults import unreadable_metadata
 from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
@@ -143,6 +144,7 @@ def connect_catalog(settings: Settings) -> Catalog:
         from analytics.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
 
         return rest_catalog(settings, **{"py-io-impl": file_io})
+    require_allowed(settings, "iceberg_catalog_uri")
     given = settings.iceberg_catalog_uri
     settings.lake_folder.mkdir(parents=True, exist_ok=True)
     default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"

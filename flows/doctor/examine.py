@@ -8,9 +8,8 @@ from pathlib import Path
 
 from analytics.errors import AnalyticsError, QualityError
 from analytics.settings import Settings
-from analytics.settings.misspelt import misspelt
-from flows.doctor import agent, machine, places, state, stores
-from flows.doctor.findings import Finding, broken, doubtful, fine
+from flows.doctor import agent, machine, places, state, stores, trust
+from flows.doctor.findings import Finding, broken
 from flows.doctor.instants import instants
 
 EXIT_FAILED = QualityError.exit_code
@@ -32,7 +31,7 @@ def examine(settings: Settings) -> list[Finding]:
     )
     return [
         *machine.versions(),
-        *_settings(),
+        *trust.settings_found(settings),
         *_survived("clock", machine.clock, last_read_at, instants(settings)),
         *(found for root in roots for found in agent.transcripts(root)),
         *_survived("places", places.places, settings),
@@ -45,6 +44,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_survived("buffer", agent.buffer, settings),
         *told,
         *agent.service(Path(os.path.expanduser("~"))),  # noqa: PTH111 -- never raises
+        *trust.destinations_found(settings),
         *stores.mongo(settings),
         *_survived("lake", stores.lake, settings),
     ]
@@ -60,12 +60,3 @@ def _survived(
         message = error.message if isinstance(error, AnalyticsError) else str(error)
         remedy = "See the check `owner`, or give this user the right to read it."
         return [broken(name, f"cannot be looked at: {message}", remedy=remedy)]
-
-
-def _settings() -> list[Finding]:
-    """Return that the settings are valid, for else nobody could ask, and what looks like one."""
-    remedy = "Correct the name; `annals config show` lists them. Else set the one it looks like."
-    return [
-        fine("settings", "all valid; `annals config show --origin` lists them"),
-        *(doubtful("settings", says, remedy=remedy) for says in misspelt()),
-    ]

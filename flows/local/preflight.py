@@ -14,8 +14,8 @@ from pathlib import Path
 from analytics.errors import DiskFullError, LockedError, SettingsError
 from analytics.files import read_state_text, replace_text
 from analytics.settings import Settings
-from analytics.settings.dotenv import last_assignments
-from analytics.settings.model import settings_file
+from analytics.settings.dotenv import settings_lines
+from analytics.settings.files import settings_file
 from flows.local.services import Platform, prefect_home
 from flows.local.state import folder_of
 from flows.mongo import require_mongo
@@ -41,7 +41,7 @@ def require_prefect() -> None:
 
 def require_known_mongo(settings: Settings) -> None:
     """Raise SettingsError where the agent would end at once for MONGO_URI or MONGO_DB."""
-    line = last_assignments(settings_file()).get("mongo_uri")
+    line = settings_lines(settings_file()).get("mongo_uri")
     given = settings.mongo_uri.get_secret_value() if settings.mongo_uri else None
     require_mongo(settings, place=line.place if line and line.value == given else "")
 

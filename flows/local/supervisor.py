@@ -18,6 +18,7 @@ from analytics.environments import work_folder
 from analytics.files import make_folder, open_log
 from analytics.locks import exclusive
 from analytics.settings import Settings
+from analytics.settings.destinations import KINDS, require_allowed
 from analytics.text import one_line
 from flows.local.preflight import (
     keep_old_database,
@@ -59,6 +60,7 @@ def up(settings: Settings, *, show: Show, quiet: bool = False) -> None:
     """
     require_prefect()
     require_known_mongo(settings)
+    require_allowed(settings, *KINDS)
     claim_state(settings)
     make_folder(folder_of(settings))
     with (

@@ -1,5 +1,7 @@
 """``python -m flows.orchestrated deploy``, ``server``, ``worker [NAME]``, ``run FLOW/DEPLOYMENT``.
 
+Each takes ``--env-file FILE``, the settings file to read.
+
 The name of this module matters: children of the fork server import the main module again, unless
 it is called ``__main__``.
 """
@@ -14,6 +16,7 @@ from analytics.environments import child_environment, module_command, work_folde
 from analytics.errors import UsageError
 from analytics.prefect_api import client_variables
 from analytics.settings import load_settings
+from analytics.settings.files import take_file_option
 from flows.program import exit_code_of
 
 HEARTBEAT_SECONDS = 30  # the least that Prefect allows
@@ -22,7 +25,7 @@ QUERY_SECONDS = 10  # the server tells of runs; this is for those of which it do
 
 def main() -> int:
     """Run the command that the arguments name; return its exit code."""
-    return exit_code_of(lambda: _command(*sys.argv[1:]))
+    return exit_code_of(lambda: _command(*take_file_option(sys.argv[1:])))
 
 
 def _command(name: str = "", *words: str) -> None:

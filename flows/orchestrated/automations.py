@@ -17,6 +17,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
 from analytics.settings import Settings
+from analytics.settings.destinations import require_allowed
 from flows.orchestrated.freshness import AGENT_ACTIVE, DATA_ARRIVED, RESOURCE
 
 BLOCK = "annals"
@@ -191,6 +192,7 @@ def _block(client: SyncPrefectClient, settings: Settings) -> UUID | None:
             old = client.read_block_document_by_name(BLOCK, _KIND.get_block_type_slug())
             client.delete_block_document(old.id)
         return None
+    require_allowed(settings, "notify_url")
     block = _KIND(
         name=BLOCK,
         url="{{url}}",

@@ -19,19 +19,22 @@ from analytics.prefect_api import (
 )
 from analytics.secrecy import shown_address
 from analytics.settings import Settings
+from analytics.settings.destinations import require_allowed
 
 
 def reach(settings: Settings) -> str:
     """Return the server's address, having told Prefect, and made sure that it lets us in.
 
-    Raises SettingsError (exit 3) where Prefect is not installed or the login cannot be read, and
-    DependencyError (exit 4) where nobody answers there, or refuses the login.
+    Raises SettingsError (exit 3) where Prefect is not installed, the server was never allowed or
+    the login cannot be read, and DependencyError (exit 4) where nobody answers there, or refuses
+    the login.
     """
     if importlib.util.find_spec("prefect") is None:
         raise SettingsError(
             "Prefect is not installed here",
             hint="Run `make platform`, or leave out --prefect and PREFECT_API_URL.",
         )
+    require_allowed(settings, "prefect_api_url")
     address = settings.prefect_api
     login = find_login(settings)
     try:

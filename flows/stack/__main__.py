@@ -11,9 +11,11 @@ from pathlib import Path
 
 from analytics.environments import tool_environment
 from analytics.errors import DependencyError, SettingsError
+from analytics.settings.files import settings_file, use_settings_file
 from analytics.settings.misspelt import misspelt
-from analytics.settings.stack import FILES, read_stack
+from analytics.settings.stack import read_stack
 from analytics.text import one_line
+from flows.confirming import confirm_destinations
 from flows.doctor.findings import Finding, Verdict
 from flows.program import exit_code_of
 from flows.stack import condition, preflight
@@ -21,6 +23,7 @@ from flows.stack.contradictions import refuse_contradictions
 from flows.stack.inside import FILE as LAYER_FILE
 from flows.stack.passwords import FILE as PASSWORDS_FILE
 from flows.stack.passwords import ensure_passwords, write_private
+from flows.stack.places import SENT, with_stack_places
 from flows.stack.plan import Plan, make_plan
 
 FOLDER = Path(__file__).resolve().parents[2]
@@ -145,9 +148,11 @@ def _prepared(folder: Path, *, begins: bool) -> Plan:
 
 def _planned(folder: Path, *, begins: bool) -> Plan:
     given = read_stack(folder, os.environ)
-    for says in misspelt(folder / FILES[0]):
+    file = settings_file(folder)
+    for says in misspelt(file) if file else ():
         _say(f"warning: {says}")
     if begins:
+        confirm_destinations(with_stack_places(given.settings), *SENT)
         refuse_contradictions(given)
     return make_plan(folder, given, tool_environment())
 
@@ -164,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("services", nargs="*")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--env-file", metavar="FILE", type=use_settings_file)
     given = parser.parse_args(arguments)
 
     def work() -> int:

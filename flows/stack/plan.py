@@ -12,6 +12,7 @@ from flows.stack.inside import FILE as LAYER_FILE
 from flows.stack.inside import inside, layer
 from flows.stack.passwords import FILE as PASSWORDS_FILE
 from flows.stack.passwords import NAMES as PASSWORDS
+from flows.stack.places import allowed_inside
 
 _USER_INSIDE = 10_001
 
@@ -116,6 +117,7 @@ def _fixed(given: Given) -> dict[str, str]:
         "ANNALS_UID": str(_user(given.stack.claude_dirs[0])),
         "HOST_NAME": given.settings.host_name,
         "TIMEZONE": given.settings.timezone,
+        "ALLOW_DESTINATIONS": allowed_inside(given.settings),
         "COMPOSE_IGNORE_ORPHANS": "true",
     }
 

@@ -42,6 +42,8 @@ def test_systemd_is_installed_and_taken_away(
 ) -> None:
     """The unit is written and enabled; settings go into a private file and stay at the end."""
     monkeypatch.setenv("MONGO_URI", SECRET)
+    place = "host:27017/claude_logs"
+    assert in_process("sync", "allow", place).code == 0
     unit = home / ".config" / "systemd" / "user" / "annals-sync.service"
     settings = home / ".config" / "annals" / "sync.env"
     for _ in range(2):  # again leads to the same
@@ -49,7 +51,11 @@ def test_systemd_is_installed_and_taken_away(
         assert done.code == 0, done.err
         assert "hunter2" not in done.out + done.err
         assert "hunter2" not in unit.read_text()
-        assert settings.read_text().splitlines()[1:] == ["BATCH_SIZE=7", f"MONGO_URI={SECRET}"]
+        assert settings.read_text().splitlines()[1:] == [
+            f"ALLOW_DESTINATIONS={place}",
+            "BATCH_SIZE=7",
+            f"MONGO_URI={SECRET}",
+        ]
         assert (_mode(settings), _mode(unit)) == (0o600, 0o644)
     assert (home / ".claude-sync").is_dir()
     assert _calls(tools)[:3] == [

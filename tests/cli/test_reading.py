@@ -11,7 +11,7 @@ import pytest
 from analytics import __version__
 from analytics.locks import exclusive
 from examples.generator import write_sample
-from tests.conftest import Built, Run
+from tests.conftest import Built, Run, WriteSettings
 
 
 def test_sessions_lists_every_session_newest_first(built: Built, tmp_path: Path) -> None:
@@ -110,17 +110,17 @@ def test_status_remembers_a_failure(annals: Run, tmp_path: Path) -> None:
 
 
 def test_config_shows_where_values_come_from(
-    in_process: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+    in_process: Run, monkeypatch: pytest.MonkeyPatch, settings_text: WriteSettings
 ) -> None:
     """--origin names flag, environment, line of .env or default."""
-    (home / ".env").write_text("BUILDS_KEPT=4\n")
+    settings_text("BUILDS_KEPT=4\n")
     monkeypatch.setenv("LOG_LEVEL", "error")
     monkeypatch.setenv("MONGO_URI", "mongodb://me:secret@host/db?password=hidden")
     done = in_process("--set", "TIMEZONE=UTC", "config", "show", "--origin", "--json")
     settings = done.data["settings"]
     assert settings["TIMEZONE"] == {"value": "UTC", "origin": "flag --set TIMEZONE"}
     assert settings["LOG_LEVEL"]["origin"] == "environment LOG_LEVEL"
-    assert settings["BUILDS_KEPT"] == {"value": "4", "origin": ".env line 1"}
+    assert settings["BUILDS_KEPT"] == {"value": "4", "origin": "~/annals.env line 1"}
     assert settings["BATCH_SIZE"] == {"value": "1000", "origin": "default"}
     assert settings["MONGO_URI"]["value"] == "mongodb://***@host/***?***"
     plain = in_process("config", "show", "--origin").out

@@ -61,7 +61,8 @@ class Machine:
         """Run it with another PATH."""
         import sys
 
-        environment = clean_environment(self.home, **self.variables)
+        # No file by name: it is .env of the folder, as for any checkout.
+        environment = clean_environment(self.home, ANNALS_ENV_FILE="", **self.variables)
         environment["PATH"] = path
         return subprocess.run(
             [sys.executable, "-m", "flows.stack", "--folder", str(self.folder), *arguments],

@@ -40,6 +40,7 @@ def test_every_command_that_was_promised_is_there() -> None:
         "annals restore",
         "annals sessions list",
         "annals status",
+        "annals sync allow",
         "annals sync flush",
         "annals sync install",
         "annals sync log",

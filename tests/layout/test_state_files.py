@@ -19,6 +19,8 @@ OPENERS = {
     "analytics/cli/__main__.py": "the null device",
     "analytics/streams.py": "the null device",
     "analytics/prefect_api.py": "the login, made with O_EXCL in a folder of ours",
+    "analytics/settings/allowed.py": "O_EXCL and no links, below what analytics.files needs",
+    "analytics/settings/files.py": "reads the settings file, without blocking",
     "analytics/cli/app.py": "the null device",
     "analytics/cli/reference.py": "writes the project's own docs",
     "analytics/transcripts/verification.py": "reads transcripts, without following links",
@@ -47,6 +49,7 @@ COMPARED = {
     "sync_agent/pruning.py": "retention, which passes records of the future",
 }
 WRITTEN = {
+    "analytics/settings/allowed.py": "when a place was allowed, for people",
     "analytics/locks.py": "since when a lock is held, for people",
     "extractors/buffer_file.py": "when a consumer acknowledged, for people",
     "extractors/lake/recovery.py": "names what was set aside",

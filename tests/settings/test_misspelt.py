@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Run, WriteSettings
 
 MISSPELT = "# mine\nDUCKDB_PAHT=x.db\n"
-SAYS = "warning: .env line 2: there is no setting DUCKDB_PAHT; did you mean DUCKDB_PATH?\n"
+SAYS = "warning: ~/annals.env line 2: there is no setting DUCKDB_PAHT; did you mean DUCKDB_PATH?\n"
 
 
-def test_a_misspelt_name_is_told_once(annals: Run, home: Path) -> None:
+def test_a_misspelt_name_is_told_once(annals: Run, settings_text: WriteSettings) -> None:
     """Standard error names line, name and what was meant; the output stays JSON, the code 0."""
-    (home / ".env").write_text(MISSPELT)
+    settings_text(MISSPELT)
     done = annals("config", "show", "--json")
     assert done.code == 0
     assert done.err.count(SAYS) == 1
@@ -23,9 +23,9 @@ def test_a_misspelt_name_is_told_once(annals: Run, home: Path) -> None:
     assert "x.db" not in done.err
 
 
-def test_doctor_shows_it_too(annals: Run, home: Path) -> None:
+def test_doctor_shows_it_too(annals: Run, home: Path, settings_text: WriteSettings) -> None:
     """It is a doubtful finding with a remedy."""
-    (home / ".env").write_text(MISSPELT)
+    settings_text(MISSPELT)
     (home / ".claude" / "projects").mkdir(parents=True)
     done = annals("doctor", "--json")
     found = [one for one in done.data["findings"] if "DUCKDB_PAHT" in one["says"]]
@@ -42,7 +42,9 @@ def test_doctor_shows_it_too(annals: Run, home: Path) -> None:
     ],
     ids=["of other programs", "of the stack", "beside the setting itself"],
 )
-def test_names_of_others_are_left_alone(annals: Run, home: Path, text: str) -> None:
+def test_names_of_others_are_left_alone(
+    annals: Run, text: str, settings_text: WriteSettings
+) -> None:
     """The file is shared: what is nobody's slip of the finger is not spoken of."""
-    (home / ".env").write_text(text)
+    settings_text(text)
     assert "there is no setting" not in annals("config", "show", "--json").err

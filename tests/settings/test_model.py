@@ -8,6 +8,7 @@ import pytest
 
 from analytics.errors import SettingsError
 from analytics.settings import load_settings
+from tests.conftest import WriteSettings
 
 
 def test_defaults_lie_in_the_home(home: Path) -> None:
@@ -21,11 +22,11 @@ def test_defaults_lie_in_the_home(home: Path) -> None:
 
 
 def test_flags_win_over_environment_over_file_over_default(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, settings_text: WriteSettings
 ) -> None:
     """Each source wins over the next one."""
     assert load_settings().builds_kept == 3
-    (home / ".env").write_text("BUILDS_KEPT=4\n")
+    settings_text("BUILDS_KEPT=4\n")
     assert load_settings().builds_kept == 4
     monkeypatch.setenv("BUILDS_KEPT", "5")
     assert load_settings().builds_kept == 5
@@ -50,30 +51,38 @@ def test_a_wrong_value_is_named(name: str, value: str, monkeypatch: pytest.Monke
     assert ".env" in raised.value.hint
 
 
-def test_a_settings_file_that_is_no_text_is_named(home: Path) -> None:
-    """A .env that is no UTF-8 is a SettingsError, not a stack trace."""
-    (home / ".env").write_bytes(b"TIMEZONE=\xff\xfe")
-    with pytest.raises(SettingsError, match=r"\.env"):
+def test_a_settings_file_that_is_no_text_is_named(settings_text: WriteSettings) -> None:
+    """A file that is not UTF-8 is a SettingsError, not a stack trace."""
+    settings_text("").write_bytes(b"TIMEZONE=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"annals\.env line 1 is not UTF-8"):
         load_settings()
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("TIMEZONE=UTC\n\n# how many\nbatch_size=none\n", "BATCH_SIZE (.env line 4): "),
-        ("BUILDS_KEPT=3\nBUILDS_KEPT=1\n", "BUILDS_KEPT (.env line 2): "),
-        ("TIMEZONE=UTC\nBATCH SIZE 7\n", ".env line 2: 'BATCH' begins nothing"),
-        ("'", ".env line 1: "),
-        ("NOTIFY_WITH=slack\n", "NOTIFY_WITH (.env line 1): Value error, slack needs an address"),
-        ("NOTIFY_URL=hooks.example/hunter2\n", "NOTIFY_URL (.env line 1): Value error, is no add"),
-        ("NOTIFY_WITH=slack\nNOTIFY_URL=http://[hunter2\n", "NOTIFY_URL (.env line 2): "),
-        ("TIMEZONE=UTC\nDUCKDB_PATH\n", ".env line 2: 'DUCKDB_PATH' begins nothing"),
-        ("export BUILDS_KEPT\n", ".env line 1: "),
+        ("TIMEZONE=UTC\n\n# how many\nbatch_size=none\n", "BATCH_SIZE (~/annals.env line 4): "),
+        ("BUILDS_KEPT=3\nBUILDS_KEPT=1\n", "BUILDS_KEPT (~/annals.env line 2): "),
+        ("TIMEZONE=UTC\nBATCH SIZE 7\n", "~/annals.env line 2: 'BATCH' begins nothing"),
+        ("'", "~/annals.env line 1: "),
+        (
+            "NOTIFY_WITH=slack\n",
+            "NOTIFY_WITH (~/annals.env line 1): Value error, slack needs an address",
+        ),
+        (
+            "NOTIFY_URL=hooks.example/hunter2\n",
+            "NOTIFY_URL (~/annals.env line 1): Value error, is no add",
+        ),
+        ("NOTIFY_WITH=slack\nNOTIFY_URL=http://[hunter2\n", "NOTIFY_URL (~/annals.env line 2): "),
+        ("TIMEZONE=UTC\nDUCKDB_PATH\n", "~/annals.env line 2: 'DUCKDB_PATH' begins nothing"),
+        ("export BUILDS_KEPT\n", "~/annals.env line 1: "),
     ],
 )
-def test_a_wrong_line_of_a_file_is_named(home: Path, text: str, place: str) -> None:
-    """What is wrong in .env is named with its line, and no value is shown."""
-    (home / ".env").write_text(text)
+def test_a_wrong_line_of_a_file_is_named(
+    text: str, place: str, settings_text: WriteSettings
+) -> None:
+    """What is wrong in the file is named with its line, and no value is shown."""
+    settings_text(text)
     with pytest.raises(SettingsError) as raised:
         load_settings()
     assert place in raised.value.message
@@ -81,10 +90,10 @@ def test_a_wrong_line_of_a_file_is_named(home: Path, text: str, place: str) -> N
 
 
 def test_the_line_is_not_blamed_for_the_environment(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, settings_text: WriteSettings
 ) -> None:
     """A wrong variable is not said to stand in a file that has a right one."""
-    (home / ".env").write_text("BATCH_SIZE=5\n")
+    settings_text("BATCH_SIZE=5\n")
     monkeypatch.setenv("BATCH_SIZE", "many")
     with pytest.raises(SettingsError, match="BATCH_SIZE: ") as raised:
         load_settings()

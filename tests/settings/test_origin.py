@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.settings import load_settings
+from analytics.settings.files import VARIABLE
 from analytics.settings.origin import origins
+from tests.conftest import WriteSettings
 
-SOURCES = st.sets(st.sampled_from(["flag", "environment", ".env"]))
+SOURCES = st.sets(st.sampled_from(["flag", "environment", "file"]))
 
 
 @given(sources=SOURCES)
@@ -19,12 +19,13 @@ def test_the_origin_is_the_source_whose_value_is_in_force(
     sources: set[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever sources name a setting, the origin names the one whose value counts."""
-    values = {"flag": 11, "environment": 12, ".env": 13, "default": 3}
+    values = {"flag": 11, "environment": 12, "file": 13, "default": 3}
     folder = tmp_path_factory.mktemp("origin")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        if ".env" in sources:
-            (folder / ".env").write_text("# first\n\nBUILDS_KEPT=13\n")
+        if "file" in sources:
+            (folder / "annals.env").write_text("# first\n\nBUILDS_KEPT=13\n")
+            patch.setenv(VARIABLE, str(folder / "annals.env"))
         if "environment" in sources:
             patch.setenv("BUILDS_KEPT", "12")
         flags = {"builds_kept": 11} if "flag" in sources else {}
@@ -32,18 +33,20 @@ def test_the_origin_is_the_source_whose_value_is_in_force(
         assert load_settings(**flags).builds_kept == values[origin.kind]
 
 
-def test_a_line_of_the_file_is_named(home: Path) -> None:
+def test_a_line_of_the_file_is_named(settings_text: WriteSettings) -> None:
     """The origin of a value in .env says which line it is, the last one where there are two."""
-    (home / ".env").write_text("# a comment\nTIMEZONE=UTC\n\nbuilds_kept=4\nTIMEZONE=Asia/Tokyo\n")
+    settings_text("# a comment\nTIMEZONE=UTC\n\nbuilds_kept=4\nTIMEZONE=Asia/Tokyo\n")
     found = origins({})
-    assert found["builds_kept"].where == ".env line 4"
-    assert found["timezone"].where == ".env line 5"
+    assert found["builds_kept"].where == "~/annals.env line 4"
+    assert found["timezone"].where == "~/annals.env line 5"
     assert load_settings().timezone == "Asia/Tokyo"
 
 
-def test_an_empty_value_is_no_origin(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_is_no_origin(
+    monkeypatch: pytest.MonkeyPatch, settings_text: WriteSettings
+) -> None:
     """An empty variable or line counts as absent, as it does for the value."""
-    (home / ".env").write_text("TIMEZONE=\n")
+    settings_text("TIMEZONE=\n")
     monkeypatch.setenv("BUILDS_KEPT", "")
     found = origins({})
     assert found["timezone"].kind == "default"

@@ -10,7 +10,7 @@ import pytest
 from analytics.settings import Settings, load_settings
 from analytics.settings.stack import INSIDE, NOT_INSIDE, StackSettings, read_stack
 from analytics.settings.template import env_example, settings_reference, stack_env_example
-from tests.conftest import ROOT
+from tests.conftest import ROOT, WriteSettings
 
 
 def test_the_file_in_the_repository_is_the_generated_one() -> None:
@@ -27,12 +27,12 @@ def test_every_setting_has_one_line_of_meaning() -> None:
         assert f"| `{name.upper()}` |" in settings_reference()
 
 
-def test_uncommented_it_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncommented_it_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, settings_text: WriteSettings
+) -> None:
     """A .env made of all its assignments leaves every default as it was."""
     before = load_settings()
-    (home / ".env").write_text(
-        re.sub(r"^# ([A-Z_0-9]+=)", r"\1", env_example(), flags=re.MULTILINE)
-    )
+    settings_text(re.sub(r"^# ([A-Z_0-9]+=)", r"\1", env_example(), flags=re.MULTILINE))
     assert load_settings() == before
 
 

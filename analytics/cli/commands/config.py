@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, example
+
+if TYPE_CHECKING:
+    from analytics.settings import Settings
 
 Origin = Annotated[bool, typer.Option("--origin", help="Say where each value came from.")]
 
@@ -30,13 +33,12 @@ def show_settings(
     """Show every setting; secrets are masked."""
     from analytics.cli.output import print_json
     from analytics.cli.tables import Table, show
-    from analytics.settings.harmless import shown_setting
     from analytics.settings.origin import origins
 
-    found = in_force(context)
+    found = in_force(context, uses=Uses.REPORTS)
     sources = origins(found.flags)
     rows = [
-        (name.upper(), shown_setting(name, getattr(found.configured, name)), str(sources[name]))
+        (name.upper(), _shown(found.configured, name), str(sources[name]))
         for name in type(found.configured).model_fields
     ]
     width = 3 if origin else 2
@@ -47,3 +49,11 @@ def show_settings(
     else:
         columns = ("Setting", "Value", "Origin")[:width]
         show(Table(columns, [row[:width] for row in rows], text_columns=width))
+
+
+def _shown(settings: Settings, name: str) -> str:
+    """Return a value for people; one that is wrong is not repeated: it may be a secret."""
+    from analytics.settings.harmless import shown_setting
+
+    is_invalid = name in settings.invalid
+    return "(invalid)" if is_invalid else shown_setting(name, getattr(settings, name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, example
 
 
@@ -22,7 +22,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     from analytics.cli.tables import printable
     from flows.doctor import EXIT_FAILED, Verdict, examine
 
-    found = in_force(context)
+    found = in_force(context, uses=Uses.REPORTS)
     findings = examine(found.settings)
     counts = {verdict: sum(one.verdict is verdict for one in findings) for verdict in Verdict}
     if as_json:

@@ -13,6 +13,7 @@ from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.output import say
 from analytics.cli.refusals import leave_if_refused, warn_of_refusals
+from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from flows.stages import PipelineReport
@@ -47,6 +48,7 @@ def pipeline(
     from sync_agent.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
+    confirm_destinations(found.settings, "mongo_uri", "iceberg_catalog_uri", "s3_endpoint")
     started = time.monotonic()
     report = _run(found, as_flow=as_flow)
     seconds = time.monotonic() - started

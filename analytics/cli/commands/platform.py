@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.cli.inforce import configured
+from analytics.cli.inforce import Uses, configured
 from analytics.cli.options import AsJson, example
 from analytics.cli.output import tell
+from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -44,6 +45,7 @@ def up(
     (`make platform`). Exit code 6: with --detach, not healthy within --timeout; it goes on trying.
     """
     from analytics.locks import held_by
+    from analytics.settings.destinations import KINDS
     from flows import local
     from flows.local.state import lock_of, read_state
 
@@ -53,7 +55,9 @@ def up(
         state = read_state(settings)
         if state is not None:
             _show(settings, state, as_json=as_json)
-    elif detach:
+        return
+    confirm_destinations(settings, *KINDS)
+    if detach:
         from flows.local.detaching import detached
 
         _show(settings, detached(settings, timeout=timeout), as_json=as_json)
@@ -70,7 +74,7 @@ def down(context: typer.Context, timeout: Timeout = 120, as_json: AsJson = False
     from analytics.cli.output import print_json, say
     from flows import local
 
-    stopped = local.down(configured(context), timeout=timeout)
+    stopped = local.down(configured(context, uses=Uses.REPORTS), timeout=timeout)
     if as_json:
         print_json({"stopped": stopped})
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Until, example
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def list_(
     from loaders.sessions import list_sessions
     from loaders.warehouse import open_build
 
-    found = in_force(context)
+    found = in_force(context, uses=Uses.REPORTS)
     with contextlib.closing(open_build(found.settings)) as build:
         sessions = list_sessions(
             build, since=since, until=until, project=project, order=order.value, limit=limit

@@ -14,6 +14,7 @@ from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.refusals import leave_if_refused, warn_of_refusals
 from analytics.cli.tables import count, size
 from analytics.errors import PartialError
+from flows.confirming import confirm_destinations
 
 FullBackfill = Annotated[
     bool,
@@ -114,6 +115,7 @@ def _stage(context: typer.Context, *, as_flow: bool) -> Iterator[tuple[InForce, 
     from analytics.telemetry.terminal import terminal_progress
 
     found = in_force(context)
+    confirm_destinations(found.settings, "mongo_uri", "iceberg_catalog_uri", "s3_endpoint")
     stages = stage_functions(found, as_flow=as_flow)
     with terminal_progress() as progress:
         yield found, stages, progress

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, example
 from analytics.cli.output import say
 
@@ -32,7 +32,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     from analytics.cli.output import as_members, print_json
     from flows.status import status as look
 
-    found = in_force(context)
+    found = in_force(context, uses=Uses.REPORTS)
     now = look(found.settings)
     if as_json:
         print_json({**as_members(now), "sample": found.sample})
@@ -40,6 +40,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     _show_runs(now)
     _show_parts(now)
     _show_lag(now)
+    _show_destinations(now)
 
 
 def _show_runs(now: Status) -> None:
@@ -87,3 +88,12 @@ def _show_lag(now: Status) -> None:
 
     waiting = [f"{count(number)} {_WAITING[name]}" for name, number in now.lag.items() if number]
     say(f"waiting     {', '.join(waiting) or 'nothing'}")
+
+
+def _show_destinations(now: Status) -> None:
+    from analytics.cli.tables import printable
+
+    for one in now.destinations:
+        say(f"data goes to {printable(str(one))}")
+    if not now.destinations:
+        say("data goes to nowhere else: all of it stays in files of this machine")

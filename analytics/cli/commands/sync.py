@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from analytics.cli.commands import sync_again, sync_install, sync_status
+from analytics.cli.commands import sync_again, sync_allow, sync_install, sync_status
 from analytics.cli.inforce import configured, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.output import tell
 from analytics.errors import PartialError
+from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
+    from analytics.settings import Settings
     from extractors.extract import ExtractReport
     from sync_agent.once import SyncReport
     from sync_agent.shipment import ShipReport
@@ -38,6 +40,7 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
     from sync_agent.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
+    confirm_destinations(found.settings, "mongo_uri")
     with terminal_progress() as progress:
         report = stages.sync(found.settings, progress=progress)
         warn(report)
@@ -76,12 +79,19 @@ def run(context: typer.Context, claude_dir: ClaudeDir = None) -> None:
     from sync_agent import supervisor
 
     settings = configured(context, claude_dir=claude_dir)
+    confirm_destinations(settings, "mongo_uri", *_asked(settings))
     supervisor.run(settings, say=tell)
 
 
 sync_status.register(app)
 sync_again.register(app)
 sync_install.register(app)
+sync_allow.register(app)
+
+
+def _asked(settings: Settings) -> tuple[str, ...]:
+    """Return the setting of the server that the agent asks for runs, where it asks one."""
+    return ("prefect_api_url",) if settings.pipeline_trigger == "prefect" else ()
 
 
 def leave_if_partial(report: SyncReport, *, is_partial: bool = False) -> None:

@@ -10,6 +10,7 @@ import typer
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, Since, example
 from analytics.errors import UsageError
+from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -102,6 +103,7 @@ def flush(context: typer.Context, as_json: AsJson = False, timeout: Timeout = 30
     from sync_agent.flush import flush as run
 
     found = in_force(context)
+    confirm_destinations(found.settings, "mongo_uri")
     done = run(found.settings, timeout=timeout)
     if as_json:
         print_json({"flush": as_members(done), "sample": found.sample})

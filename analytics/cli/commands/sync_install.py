@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analytics.cli.inforce import InForce, in_force
+from analytics.cli.inforce import InForce, Uses, in_force
 from analytics.cli.options import AsJson, example
 from analytics.errors import UsageError
+from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from sync_agent.installing import Step, Target
@@ -49,10 +50,12 @@ def install(
     The settings that are in force now and are no defaults go with it, into a file that only you
     may read. To change them, set them and install again.
     """
+    from analytics.settings.destinations import KINDS
     from sync_agent.installing import install_steps
     from sync_agent.units import service_of
 
-    found = in_force(context)
+    found = in_force(context, uses=Uses.ALL)
+    confirm_destinations(found.configured, *KINDS)
     target = _target(manager, system=system, user=user)
     service = service_of(found.configured, _environment(found), program=sys.executable)
     steps = install_steps(target, service)
@@ -70,7 +73,7 @@ def uninstall(
     """Stop the agent and take it from the service manager; buffer and settings stay."""
     from sync_agent.installing import uninstall_steps
 
-    in_force(context)
+    in_force(context, uses=Uses.REPORTS)
     target = _target(manager, system=system, user=user)
     steps = uninstall_steps(target)
     _carry_out(target, steps, dry_run=dry_run, as_json=as_json, done="uninstalled")
@@ -104,6 +107,7 @@ def _environment(found: InForce) -> dict[str, str]:
     """Return the settings that are no defaults, secrets included: the file is private."""
     from pydantic import SecretStr
 
+    from analytics.settings.destinations import named_places
     from analytics.settings.origin import origins
     from analytics.settings.roots import CONFIG_DIR
 
@@ -115,6 +119,8 @@ def _environment(found: InForce) -> dict[str, str]:
             values[name.upper()] = plain
     if os.environ.get(CONFIG_DIR):  # the service does not have it
         values.setdefault("CLAUDE_DIR", str(found.configured.claude_dir))
+    if places := named_places(found.configured):
+        values["ALLOW_DESTINATIONS"] = places
     return values
 
 

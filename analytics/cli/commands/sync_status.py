@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, Since, example
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     from analytics.cli.output import print_json
     from sync_agent.standing import sync_status
 
-    found = in_force(context)
+    found = in_force(context, uses=Uses.REPORTS)
     now = sync_status(found.settings)
     if as_json:
         print_json({"sync": _members(now), "sample": found.sample})
@@ -54,7 +54,7 @@ def log(
     from analytics.cli.output import print_json
     from sync_agent.standing import read_journal
 
-    found = in_force(context)
+    found = in_force(context, uses=Uses.REPORTS)
     rows = read_journal(found.settings, limit=limit, since=_microseconds(since))
     if as_json:
         print_json({"log": [_row_members(row) for row in rows], "sample": found.sample})

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Timezone, Until, example
 
 app = typer.Typer(
@@ -86,7 +86,7 @@ class _Request:
     ) -> None:
         from loaders.usage import Window
 
-        self._found = in_force(context)
+        self._found = in_force(context, uses=Uses.REPORTS)
         self._order = order
         self._window = Window(timezone or self._found.settings.timezone, *days, project)
 
