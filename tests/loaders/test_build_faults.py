@@ -30,7 +30,7 @@ def test_a_file_of_the_lake_stays_one(tmp_path: Path) -> None:
     """The same error at a data file of the lake is exit 9."""
     settings = load_settings(annals_home=tmp_path)
     message = f'IO Error: Cannot open file "{settings.lake_folder}/data/a.parquet"'
-    with pytest.raises(IntegrityError, match="lake's (data )?file"), build_errors(settings):
+    with pytest.raises(IntegrityError, match=r"lake's (data )?file"), build_errors(settings):
         raise error_for(settings.warehouse_file, message)
 
 
