@@ -19,7 +19,7 @@ import fastavro
 
 from analytics.errors import AnalyticsError, IntegrityError
 from analytics.files import replace_text, replacing
-from analytics.lake.checksums import Checksums, damaged_file
+from analytics.lake.checksums import DROP_CHECKSUMS, Checksums, damaged_file
 from analytics.lake.damage import require_data_file
 
 _DELETED = 2
@@ -124,9 +124,14 @@ def relocate(folder: Path, *, old: Path | str, new: Path | str) -> None:
 
 
 def relocate_catalog(catalog: Path, *, old: Path, new: Path) -> None:
-    """Let a catalog (SQLite) name the metadata in the new folder."""
+    """Let a catalog (SQLite) name the metadata in the new folder.
+
+    The checksums of the metadata are dropped: the files were rewritten, and get new ones at the
+    next commit.
+    """
     moved = _mover(old, new)
     with closing(connect(catalog)) as connection, connection:
+        connection.execute(DROP_CHECKSUMS)
         for table, column in _CATALOG_COLUMNS:
             rows = connection.execute(f"select rowid, {column} from {table}").fetchall()  # noqa: S608 -- constants
             connection.executemany(
