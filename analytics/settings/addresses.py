@@ -99,8 +99,7 @@ def mongo_destinations(uri: str, database: str) -> tuple[Destination, ...]:
 
 def web_destination(url: str) -> Destination:
     """Return the host that a web address names; raises ValueError, without the address in it."""
-    if _UNSAFE.search(url):
-        raise ValueError("is not an address: it has white space or a backslash in it")
+    _require_plain_authority(url)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         raise ValueError("is not a web address")
@@ -112,8 +111,7 @@ def database_destinations(uri: str) -> tuple[Destination, ...]:
     scheme = uri.partition("://")[0].partition("+")[0].lower()
     if scheme == "sqlite":
         return ()
-    if _UNSAFE.search(uri):
-        raise ValueError("is not an address: it has white space or a backslash in it")
+    _require_plain_authority(uri)
     parts = urlsplit(uri)
     name, default = parts.path.strip("/"), _PORTS.get(scheme)
     asked = [value for key, value in parse_qsl(parts.query) if key in ("host", "hostaddr")]
@@ -123,6 +121,13 @@ def database_destinations(uri: str) -> tuple[Destination, ...]:
         for host in hosts
         if host.rpartition("@")[2] and not host.startswith("/")
     )
+
+
+def _require_plain_authority(address: str) -> None:
+    """Raise ValueError for signs before the path that libraries drop, or read each in its way."""
+    scheme, _, rest = address.partition("://")
+    if _UNSAFE.search(scheme + re.split("[/?#]", rest, maxsplit=1)[0]):
+        raise ValueError("is not an address: its host has white space or a backslash in it")
 
 
 def _destination(authority: str, name: str, *, default: int | None) -> Destination:

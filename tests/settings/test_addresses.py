@@ -98,6 +98,7 @@ def test_the_driver_connects_where_we_judged(rest: str) -> None:
     [
         ("http://127.0.0.1/hook", "127.0.0.1:80", True),
         ("https://u:p@Hooks.Example.org/secret?x=y", "hooks.example.org:443", False),
+        ("https://hooks.example.org/a b?x=\\n$", "hooks.example.org:443", False),
         ("http://127.0.0.1.example.org/", "127.0.0.1.example.org:80", False),
         ("http://[::1]:8181", "[::1]:8181", True),
         ("https://münchen.example/", "xn--mnchen-3ya.example:443", False),
