@@ -196,7 +196,7 @@ def test_a_file_in_another_encoding_is_named(here: Machine) -> None:
     (here.folder / ".env").write_bytes(b"TIMEZONE=UTC\nHOST_NAME=caf\xe9\n")
     done = here.run("up")
     assert done.returncode == 3
-    assert ".env line 2 is no text in UTF-8" in done.stderr
+    assert ".env line 2 is not UTF-8 text" in done.stderr
 
 
 def test_too_little_disk_is_said(here: Machine) -> None:
