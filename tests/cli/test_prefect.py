@@ -27,7 +27,7 @@ def test_what_is_no_address_is_a_setting_to_correct(in_process: Run) -> None:
     done = in_process("--set", "PREFECT_API_URL=127.0.0.1:4200", "load", "--prefect")
     assert done.code == 3
     assert "PREFECT_API_URL" in done.err
-    assert "is no address" in done.err
+    assert "is not an address" in done.err
 
 
 @pytest.mark.parametrize(
