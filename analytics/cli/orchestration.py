@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import InForce
 from analytics.cli.output import tell
 from analytics.errors import DependencyError, SettingsError
-from flows.confirming import confirm_destinations
 
 AsFlow = Annotated[
     bool,

@@ -15,7 +15,6 @@ from analytics.settings.files import settings_file, use_settings_file
 from analytics.settings.misspelt import misspelt
 from analytics.settings.stack import read_stack
 from analytics.text import one_line
-from flows.confirming import confirm_destinations
 from flows.doctor.findings import Finding, Verdict
 from flows.program import exit_code_of
 from flows.stack import condition, preflight
@@ -25,6 +24,7 @@ from flows.stack.passwords import FILE as PASSWORDS_FILE
 from flows.stack.passwords import ensure_passwords, write_private
 from flows.stack.places import SENT, with_stack_places
 from flows.stack.plan import Plan, make_plan
+from sync_agent.confirming import confirm_destinations
 
 FOLDER = Path(__file__).resolve().parents[2]
 """The checkout: where docker-compose.yml and the files of settings are."""

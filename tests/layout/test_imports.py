@@ -62,7 +62,7 @@ def test_the_contracts_hold() -> None:
         ("Only the orchestrated flows know Prefect", {"flows.orchestrated"}),
         (
             "Only the agent's and the extractor's mongo modules speak to MongoDB",
-            {"sync_agent.mongo", "extractors.mongo"},
+            {"sync_agent.mongo", "sync_agent.mongo_collections", "extractors.mongo"},
         ),
     ],
 )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.output import say
 from analytics.cli.refusals import leave_if_refused, warn_of_refusals
-from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from flows.stages import PipelineReport

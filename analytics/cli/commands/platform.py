@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import Uses, configured
 from analytics.cli.options import AsJson, example
 from analytics.cli.output import tell
-from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from analytics.settings import Settings

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.refusals import leave_if_refused, warn_of_refusals
 from analytics.cli.tables import count, size
 from analytics.errors import PartialError
-from flows.confirming import confirm_destinations
 
 FullBackfill = Annotated[
     bool,

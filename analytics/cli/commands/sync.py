@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from analytics.cli.commands import sync_again, sync_allow, sync_install, sync_status
+from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import configured, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.output import tell
 from analytics.errors import PartialError
-from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from analytics.settings import Settings

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, Since, example
 from analytics.errors import UsageError
-from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from analytics.settings import Settings

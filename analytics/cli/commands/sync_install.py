@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import InForce, Uses, in_force
 from analytics.cli.options import AsJson, example
 from analytics.errors import UsageError
-from flows.confirming import confirm_destinations
 
 if TYPE_CHECKING:
     from sync_agent.installing import Step, Target

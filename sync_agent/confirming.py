@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING
 
 from analytics.errors import AnalyticsError, SettingsError
+from analytics.settings import Settings
+from analytics.settings.allowed import add_allowed
+from analytics.settings.destinations import Judgement, judge, refusal
 from analytics.text import one_line
-
-if TYPE_CHECKING:
-    from analytics.settings import Settings
-    from analytics.settings.destinations import Judgement
+from sync_agent.recognition import recognizes_buffer
+from sync_agent.standing import sync_status
 
 
 def confirm_destinations(settings: Settings, *names: str) -> None:
@@ -20,8 +20,6 @@ def confirm_destinations(settings: Settings, *names: str) -> None:
     An answer of yes is kept in ``allowed.json``. Raises SettingsError (exit 3) with the command
     that allows the place. What cannot be judged is refused where it is used.
     """
-    from analytics.settings.destinations import judge
-
     for name in names:
         judged: tuple[Judgement, ...] = ()
         with contextlib.suppress(SettingsError):
@@ -36,9 +34,6 @@ def confirm_destinations(settings: Settings, *names: str) -> None:
 
 def _settle(settings: Settings, found: Judgement, *, is_known: bool) -> None:
     """Allow a place that holds our records already, or that somebody says yes to; else raise."""
-    from analytics.settings.allowed import add_allowed
-    from analytics.settings.destinations import refusal
-
     if is_known:
         add_allowed(settings, found.destination, "acknowledged")
         return
@@ -50,8 +45,6 @@ def _settle(settings: Settings, found: Judgement, *, is_known: bool) -> None:
 
 
 def _is_known(settings: Settings) -> bool:
-    from sync_agent.recognition import recognizes_buffer
-
     return recognizes_buffer(settings)
 
 
@@ -69,8 +62,6 @@ def _records(settings: Settings, found: Judgement) -> str:
     """Return how many records would go there at once."""
     if found.setting != "MONGO_URI":
         return ""
-    from sync_agent.standing import sync_status
-
     with contextlib.suppress(AnalyticsError):
         pending = sync_status(settings).pending
         return f"{pending:,} records of the buffer, and every later one, would go there"
