@@ -204,7 +204,7 @@ def test_the_image_of_the_agent_reads_and_is_healthy(image: Path, home: Path) ->
         )
     try:
         until = time.monotonic() + PATIENCE_SECONDS
-        while subprocess.run(check, capture_output=True, check=False).returncode:
+        while subprocess.run(check, env=environment, capture_output=True, check=False).returncode:
             assert agent.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.2)

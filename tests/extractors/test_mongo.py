@@ -10,6 +10,7 @@ import pytest
 
 from analytics.errors import DependencyError, SettingsError, SourceGapError
 from analytics.settings import load_settings
+from analytics.transcripts import entry_id
 from extractors.extract import extract
 from extractors.lake import open_lake
 from extractors.mongo import TOKEN, MongoSource
@@ -79,11 +80,12 @@ def test_a_late_insert_is_found_by_a_backfill(agent: Agent, mongo: Mongo) -> Non
     extract(agent.settings)
     before = positions(agent.settings)
     late = mongo.conversations.find_one({"seq": 2}) or {}
-    mongo.conversations.insert_one({**late, "_id": "f" * 32})
+    new_id = entry_id(late["fileKey"].encode(), 1_000, late["raw"].encode()).hex()
+    mongo.conversations.insert_one({**late, "byteOffset": 1_000, "_id": new_id})
     assert extract(agent.settings).entries_new == 0
     assert extract(agent.settings, full_backfill=True).entries_new == 1
     assert extract(agent.settings, full_backfill=True).snapshots_committed == 0
-    assert ids(agent.settings)["f" * 32] == 1
+    assert ids(agent.settings)[new_id] == 1
     assert positions(agent.settings) == before
 
 

@@ -233,13 +233,14 @@ def test_bad_claims_and_pieces_are_quarantined(agent: Agent, mongo: Mongo) -> No
     claims = mongo.database["claims"]
     for value in (None, 5, "x", ["f" * 32], "f" * 32, "x" * MEGABYTE):
         claims.insert_one({"agentId": agent.buffer.agent_id, "seq": 2, "entryId": value})
-    packed = encode_raw(b'{"x":"' + b"x" * 2 * MEGABYTE + b'"}').value
+    whole = b'{"x":"' + b"x" * 2 * MEGABYTE + b'"}'
+    packed = encode_raw(whole).value
     pieces = mongo.database["raw.chunks"]
     pieces.insert_one({"files_id": "whole", "n": 0, "data": packed})
     pieces.insert_one({"files_id": "hole", "n": 1, "data": packed})
     pieces.insert_one({"files_id": "typed", "n": 0, "data": "text"})
     for number, name in enumerate(("whole", "hole", "typed", "none", "\0")):
-        document = template(3, agent.buffer.agent_id, str(number))
+        document = template(3, agent.buffer.agent_id, whole.decode() if not number else str(number))
         insert(mongo, {**document, "raw": name, "rawEncoding": "gridfs"})
     report = extract(agent.settings)
     assert (report.records_refused, report.entries_new) == (6 + 4, len(good) + 1)
