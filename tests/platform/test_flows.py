@@ -183,7 +183,7 @@ def test_a_dependency_that_is_down_is_tried_again_told_and_notified(platform: Pl
     assert "Check that the server runs and can be reached from here" in state["message"]
     until(lambda: _tries(platform, run_id) == {"sync": 1, "ship": 2}, what="two tries")
     (summary,) = platform.post("/artifacts/filter", artifacts=_of(run_id, "pipeline-summary"))
-    assert "**Failed:** DependencyError: MongoDB (" in summary["data"]
+    assert "**Failed:** DependencyError: MongoDB \\(" in summary["data"]
     assert "| sync |" in summary["data"]
     assert "| ship |" not in summary["data"]
     told = until(

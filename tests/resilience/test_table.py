@@ -164,7 +164,7 @@ def test_the_connection_is_lost_while_running(
 ) -> None:
     """An answer that never comes is no success: the batch is sent again, and stands once."""
     settings = {
-        "limit_data": {"bytes": 300},
+        "limit_data": {"bytes": 40},
         "reset_peer": {"timeout": 100},
         "timeout": {"timeout": 300},
     }
