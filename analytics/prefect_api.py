@@ -165,7 +165,7 @@ class PrefectApi:
         """Return a token; "" where the server asks for none."""
         try:
             found = self._ask("GET", f"/csrf-token?client={self._client}", None, {})
-            return str(found["token"])
+            return str(found["token"]) if isinstance(found, dict) and "token" in found else ""
         except PrefectRefusedError as error:
             if error.status in _NO_CSRF:
                 return ""

@@ -83,6 +83,7 @@ def test_all_promises_are_kept_after_a_pipeline(built: Built) -> None:
         "places",
         "lake",
         "stock",
+        "files",
         "bronze",
         "complete",
         "build",

@@ -277,7 +277,7 @@ def test_odd_things_in_the_root_are_named_and_not_opened(place: Place) -> None:
             file.write(line(1))
         add(place, "-a/2.jsonl", b"\xff\xfe torn {\n" + line(2) + b"[1]\n" + b"\0\0\n")
         until(agent.has(2))
-        until(agent.said("no regular file"))
+        until(agent.said("not a regular file"))
         assert agent.stop() == 0
     assert len(place.kept("quarantine")) == 2
     assert_balanced(place.custody())

@@ -231,6 +231,7 @@ def test_a_run_goes_by_way_of_the_server(platform: Platform, mongo: Mongo) -> No
 def test_a_run_keeps_its_lake_in_an_object_store(platform: Platform, far_lake: FarLake) -> None:
     """With a catalog server a run builds from there; without it, it ends with our error."""
     place = as_environment(far_lake.settings(platform.home / "far"), FLOW_RETRIES="0")
+    place.pop("ANNALS_ENV_FILE", None)  # no setting, so that no run may name it
     state = platform.finish(PIPELINE, **place)
     assert state["name"] == "Completed", state
     assert far_lake.files(".parquet")

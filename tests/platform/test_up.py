@@ -136,13 +136,14 @@ def _stations(place: Up, wanted: dict[str, Any]) -> set[str]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", ["prefect", "docs"])
 def test_a_browser_shows_it(place: Up, page: str, tmp_path: Path) -> None:
-    """The Prefect UI and the dbt docs come up in a real browser, with our names on them."""
+    """The dbt docs come up in a real browser; Prefect's UI asks for the login and shows no more."""
     browser = shutil.which("chromium")
     if browser is None:
         assert not os.environ.get("CI"), "CI must have a browser (.ci/run installs it)"
         pytest.skip("no chromium on this machine")
     url, words = {
-        "prefect": (f"{place.api.removesuffix('/api')}/deployments", ("pipeline-hourly",)),
+        # without the login the page comes up, and shows nothing of ours
+        "prefect": (f"{place.api.removesuffix('/api')}/deployments", ("Authentication failed",)),
         "docs": (place.settings["DBT_DOCS_URL"] + "/#!/overview", ("fct_api_responses", "annals")),
     }[page]
     shot = tmp_path / "shot.png"
@@ -153,6 +154,7 @@ def test_a_browser_shows_it(place: Up, page: str, tmp_path: Path) -> None:
 
     def shown() -> bool:
         seen = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+        assert "pipeline-hourly" not in seen.stdout
         return all(word in seen.stdout for word in words) and shot.exists()
 
     assert shown() or shown(), "neither the first nor a second look shows it"
@@ -242,7 +244,8 @@ def test_down_while_a_pipeline_runs_loses_nothing(place: Up) -> None:
     assert {"agent", "prefect", "worker"} <= set(done.data["stopped"])
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert place.run("down", "--json").data == {"schema_version": 1, "stopped": []}
-    assert place.run("pipeline").code == 4  # its record is down, and it says so
+    without = place.run("pipeline")  # its server is down: it says so, and runs without it
+    assert (without.code, "note: runs without Prefect" in without.err) == (0, True), without.err
     plain = {name: value for name, value in place.settings.items() if name != "PREFECT_API_URL"}
     own = start("pipeline", home=place.home, cwd=place.home, **plain)
     assert own.code == 0, own.err
