@@ -77,4 +77,4 @@ def test_a_folder_that_may_not_be_read_is_partial(home: Path) -> None:
     closed.chmod(0o755)
     assert done.returncode == 6, done.stderr
     assert "-closed" in done.stderr
-    assert "not counted: 1 folders" in done.stdout
+    assert "-closed: Permission denied" in done.stdout

@@ -134,7 +134,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Answers(BaseHTTPRequestHandler):
-    """The four calls that the agent makes."""
+    """The five calls that the agent makes."""
 
     server: Server
 
@@ -142,6 +142,8 @@ class Answers(BaseHTTPRequestHandler):
         """Answer with the deployment, or with the state of a run."""
         if self.path == "/api/deployments/name/pipeline/pipeline-adhoc":
             self._send({"id": "d1"})
+        elif self.path.startswith("/api/csrf-token?client="):
+            self._send({"token": "once"})
         else:
             number = int(self.path.removeprefix("/api/flow_runs/run-"))
             ends = self.server.ends
@@ -250,6 +252,6 @@ def test_without_the_setting_nothing_is_asked(place: Place) -> None:
         until(agent.has(1))
         assert agent.health()["pipeline"] is None
     assert not place.settings.pipeline_lock.exists()
-    done = start("sync", "status", home=place.root, cwd=place.root, PIPELINE_TRIGGER="sometimes")
+    done = start("sync", "run", home=place.root, cwd=place.root, PIPELINE_TRIGGER="sometimes")
     assert done.code == 3
     assert "PIPELINE_TRIGGER" in done.err
