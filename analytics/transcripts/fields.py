@@ -35,7 +35,6 @@ _NUMBERS = {
     "file_generation": 2**31 - 1,
     "byte_offset": 2**63 - 1,
     "byte_length": 2**63 - 1,
-    "ingested_at": LATEST_MICROSECONDS,
 }
 
 
@@ -52,6 +51,9 @@ def check_fields(record: Record) -> None:
     for name, most in _NUMBERS.items():
         if not is_count(getattr(record, name), most=most):
             raise ValueError(f"its {name} is not a whole number from 0 to {most}")
+    # A clock may be wrong in both directions.
+    if not is_count(record.ingested_at, least=-LATEST_MICROSECONDS, most=LATEST_MICROSECONDS):
+        raise ValueError("its ingested_at is not an instant")
     if record.is_sidechain is not None and not isinstance(record.is_sidechain, bool):
         raise ValueError("its is_sidechain is neither true nor false")
 
@@ -61,9 +63,9 @@ def is_entry_id(value: Any) -> bool:
     return isinstance(value, str) and _ENTRY_ID.fullmatch(value) is not None
 
 
-def is_count(value: Any, *, most: int = 2**63 - 1) -> bool:
-    """Return whether ``value`` is a whole number from 0 to ``most``; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+def is_count(value: Any, *, least: int = 0, most: int = 2**63 - 1) -> bool:
+    """Return whether ``value`` is a whole number in this range; True and False are not."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _name_size(name: str, value: Any) -> int:

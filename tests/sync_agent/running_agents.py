@@ -20,7 +20,7 @@ from typing import Any
 from tests.conftest import clean_environment
 from tests.sync_agent.places import Place
 
-PATIENCE = 20.0
+PATIENCE = 240.0
 """Seconds after which something that should have happened counts as not happening."""
 
 
