@@ -142,7 +142,6 @@ def test_a_browser_shows_it(place: Up, page: str, tmp_path: Path) -> None:
         assert not os.environ.get("CI"), "CI must have a browser (.ci/run installs it)"
         pytest.skip("no chromium on this machine")
     url, words = {
-        # without the login the page comes up, and shows nothing of ours
         "prefect": (f"{place.api.removesuffix('/api')}/deployments", ("Authentication failed",)),
         "docs": (place.settings["DBT_DOCS_URL"] + "/#!/overview", ("fct_api_responses", "annals")),
     }[page]
