@@ -12,6 +12,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -228,3 +229,10 @@ def _wrong_kind(path: Path, mode: int, *, wanted: str) -> AnalyticsError:
         " write: ANNALS_HOME, SQLITE_PATH.",
         path=path,
     )
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file; return its new name, which no program looks for."""
+    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+    path.rename(kept)
+    return kept

@@ -15,7 +15,7 @@ from typing import Any
 
 from analytics.transcripts import Record, RecordKind, entry_id
 from analytics.transcripts.envelope import check_object
-from analytics.transcripts.fields import LATEST_MICROSECONDS, is_count
+from analytics.transcripts.fields import is_instant
 
 REFUSED = "refused:"
 _NAME_LENGTH = 128
@@ -30,7 +30,6 @@ def refused_record(
     microseconds; otherwise the record gets the present one.
     """
     place = f"{REFUSED}{store}/{_short(name)}"
-    is_instant = is_count(ingested_at, most=LATEST_MICROSECONDS)
     return Record(
         seq=seq,
         entry_id=entry_id(os.fsencode(place), 0, raw).hex(),
@@ -52,7 +51,7 @@ def refused_record(
         git_branch=None,
         is_sidechain=None,
         host="",
-        ingested_at=ingested_at if is_instant else time.time_ns() // 1000,
+        ingested_at=ingested_at if is_instant(ingested_at) else time.time_ns() // 1000,
         reason=reason,
         raw=raw,
     )

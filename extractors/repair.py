@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics.errors import AnalyticsError, SourceGapError
+from analytics.files import set_aside
 from analytics.settings import Settings
 from analytics.transcripts import Record
 from analytics.transcripts.verification import is_verified
@@ -23,7 +24,7 @@ from extractors.backfill import everything_held
 from extractors.cursor import SnapshotKind
 from extractors.entries import MICROSECONDS_PER_DAY, to_arrow
 from extractors.lake import Lake, open_lake
-from extractors.lake.recovery import recover_head, set_aside
+from extractors.lake.recovery import recover_head
 from extractors.salvage import rows_table, salvage_rows
 
 Position = tuple[str, int]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from analytics.errors import IntegrityError
 from analytics.lake import is_elsewhere
+from analytics.lake.catalog_file import checksums_of
 from analytics.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def lake_faults(settings: Settings) -> tuple[dict[str, int], tuple[str, ...], st
 def _checked(settings: Settings) -> Iterator[str]:
     """Yield for each file an empty text, or what is wrong with it."""
     from extractors.lake.relocation import lake_locations
-    from loaders.lake import checksums_of, head_location
+    from loaders.lake import head_location
 
     checksums, head = checksums_of(settings), head_location(settings)
     if head is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 from analytics.errors import WarehouseError
+from analytics.files import set_aside
 from analytics.settings import Settings
 from loaders import warehouse
 from loaders.warehouse import Connection
@@ -28,7 +28,11 @@ def set_aside_if_damaged(settings: Settings) -> Path | None:
         with warehouse.connect(settings) as connection:
             _read_everything(connection)
     except WarehouseError as error:
-        return None if _NEWER in error.message or not _is_ours(settings) else _set_aside(path)
+        return (
+            None
+            if _NEWER in error.message or not _is_ours(settings)
+            else _set_warehouse_aside(path)
+        )
     return None
 
 
@@ -49,9 +53,8 @@ def _read_everything(connection: Connection) -> None:
         connection.execute(f'select sum(hash(columns(*))::hugeint) from "{schema}"."{table}"')  # noqa: S608 -- its own names
 
 
-def _set_aside(path: Path) -> Path:
-    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-    path.rename(kept)
+def _set_warehouse_aside(path: Path) -> Path:
+    kept = set_aside(path)
     log = path.with_name(path.name + ".wal")
     if log.exists():
         log.rename(kept.with_name(kept.name + ".wal"))

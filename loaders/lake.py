@@ -31,6 +31,13 @@ from analytics.lake import (
     object_store_fault,
     usable_location,
 )
+from analytics.lake.catalog_file import (
+    CATALOG_FILE,
+    NEWEST_METADATA,
+    catalog_file,
+    checksums_of,
+    table_row,
+)
 from analytics.lake.checksums import Checksums, damaged_file, metadata_files
 from analytics.lake.damage import find_damage
 from analytics.lake.moving import moved_error, moved_from
@@ -43,7 +50,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import FileScanTask, Table
     from pyiceberg.table.snapshots import Snapshot
 
-CATALOG_FILE = "catalog.db"
 _MAINTENANCE = "maintenance"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
 _FILE_SCHEME = re.compile(r"^file:(?://)?(?=/)")
@@ -217,17 +223,6 @@ def _is_plain_append(snapshot: Snapshot) -> bool:
     return is_append and not _is_maintenance(snapshot)
 
 
-def catalog_file(settings: Settings) -> Path | None:
-    """Return the SQLite file that is the catalog, or None where it is a server or a database."""
-    if settings.iceberg_catalog_type != "sql":
-        return None
-    uri = settings.iceberg_catalog_uri
-    if uri is None:
-        return settings.lake_folder / CATALOG_FILE
-    scheme, _, path = uri.get_secret_value().partition(":///")
-    return Path(path) if scheme.startswith("sqlite") else None
-
-
 def read_head(settings: Settings) -> Head | None:
     """Return where the lake's table stands, without Iceberg's library where the catalog is a file.
 
@@ -290,11 +285,6 @@ def open_lake(settings: Settings) -> Lake | None:
     return Lake(table, checksums_of(settings))
 
 
-def checksums_of(settings: Settings) -> Checksums:
-    """Return the checksums of the lake's metadata."""
-    return Checksums(catalog_file(settings), settings.lake_folder)
-
-
 def head_location(settings: Settings) -> Path | None:
     """Return the newest metadata file that the catalog file names; None without such a file."""
     catalog = catalog_file(settings)
@@ -324,17 +314,8 @@ def _catalog(settings: Settings) -> Catalog:
 
 
 def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
-    query = (
-        "select metadata_location from iceberg_tables"
-        " where catalog_name = ? and table_namespace = ? and table_name = ?"
-    )
-    values = (
-        settings.iceberg_catalog_name,
-        settings.iceberg_namespace,
-        settings.iceberg_table_name,
-    )
     try:
-        row = _query(catalog, query, values)
+        row = _query(catalog, NEWEST_METADATA, table_row(settings))
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,62 +39,65 @@ class Checksums:
 
     def note(self, locations: Iterable[str]) -> None:
         """Note the checksums of files that have none yet; a busy catalog is left as it is."""
-        known = self.noted()
         rows = []
-        for location in dict.fromkeys(locations):
-            path = local_path(location)
-            name = self._name(path)
-            if path is not None and name is not None and name not in known:
-                with contextlib.suppress(OSError):
-                    rows.append((name, hash_file(path)))
+        with self._noted() as noted:
+            for location in dict.fromkeys(locations):
+                path = local_path(location)
+                name = self._name(path)
+                if path is not None and name is not None and noted(name) is None:
+                    with contextlib.suppress(OSError):
+                        rows.append((name, hash_file(path)))
         if rows:
-            self._write(rows)
+            self._write("insert or ignore into {table} values (?, ?)", rows)
+
+    def forget(self, locations: Iterable[str]) -> None:
+        """Forget the checksums of files that were deleted."""
+        names = (self._name(local_path(location)) for location in locations)
+        self._write("delete from {table} where name = ?", [(name,) for name in names if name])
 
     def renew(self) -> None:
         """Forget all checksums: the files were rewritten."""
-        self._write([], delete=True)
-
-    def noted(self) -> dict[str, str]:
-        """Return the checksum of each file, by its name below the lake's folder."""
-        if self.catalog is None or not self.catalog.exists():
-            return {}
-        with contextlib.suppress(sqlite3.Error), self._open("ro") as connection:
-            return dict(connection.execute(f"select name, digest from {_TABLE}"))  # noqa: S608 -- a constant
-        return {}
+        self._write("delete from {table} where name <> ?", [("",)])
 
     def require(self, locations: Iterable[str]) -> None:
-        """Raise LakeDamageError (exit 9) naming the first file that has changed or is missing."""
-        known = self.noted()
-        for location in locations:
-            if known and (why := self._difference(location, known)):
-                raise damaged_file(local_path(location), why)
+        """Raise LakeDamageError (exit 9) naming the first file that has changed or is missing.
 
-    def _difference(self, location: str, known: dict[str, str]) -> str | None:
-        path = local_path(location)
-        wanted = known.get(self._name(path) or "")
-        if path is None or wanted is None:
-            return None
-        try:
-            return None if hash_file(path) == wanted else "its content changed since it was written"
-        except OSError as error:
-            return error.strerror or str(error)
+        Only the asked names are looked up: the cost does not follow the lake's history.
+        """
+        with self._noted() as noted:
+            for location in locations:
+                path = local_path(location)
+                if why := _difference(path, noted(self._name(path) or "")):
+                    raise damaged_file(path, why)
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[Callable[[str], str | None]]:
+        """Yield what looks up a file's checksum; None for a file without one."""
+        if self.catalog is None or not self.catalog.exists():
+            yield lambda _name: None
+            return
+        with self._open("ro") as connection:
+
+            def look_up(name: str) -> str | None:
+                with contextlib.suppress(sqlite3.Error):
+                    query = f"select digest from {_TABLE} where name = ?"  # noqa: S608 -- a constant
+                    row = connection.execute(query, (name,)).fetchone()
+                    return str(row[0]) if row else None
+                return None
+
+            yield look_up
 
     def _name(self, path: Path | None) -> str | None:
         if path is None or not path.is_relative_to(self.folder):
             return None
         return path.relative_to(self.folder).as_posix()
 
-    def _write(self, rows: list[tuple[str, str]], *, delete: bool = False) -> None:
+    def _write(self, statement: str, rows: Sequence[tuple[str, ...]]) -> None:
         if self.catalog is None or not self.catalog.exists():
             return
         with contextlib.suppress(sqlite3.Error), self._open("rw") as connection, connection:
             connection.execute(_MAKE)
-            if delete:
-                connection.execute(f"delete from {_TABLE}")  # noqa: S608 -- a constant
-            connection.executemany(
-                f"insert or ignore into {_TABLE} values (?, ?)",  # noqa: S608 -- a constant
-                rows,
-            )
+            connection.executemany(statement.format(table=_TABLE), rows)
 
     @contextlib.contextmanager
     def _open(self, mode: str) -> Iterator[sqlite3.Connection]:
@@ -102,6 +105,16 @@ class Checksums:
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)
         with contextlib.closing(connection):
             yield connection
+
+
+def _difference(path: Path | None, wanted: str | None) -> str | None:
+    """Return why a file is not what was noted; None if it is, or if nothing was noted."""
+    if path is None or wanted is None:
+        return None
+    try:
+        return None if hash_file(path) == wanted else "its content changed since it was written"
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def metadata_files(table: Any) -> Iterator[str]:

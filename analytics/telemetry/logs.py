@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 from analytics.secrecy import hide
 from analytics.settings import Settings
@@ -92,16 +93,6 @@ def log_watcher_event(change: str, path: str | bytes, *, milliseconds: float) ->
     )
 
 
-def _without_secrets(
-    _logger: object, _method: str, values: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Clean every value: many quote what a library says."""
-    for name, value in values.items():
-        if isinstance(value, str):
-            values[name] = hide(value)
-    return values
-
-
 def _as_message(
     _logger: object, _method: str, values: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -120,14 +111,25 @@ def _named_change(
     return values
 
 
-def _as_one_line(
-    _logger: object, _method: str, values: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Make every text of the event safe for a terminal; in JSON it is escaped instead."""
-    for name, value in values.items():
-        if isinstance(value, str):
-            values[name] = one_line(value)
-    return values
+def _each_text(change: Callable[[str], str]) -> Processor:
+    """Return a processor that changes every text of an event."""
+
+    def process(
+        _logger: object, _method: str, values: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        for name, value in values.items():
+            if isinstance(value, str):
+                values[name] = change(value)
+        return values
+
+    return process
+
+
+_without_secrets = _each_text(hide)
+"""Cleans every value: many quote what a library says."""
+
+_as_one_line = _each_text(one_line)
+"""Makes every text of the event safe for a terminal; in JSON it is escaped instead."""
 
 
 def _as_json(values: Any, **_options: Any) -> str:

@@ -51,8 +51,7 @@ def check_fields(record: Record) -> None:
     for name, most in _NUMBERS.items():
         if not is_count(getattr(record, name), most=most):
             raise ValueError(f"its {name} is not a whole number from 0 to {most}")
-    # A clock may be wrong in both directions.
-    if not is_count(record.ingested_at, least=-LATEST_MICROSECONDS, most=LATEST_MICROSECONDS):
+    if not is_instant(record.ingested_at):
         raise ValueError("its ingested_at is not an instant")
     if record.is_sidechain is not None and not isinstance(record.is_sidechain, bool):
         raise ValueError("its is_sidechain is neither true nor false")
@@ -66,6 +65,11 @@ def is_entry_id(value: Any) -> bool:
 def is_count(value: Any, *, least: int = 0, most: int = 2**63 - 1) -> bool:
     """Return whether ``value`` is a whole number in this range; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def is_instant(value: Any) -> bool:
+    """Return whether ``value`` is an instant in microseconds; a clock may be wrong both ways."""
+    return is_count(value, least=-LATEST_MICROSECONDS, most=LATEST_MICROSECONDS)
 
 
 def _name_size(name: str, value: Any) -> int:

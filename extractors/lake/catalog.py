@@ -18,7 +18,8 @@ from sqlalchemy.exc import IntegrityError as DuplicateRowError
 
 from analytics.errors import AnalyticsError, IntegrityError, LakeError, SettingsError
 from analytics.lake import is_elsewhere, lake_place, usable_location
-from analytics.lake.checksums import Checksums, metadata_files
+from analytics.lake.catalog_file import CATALOG_FILE, catalog_file, checksums_of
+from analytics.lake.checksums import metadata_files
 from analytics.lake.damage import find_damage
 from analytics.lake.moving import moved_error, moved_from
 from analytics.settings import Settings
@@ -27,7 +28,7 @@ from extractors.entries import SCHEMA
 from extractors.faults import unreadable_metadata
 from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
 from extractors.lake.durable import DurableFileIO
-from extractors.lake.noted import CATALOG_FILE, catalog_file, noted_location
+from extractors.lake.noted import noted_location
 from extractors.lake.relocation import relocate, relocate_catalog
 from extractors.lake.table import Lake, faults
 
@@ -58,8 +59,8 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
     """
     if not is_elsewhere(settings):
         _refuse_unusable_path(settings)
-        catalog_file = settings.lake_folder / CATALOG_FILE
-        if not settings.iceberg_catalog_uri and not catalog_file.exists():
+        own_catalog = settings.lake_folder / CATALOG_FILE
+        if not settings.iceberg_catalog_uri and not own_catalog.exists():
             _refuse_orphaned_data(settings)
             if not create:
                 raise _no_lake(settings)
@@ -120,11 +121,6 @@ def _open(settings: Settings, place: str, *, create: bool) -> Lake:
     except Exception as error:  # whatever the library raises here, it was reading the lake
         raise find_damage(table, checksums, error) from error
     return Lake(catalog, table, place=place, checksums=checksums)
-
-
-def checksums_of(settings: Settings) -> Checksums:
-    """Return the checksums of the lake's metadata: in its catalog, if that is a file."""
-    return Checksums(catalog_file(settings), settings.lake_folder)
 
 
 def _was_made_by_another(error: Exception) -> bool:

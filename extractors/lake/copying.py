@@ -15,11 +15,11 @@ from pyiceberg.table import Table
 
 from analytics.errors import UsageError
 from analytics.lake import lake_place, usable_location
+from analytics.lake.catalog_file import CATALOG_FILE
 from analytics.settings import Settings
 from extractors.entries import SCHEMA
 from extractors.lake.catalog import connect_catalog, table_identifier
 from extractors.lake.durable import DurableFileIO
-from extractors.lake.noted import CATALOG_FILE
 from extractors.lake.relocation import relocate
 from extractors.lake.table import faults
 

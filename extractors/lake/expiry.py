@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestFile, read_manifest_list
 from pyiceberg.table import Table
@@ -27,7 +28,6 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.table.update import AssertRefSnapshotId
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
-from analytics.errors import ConflictError
 from extractors.lake.table import Lake, faults
 
 STEP = 400
@@ -67,16 +67,15 @@ def expire(lake: Lake, retention: Retention) -> ExpiryReport:
     """
     table = lake.table
     with faults(lake.location):
-        files = _delete_noted_files(table)
+        files = _delete_noted_files(lake)
         expired = _due(table.metadata, retention)
         if not expired:
             return ExpiryReport(files=files)
         try:
-            with faults(lake.location):
-                _remove_snapshots(table, expired)
-        except ConflictError:
+            _remove_snapshots(table, expired)
+        except CommitFailedException:
             return ExpiryReport(files=files)
-        return ExpiryReport(len(expired), files + _delete_noted_files(table))
+        return ExpiryReport(len(expired), files + _delete_noted_files(lake))
 
 
 def _due(metadata: TableMetadata, retention: Retention) -> list[Snapshot]:
@@ -136,8 +135,9 @@ def _is_append_only(metadata: TableMetadata, expired: Iterable[Snapshot]) -> boo
     return appended and {one.snapshot_id for one in expired} <= {one.snapshot_id for one in lineage}
 
 
-def _delete_noted_files(table: Table) -> int:
+def _delete_noted_files(lake: Lake) -> int:
     """Delete what only the noted manifest lists reach; return the number of deleted files."""
+    table = lake.table
     note = json.loads(table.properties.get(NOTE, "{}"))
     lists: list[str] = note.get("lists", [])
     kept = {snapshot.manifest_list for snapshot in table.metadata.snapshots}
@@ -151,7 +151,9 @@ def _delete_noted_files(table: Table) -> int:
     data = _dead_data_files(table, dead, reached) if note.get("data", True) else set()
     merged = _merged_away(lists, {*known, *reached}) - reached.keys() - dead.keys()
     files = (*sorted(data), *sorted(merged), *dead, *lists)
-    return sum(_delete(table.io, path) for path in files)
+    deleted = sum(_delete(table.io, path) for path in files)
+    lake.checksums.forget(files)
+    return deleted
 
 
 def _merged_away(lists: Iterable[str], manifests: Iterable[str]) -> set[str]:

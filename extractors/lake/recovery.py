@@ -10,19 +10,20 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import fastavro
 
 from analytics.errors import LakeDamageError
+from analytics.files import set_aside
 from analytics.lake import is_elsewhere
+from analytics.lake.catalog_file import catalog_file, checksums_of, table_row
 from analytics.lake.checksums import Checksums
 from analytics.lake.content import local_path
 from analytics.settings import Settings
-from extractors.lake.catalog import checksums_of, connect_catalog, table_identifier
-from extractors.lake.noted import catalog_file, noted_location
+from extractors.lake.catalog import connect_catalog, table_identifier
+from extractors.lake.noted import noted_location
 
 _POINT = (
     "update iceberg_tables set metadata_location = ?"
@@ -98,13 +99,6 @@ def is_whole(metadata: Path, checksums: Checksums) -> bool:
     return True
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file; return its new name, which no program looks for."""
-    kept = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-    path.rename(kept)
-    return kept
-
-
 def _records(location: str) -> Iterator[Any]:
     path = local_path(location)
     if path is not None:
@@ -131,10 +125,5 @@ def _make_catalog(settings: Settings, catalog: Path, metadata: Path) -> tuple[Pa
 
 
 def _point(settings: Settings, catalog: Path, metadata: Path) -> None:
-    names = (
-        settings.iceberg_catalog_name,
-        settings.iceberg_namespace,
-        settings.iceberg_table_name,
-    )
     with contextlib.closing(sqlite3.connect(catalog)) as connection, connection:
-        connection.execute(_POINT, (f"file://{metadata}", *names))
+        connection.execute(_POINT, (f"file://{metadata}", *table_row(settings)))

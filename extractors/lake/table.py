@@ -82,7 +82,7 @@ class Lake:
         self._catalog = catalog
         self._table = table
         self._place = place
-        self._checksums = checksums
+        self.checksums = checksums
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +193,7 @@ class Lake:
         """
         properties = to_summary(cursor, kind)
         with self._reading():
-            self._checksums.require(metadata_files(self._table))
+            self.checksums.require(metadata_files(self._table))
             try:
                 with (
                     self._table.transaction() as transaction,
@@ -216,14 +216,14 @@ class Lake:
                 if self._is_unchanged():
                     self.discard(files)
                 raise
-            self._checksums.note(metadata_files(self._table))
+            self.checksums.note(metadata_files(self._table))
         return int(self._table.metadata.current_snapshot_id or 0)
 
     def damaged_files(self) -> list[tuple[str, int]]:
         """Return the path and the number of rows of each local data file that is damaged."""
         found = []
         with self._reading():
-            self._checksums.require(metadata_files(self._table))
+            self.checksums.require(metadata_files(self._table))
             for file in live_files(self._table):
                 path = local_path(file.file_path)
                 if path is not None and not is_whole(file):
@@ -266,7 +266,7 @@ class Lake:
             except CommitFailedException:
                 self.discard(files)
                 raise
-            self._checksums.note(metadata_files(self._table))
+            self.checksums.note(metadata_files(self._table))
 
     def discard(self, files: Sequence[WrittenFile]) -> None:
         """Delete files that no commit can refer to, so that they take no space."""
@@ -305,10 +305,10 @@ class Lake:
                 yield
         except AnalyticsError as known:
             if type(known) is LakeError:
-                raise find_damage(self._table, self._checksums, known) from known
+                raise find_damage(self._table, self.checksums, known) from known
             raise
         except Exception as error:
-            raise find_damage(self._table, self._checksums, error) from error
+            raise find_damage(self._table, self.checksums, error) from error
 
     def _cursors(self) -> Iterator[tuple[int, Cursor]]:
         """Yield (depth, cursor) of those ancestors that carry one; the newest has depth 0."""

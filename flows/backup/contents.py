@@ -14,11 +14,11 @@ from pydantic import SecretStr
 
 from analytics.errors import LakeError, LocalBufferError, SettingsError
 from analytics.lake import is_elsewhere
+from analytics.lake.catalog_file import NEWEST_METADATA, catalog_file
 from analytics.settings import Settings
 from analytics.settings.harmless import shown_setting
 from extractors import buffer_file
 from flows.backup.manifest import LAKE, LakeNames
-from loaders.lake import catalog_file
 
 _BESIDES = ("", "-wal", "-shm", "-journal")
 
@@ -79,8 +79,7 @@ def metadata_file(catalog: Path, names: LakeNames) -> Path:
 
     with contextlib.closing(sqlite3.connect(catalog)) as connection:
         (location,) = connection.execute(
-            "select metadata_location from iceberg_tables"
-            " where catalog_name = ? and table_namespace = ? and table_name = ?",
+            NEWEST_METADATA,
             (names.catalog, names.namespace, names.table),
         ).fetchone()
     return local_path(location)

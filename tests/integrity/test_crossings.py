@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.errors import LakeDamageError
+from analytics.files import set_aside
 from analytics.transcripts import Record, entry_id
 from analytics.transcripts.verification import (
     Verification,
@@ -21,7 +22,6 @@ from analytics.transcripts.verification import (
     read_range,
 )
 from extractors.extract import extract
-from extractors.lake.recovery import set_aside
 from extractors.local import LocalSource
 from flows import stages
 from loaders import warehouse
