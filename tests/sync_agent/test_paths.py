@@ -86,14 +86,14 @@ def test_a_pattern_without_meaning_is_told() -> None:
     assert caught.value.exit_code == 3
 
 
-def test_the_usual_patterns_mean_the_same_as_in_the_library(place: Place) -> None:
-    """R-02 The default, which is told without the library, decides as the library does."""
-    library = Ignores(f"{USUAL} never-there")
+def test_the_usual_patterns_mean_what_they_say(place: Place) -> None:
+    """R-02 The default, which is decided from the name alone, decides as patterns do."""
+    parsed = Ignores(f"{USUAL} never-there")
     names = (b"-a/.x", b"-a/x.tmp", b"-a/x.swp", b"-a/tmp", b"-a/x.jsonl", b".x", b"-.", b"a.tmpx")
     for name in names:
         for is_folder in (True, False):
             usual = Ignores().covers(name, is_folder=is_folder)
-            assert usual == library.covers(name, is_folder=is_folder), name
+            assert usual == parsed.covers(name, is_folder=is_folder), name
 
 
 def test_a_file_outside_any_project_is_named(place: Place) -> None:
