@@ -56,7 +56,9 @@ def _mended(row: dict[str, Any]) -> dict[str, Any] | None:
         return row
     if row["record_kind"] == RecordKind.FILE:
         return None
-    raw = read_range(row["file_path"] or "", row["byte_offset"] or 0, row["byte_length"] or 0)
+    place = (row["file_path"] or "", row["file_key"] or "")
+    offset, length = row["byte_offset"] or 0, row["byte_length"] or 0
+    raw = read_range(*place, offset=offset, length=length)
     if raw is None or not _matches(row, raw):
         return None
     try:

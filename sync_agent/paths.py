@@ -8,13 +8,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from analytics.errors import TranscriptError
+from analytics.transcripts.opening import READ_FOLDER, is_inside, open_real
 from sync_agent.ignores import Ignores
+
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class Found(NamedTuple):
@@ -57,6 +61,7 @@ class Listing:
 
     ``unlisted`` are folders that could not be listed: of what lies below them nothing is known.
     ``links`` are the folders that are read through a link: its path, and the real one.
+    ``real_folders`` has the same and the root; no other part of a path may be a link.
     """
 
     root: bytes
@@ -67,6 +72,7 @@ class Listing:
     outside: list[Outside] = field(default_factory=list)
     unlisted: list[bytes] = field(default_factory=list)
     links: list[tuple[bytes, bytes]] = field(default_factory=list)
+    real_folders: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
@@ -76,6 +82,18 @@ class Listing:
     def below(self, path: bytes) -> bytes:
         """Return ``path`` as it reads below the root."""
         return path[len(self.root.rstrip(b"/")) + 1 :]
+
+    def real_path(self, path: bytes) -> bytes:
+        """Return where ``path`` below the root really is, by the links that the listing followed.
+
+        The disk is not looked at: a folder that has become a link since is not followed.
+        """
+        folder = path
+        while folder:
+            if (real := self.real_folders.get(folder)) is not None:
+                return real + path[len(folder) :]
+            folder = folder.rpartition(b"/")[0]
+        return path
 
     def knows(self, path: bytes) -> bool:
         """Return whether the folder of ``path`` was listed, so that absence means absence."""
@@ -109,19 +127,22 @@ def discover(
     *,
     ignores: Ignores | None = None,
     within: bytes = b"",
+    real_folders: Mapping[bytes, bytes] | None = None,
     entered: Callable[[bytes], None] = _nothing_to_do,
 ) -> Listing:
     """Return every transcript below ``root``, and each place that is outside custody.
 
     With ``within``, a folder below the root, only what lies in that folder; links in it are left
-    to a look at the whole root. ``entered`` is told of each folder right before it is listed.
+    to a look at the whole root, and links to it are those of ``real_folders``, which that look
+    found. ``entered`` is told of each folder right before it is listed.
     Raises TranscriptError where the root is missing, is no folder or cannot be listed.
     """
     walk = _Walk(_open_root(root, ignores or Ignores()), entered)
-    real_root = os.path.realpath(walk.listing.root)
+    real_root = walk.listing.real_folders[walk.listing.root]
     if within:
+        walk.listing.real_folders.update(real_folders or {})
         depth = walk.listing.below(within).count(b"/") + 1
-        walk.go_through(_Folder(within, depth, os.path.realpath(within)))
+        walk.go_through(_Folder(within, depth, walk.listing.real_path(within)))
         walk.listing.unlisted.extend(path for _, path in walk.links)
         return walk.listing
     walk.trees.append(real_root)
@@ -155,31 +176,43 @@ class _Walk:
             self.walked.add(folder.real)
             try:
                 self.entered(folder.path)
-                with os.scandir(folder.path) as entries:
-                    pending.extend(self._take(folder, entries))
+                pending.extend(self._list(folder))
             except OSError as error:
                 _refuse_root(folder, error)
                 _unlisted(self.listing, folder.path, error)
 
-    def _take(self, folder: _Folder, entries: Iterator[os.DirEntry[bytes]]) -> Iterator[_Folder]:
+    def _list(self, folder: _Folder) -> list[_Folder]:
+        """List a folder by its descriptor, which no link leads to; return the folders in it."""
+        descriptor = open_real(folder.real, READ_FOLDER)
+        try:
+            with os.scandir(descriptor) as entries:
+                return list(self._take(folder, entries))
+        finally:
+            os.close(descriptor)
+
+    def _take(self, folder: _Folder, entries: Iterator[os.DirEntry[str]]) -> Iterator[_Folder]:
         """Put the folder's transcripts into the listing and yield the folders to look into next."""
         listing = self.listing
+        above = folder.path.rstrip(b"/") + b"/"
+        start = len(listing.root.rstrip(b"/")) + 1
         for entry in entries:
+            name = entry.name.encode(_ENCODING, _ERRORS)
+            path = above + name
             try:
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if listing.ignores.covers(listing.below(entry.path), is_folder=is_folder):
+                if listing.ignores.covers(path[start:], is_folder=is_folder):
                     continue
                 if entry.is_symlink():
-                    self.links.append((folder, entry.path))
+                    self.links.append((folder, path))
                 elif is_folder:
-                    if entry.name.endswith(b".jsonl"):
+                    if name.endswith(b".jsonl"):
                         why = "it is a folder; what lies in it is read, rename it"
-                        listing.outside.append(Outside(entry.path, why, is_double=True))
-                    yield _Folder(entry.path, folder.depth + 1, _below(folder, entry))
-                elif entry.name.endswith(b".jsonl"):
-                    _add(listing, folder, entry.path, entry.stat(follow_symlinks=False))
+                        listing.outside.append(Outside(path, why, is_double=True))
+                    yield _Folder(path, folder.depth + 1, _below(folder, path, name))
+                elif name.endswith(b".jsonl"):
+                    _add(listing, folder, path, entry.stat(follow_symlinks=False))
             except OSError as error:
-                _unlisted(listing, entry.path, error)
+                _unlisted(listing, path, error)
 
 
 def glance(listing: Listing, path: bytes) -> bool:
@@ -195,7 +228,8 @@ def glance(listing: Listing, path: bytes) -> bool:
         return False
     if not stat.S_ISDIR(status.st_mode):
         parent = path.rpartition(b"/")[0]
-        _add(listing, _Folder(parent, below.count(b"/"), parent), path, status)
+        folder = _Folder(parent, below.count(b"/"), listing.real_path(parent))
+        _add(listing, folder, path, status)
     return True
 
 
@@ -214,7 +248,10 @@ def _open_root(root: Path, ignores: Ignores) -> Listing:
             hint="Set CLAUDE_DIR to the folder that holds the project folders.",
             path=root,
         )
-    return Listing(os.fsencode(root), signed(status.st_dev), signed(status.st_ino), ignores)
+    path = os.fsencode(root)
+    listing = Listing(path, signed(status.st_dev), signed(status.st_ino), ignores)
+    listing.real_folders[path] = os.path.realpath(path)
+    return listing
 
 
 def _refuse_root(folder: _Folder, error: OSError) -> None:
@@ -243,9 +280,9 @@ def reason(error: OSError) -> str:
     return f"{error.strerror}; {remedy}"
 
 
-def _below(folder: _Folder, entry: os.DirEntry[bytes]) -> bytes:
+def _below(folder: _Folder, path: bytes, name: bytes) -> bytes:
     """Return the real path of an entry; the one object where no link leads to it."""
-    return entry.path if folder.real == folder.path else folder.real + b"/" + entry.name
+    return path if folder.real == folder.path else folder.real.rstrip(b"/") + b"/" + name
 
 
 def _add(listing: Listing, folder: _Folder, path: bytes, status: os.stat_result) -> None:
@@ -286,7 +323,7 @@ def _judge(walk: _Walk, folder: _Folder, path: bytes) -> _Folder | None:
     if stat.S_ISDIR(status.st_mode):
         return _judge_folder(walk, folder, path, target)
     if path.endswith(b".jsonl"):
-        if any(_is_inside(target, tree) for tree in walk.trees):
+        if any(is_inside(target, tree) for tree in walk.trees):
             _add(listing, _Folder(folder.path, folder.depth, folder.real), path, status)
             if listing.files and listing.files[-1].path == path:
                 listing.files[-1] = listing.files[-1]._replace(real=target)
@@ -303,17 +340,18 @@ def _judge(walk: _Walk, folder: _Folder, path: bytes) -> _Folder | None:
 def _judge_folder(walk: _Walk, folder: _Folder, path: bytes, target: bytes) -> _Folder | None:
     """Return the folder that a link leads to; a project folder may lie anywhere."""
     listing = walk.listing
-    holds = next((tree for tree in walk.trees if _is_inside(tree, target)), None)
+    holds = next((tree for tree in walk.trees if is_inside(tree, target)), None)
     if target in walk.walked:
         why = f"the link leads to {shown(target)}, which is read under another name; remove it"
         listing.outside.append(Outside(path, why, is_double=True))
     elif holds is not None:
         why = f"the link leads to {shown(target)}, which holds {shown(holds)} itself; remove it"
         _skip(listing, path, why)
-    elif folder.depth == 0 or any(_is_inside(target, tree) for tree in walk.trees):
-        if not any(_is_inside(target, tree) for tree in walk.trees):
+    elif folder.depth == 0 or any(is_inside(target, tree) for tree in walk.trees):
+        if not any(is_inside(target, tree) for tree in walk.trees):
             walk.trees.append(target)
         listing.links.append((path, target))
+        listing.real_folders[path] = target
         return _Folder(path, folder.depth + 1, target)
     else:
         why = (
@@ -322,7 +360,3 @@ def _judge_folder(walk: _Walk, folder: _Folder, path: bytes, target: bytes) -> _
         )
         _skip(listing, path, why)
     return None
-
-
-def _is_inside(path: bytes, root: bytes) -> bool:
-    return path == root or path.startswith(root.rstrip(b"/") + b"/")

@@ -16,6 +16,7 @@ from functools import partial
 
 from analytics.settings import Settings
 from analytics.transcripts.identity import entry_id, owning_session
+from analytics.transcripts.opening import open_known
 from sync_agent.buffer import Buffer, transaction
 from sync_agent.fingerprints import read_edges
 from sync_agent.journal import note
@@ -159,7 +160,7 @@ def _read_again(
     """Queue the selected ranges that were pruned; None where the file no longer holds them."""
     location = buffer.location(row.location_id)
     try:
-        descriptor = os.open(location.path_bytes, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_known(location.path_bytes, location.key_bytes)
     except OSError:
         return None
     try:

@@ -97,6 +97,7 @@ class Root:
         """
         listing = discover(self.path, ignores=self._around.ignores, entered=entered)
         self.listing = self._empty_listing(listing.device, listing.inode)
+        self.listing.real_folders.update(listing.real_folders)
         self.is_unsure = bool(listing.unlisted or listing.outside) or any(
             found.real and found.device != listing.device for found in listing.files
         )
@@ -109,7 +110,7 @@ class Root:
         known = self._known.get(path)
         if known is None or path in self.queue or path == self.current:
             return None
-        listing = self._empty_listing(self.listing.device, self.listing.inode)
+        listing = self._look_listing()
         try:
             glance(listing, path)
         except OSError:
@@ -135,7 +136,7 @@ class Root:
 
         The second value says whether that was all: what is gone, or a link, is left to a round.
         """
-        listing = self._empty_listing(self.listing.device, self.listing.inode)
+        listing = self._look_listing()
         is_all, now = True, time.monotonic()
         for path in files:
             if path == self.current or self._not_before.get(path, 0) > now:
@@ -155,6 +156,12 @@ class Root:
     def _empty_listing(self, device: int, inode: int) -> Listing:
         return Listing(bytes(self.path), device, inode, self._around.ignores)
 
+    def _look_listing(self) -> Listing:
+        """Return a listing for a look at single places, with the links of the last round."""
+        listing = self._empty_listing(self.listing.device, self.listing.inode)
+        listing.real_folders.update(self.listing.real_folders)
+        return listing
+
     def _look_below(
         self, listing: Listing, folder: bytes, entered: Callable[[bytes], None]
     ) -> bool:
@@ -167,7 +174,13 @@ class Root:
                 return False
         except OSError:
             return False
-        found = discover(self.path, ignores=listing.ignores, within=folder, entered=entered)
+        found = discover(
+            self.path,
+            ignores=listing.ignores,
+            within=folder,
+            real_folders=listing.real_folders,
+            entered=entered,
+        )
         listing.files.extend(found.files)
         return not found.unlisted
 
@@ -194,7 +207,9 @@ class Root:
                 continue
             if signed(status.st_ino) != found.inode:  # else it is one file under two names
                 listed.add(other)
-                listing.files.append(Found.of(other, status))
+                file = Found.of(other, status)
+                real = listing.real_path(other)
+                listing.files.append(file._replace(real=b"" if real == other else real))
         return list(related.values())
 
     def _enqueue(self, todo: Plan) -> list[bytes]:

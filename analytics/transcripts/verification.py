@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from analytics.transcripts.identity import entry_id, original_name
+from analytics.transcripts.opening import open_known, recorded_names
 from analytics.transcripts.records import Record, RecordKind
 
 ID_MISMATCH = "id_mismatch"
@@ -113,7 +113,8 @@ def restore_record(record: Record) -> Record | None:
     """
     if record.record_kind == RecordKind.FILE:
         return None
-    raw = read_range(record.file_path, record.byte_offset, record.byte_length)
+    place = (record.file_path, record.file_key)
+    raw = read_range(*place, offset=record.byte_offset, length=record.byte_length)
     if not raw:
         return None
     kind = record.record_kind if record.record_kind in _KINDS else RecordKind.ENTRY.value
@@ -134,30 +135,22 @@ def quarantine_record(record: Record, reason: str = ID_MISMATCH) -> Record:
     )
 
 
-def read_range(path: str, offset: int, length: int) -> bytes | None:
+def read_range(path: str, key: str, *, offset: int, length: int) -> bytes | None:
     """Return bytes of a transcript, or None if it does not have them.
 
-    ``path`` is text as records hold it. Only a regular file is read, and no link is followed: what
-    a record says of its place is not trusted.
+    ``path`` and ``key`` are text as records hold it. Only a regular file is read, and no link below
+    its project folder is followed: what a record says of its place is not trusted.
     """
     if offset < 0 or not 0 < length <= LONGEST_COPY_BYTES or "\0" in path:
         return None
     with contextlib.suppress(OSError):
-        descriptor = os.open(_name(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = open_known(*recorded_names(path, key))
         try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raw = os.pread(descriptor, length, offset)
-                return raw if len(raw) == length else None
+            raw = os.pread(descriptor, length, offset)
+            return raw if len(raw) == length else None
         finally:
             os.close(descriptor)
     return None
-
-
-def _name(path: str) -> bytes:
-    name = os.fsencode(path)
-    if "\\x" in path and path.isascii() and not os.path.lexists(name):
-        return original_name(path)
-    return name
 
 
 def _with_plain_types(record: Record) -> Record:

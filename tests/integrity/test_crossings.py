@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -118,16 +119,17 @@ def test_buffer_to_server_is_verified(place: Place) -> None:
 
 
 def test_links_and_fifos_are_not_read_for_copies(tmp_path: Path) -> None:
-    """A record's path is not trusted: neither a link nor a FIFO is read, and nothing blocks."""
-    secret = tmp_path / "secret"
+    """A record's path is not trusted: no link that leads out, no FIFO, and nothing blocks."""
+    secret, project = tmp_path / "secret", tmp_path / "root" / "project"
+    project.mkdir(parents=True)
     secret.write_bytes(b"0123456789")
-    (tmp_path / "link").symlink_to(secret)
-    import os
-
-    os.mkfifo(tmp_path / "fifo")
-    assert read_range(str(secret), 2, 3) == b"234"
-    for name in ("link", "fifo", "missing", "."):
-        assert read_range(str(tmp_path / name), 0, 3) is None
+    (project / "ours").write_bytes(b"0123456789")
+    (project / "link").symlink_to(secret)
+    (project / "folder").symlink_to(tmp_path)
+    os.mkfifo(project / "fifo")
+    assert read_range(str(project / "ours"), "ours", offset=2, length=3) == b"234"
+    for name in ("link", "folder/secret", "fifo", "missing", ".", "../../secret"):
+        assert read_range(str(project / name), name, offset=0, length=3) is None
 
 
 def flip(path: Path) -> None:
