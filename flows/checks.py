@@ -14,6 +14,7 @@ class Check:
     """One check: the promise, the figures that were compared, and each way it is broken.
 
     ``skipped`` says why there was nothing to check; ``exit_code`` counts where there are faults.
+    ``notes`` are things to know that break nothing.
     """
 
     name: str
@@ -22,3 +23,4 @@ class Check:
     faults: tuple[str, ...] = ()
     skipped: str = ""
     exit_code: int = IntegrityError.exit_code
+    notes: tuple[str, ...] = ()

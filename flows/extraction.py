@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analytics.settings import Settings
 from analytics.telemetry import Progress
+from flows.vanished import note_vanished
 
 if TYPE_CHECKING:
     from extractors.extract import ExtractReport
@@ -18,7 +19,14 @@ def extract_all(settings: Settings, progress: Progress, *, full_backfill: bool) 
 
     What stays missing is passed and noted in the lake, so that it is appended if it comes back;
     the report names it. With ``full_backfill`` nothing is noted: the lake goes on without it.
+    Files that only the lake knows are noted in the buffer.
     """
+    report = _extract_all(settings, progress, full_backfill=full_backfill)
+    note_vanished(settings)
+    return report
+
+
+def _extract_all(settings: Settings, progress: Progress, *, full_backfill: bool) -> ExtractReport:
     from extractors.extract import extract
 
     if settings.mongo_uri is None:

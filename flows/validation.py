@@ -108,9 +108,12 @@ def _ledger(settings: Settings) -> Check:
         "separator_bytes": kept.separator_bytes,
         "pending_bytes": kept.pending_bytes,
         "files_vanished": kept.files_vanished,
+        "vanished_bytes": kept.vanished_bytes,
         "lost_pending_bytes": kept.lost_pending_bytes,
     }
-    return Check("ledger", "the buffer's ledger adds up to the bytes on disk", figures, (*faults,))
+    promise = "the buffer's ledger adds up to the bytes on disk"
+    notes = tuple(f"vanished and kept: {path}" for path in kept.vanished[:FAULTS_SHOWN])
+    return Check("ledger", promise, figures, (*faults,), notes=notes)
 
 
 def _lake_files(settings: Settings) -> Check:

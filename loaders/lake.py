@@ -96,6 +96,12 @@ class Lake:
         """Return the Iceberg field id of each column."""
         return {field.name: field.field_id for field in self._table.schema().fields}
 
+    @property
+    def summaries(self) -> list[dict[str, str]]:
+        """Return the properties that each kept snapshot carries."""
+        kept = (snapshot.summary for snapshot in self._table.metadata.snapshots)
+        return [dict(summary.additional_properties) for summary in kept if summary is not None]
+
     def changes(self, cursor: Head | None, known: Mapping[str, bool]) -> Changes:
         """Return what the table gained and lost since ``cursor``.
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from analytics.settings import Settings
+from analytics.transcripts.identity import readable
 from sync_agent.faults import translated
 from sync_agent.foreign import foreign_files
 from sync_agent.holdings import forgotten_roots
+from sync_agent.paths import shown
 from sync_agent.positions import State
-from sync_agent.survey import Place, places_outside, survey
+from sync_agent.survey import Place, Survey, places_outside, survey
+from sync_agent.vanished import KeptFile, kept_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,9 @@ class Custody:
 
     Over the files on disk ``entry_bytes + quarantined_bytes + separator_bytes + pending_bytes``
     is ``bytes_on_disk``; ``balanced`` says that this holds for every single file.
-    ``lost_pending_bytes`` are unfinished last lines of files that vanished. ``places_unreadable``
+    ``vanished`` are the files that are gone and ``vanished_bytes`` what is kept of them, those
+    that vanished before this buffer was made included (as the lake knows them, L-11).
+    ``lost_pending_bytes`` are their unfinished last lines. ``places_unreadable``
     counts folders that could not be looked into, ``outside`` names every place outside custody:
     what lies there is in no figure. ``foreign`` are the files of other programs among ``files``.
     """
@@ -43,6 +49,8 @@ class Custody:
     balanced: bool = True
     outside: tuple[Place, ...] = ()
     foreign: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    vanished_bytes: int = 0
 
 
 class _Account(NamedTuple):
@@ -89,9 +97,8 @@ def custody(settings: Settings) -> Custody:
         balanced = balanced and judged == account.offset
         figures = (found.size, found.size - account.offset, *account[4:])
         total = [sum(pair) for pair in zip(total, figures, strict=True)]
-    return Custody(
+    kept = Custody(
         files=surveyed.files,
-        files_vanished=len(vanished),
         bytes_on_disk=total[0],
         pending_bytes=total[1],
         entries=total[2],
@@ -99,12 +106,38 @@ def custody(settings: Settings) -> Custody:
         entry_bytes=total[4],
         quarantined_bytes=total[5],
         separator_bytes=total[6],
-        lost_pending_bytes=sum(item.size - item.offset for item in vanished),
         places_unreadable=surveyed.places_unreadable,
         balanced=balanced,
         outside=(*places_outside(surveyed), *_forgotten(settings)),
         foreign=foreign_files(settings),
     )
+    return _with_vanished(kept, vanished, _vanished_before(settings, surveyed))
+
+
+def _with_vanished(custody: Custody, vanished: list[_Account], before: list[KeptFile]) -> Custody:
+    names = (*(shown(item.path) for item in vanished), *(file.file_path for file in before))
+    lost = [item.size - item.offset for item in vanished]
+    kept = [item.offset for item in vanished]
+    return replace(
+        custody,
+        files_vanished=len(names),
+        vanished=names,
+        vanished_bytes=sum(kept) + sum(file.kept_bytes for file in before),
+        lost_pending_bytes=sum(lost) + sum(file.lost_bytes for file in before),
+    )
+
+
+def _vanished_before(settings: Settings, surveyed: Survey) -> list[KeptFile]:
+    """Return what is kept of files that this buffer never read, and that are not back since."""
+    kept = kept_files(settings)
+    if not kept:
+        return []
+    listed = {
+        readable(os.fsdecode(found.path))
+        for listing in surveyed.listings
+        for found in listing.files
+    }
+    return [file for file in kept if file.file_path not in listed]
 
 
 def _forgotten(settings: Settings) -> Iterator[Place]:

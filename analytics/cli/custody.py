@@ -22,7 +22,10 @@ def custody_members(custody: Custody) -> dict[str, Any]:
 
 def show_custody(custody: Custody) -> None:
     """Print the custody block; its parts add up to the bytes on disk."""
-    vanished = f", {count(custody.files_vanished)} vanished at the source and kept here"
+    vanished = (
+        f", {count(custody.files_vanished)} vanished at the source and kept here"
+        f" ({count(custody.vanished_bytes)} bytes)"
+    )
     lines = (
         ("entries", custody.entry_bytes, f"{count(custody.entries)} entries"),
         ("quarantined", custody.quarantined_bytes, f"{count(custody.quarantined)} ranges"),
@@ -35,6 +38,15 @@ def show_custody(custody: Custody) -> None:
     for name, number, meaning in lines:
         say(f"  {name:<12}{count(number):>16} bytes  {meaning}")
     show_places(custody)
+
+
+def show_vanished(custody: Custody) -> None:
+    """Print the files that are gone from where they were read, and what is kept of them."""
+    if custody.vanished:
+        number, kept = count(custody.files_vanished), count(custody.vanished_bytes)
+        names = ", ".join(map(printable, custody.vanished[:PLACES_SHOWN]))
+        more = " ..." if len(custody.vanished) > PLACES_SHOWN else ""
+        say(f"vanished    {number} files, {kept} bytes of them are kept: {names}{more}")
 
 
 def show_places(custody: Custody) -> None:

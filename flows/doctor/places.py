@@ -34,6 +34,11 @@ def _outside(settings: Settings) -> Iterator[Finding]:
         yield broken("places", says, remedy="`annals status --json` lists them.")
     if not kept.outside:
         yield fine("places", f"{kept.files:,} files, nothing is outside custody")
+    for name in kept.vanished[:_SHOWN]:
+        yield fine("vanished", f"{name} is gone from its folder; its bytes are kept")
+    if len(kept.vanished) > _SHOWN:
+        says = f"{len(kept.vanished) - _SHOWN:,} more files are gone and kept"
+        yield fine("vanished", f"{says}; `annals status --json` lists them")
     for name in kept.foreign[:_SHOWN]:
         yield fine("foreign", f"{name} is of another program; its bytes are kept")
 

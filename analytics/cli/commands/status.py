@@ -62,12 +62,13 @@ def _show_runs(now: Status) -> None:
 
 
 def _show_parts(now: Status) -> None:
-    from analytics.cli.custody import show_places
+    from analytics.cli.custody import show_places, show_vanished
     from analytics.cli.tables import count, printable, size
 
     if now.custody:
         kept = now.custody
         say(f"custody     {count(kept.files)} files, {count(kept.bytes_on_disk)} bytes on disk")
+        show_vanished(kept)
         show_places(kept)
     if now.buffer:
         held = now.buffer

@@ -56,5 +56,7 @@ def _show(check: Check) -> None:
         say(f"          {check.skipped}")
     for name, number in check.figures.items():
         say(f"          {name.replace('_', ' '):<22}{count(number):>16}")
+    for note in check.notes:
+        say(f"          {printable(note)}")
     for fault in check.faults:
         say(f"          fault: {printable(fault)}")
