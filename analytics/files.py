@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from analytics.errors import AnalyticsError, SettingsError
+from analytics.limits import STATE_BYTES, read_bounded
 
 PRIVATE_UMASK = 0o077
 GROUP_UMASK = 0o007
@@ -125,10 +126,13 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield from _entries(Path(entry.path))
 
 
-def read_state_text(path: Path) -> str:
-    """Return the text of a state file; raise as :func:`open_state_file`, and ValueError."""
-    with os.fdopen(open_state_file(path, os.O_RDONLY), "r", encoding="utf-8") as file:
-        return file.read()
+def read_state_text(path: Path, *, limit: int = STATE_BYTES) -> str:
+    """Return the text of a state file.
+
+    Raises as :func:`open_state_file`, and ValueError for more than ``limit`` bytes or other text.
+    """
+    with os.fdopen(open_state_file(path, os.O_RDONLY), "rb") as file:
+        return read_bounded(file, limit=limit).decode("utf-8")
 
 
 def open_log(path: Path) -> None:

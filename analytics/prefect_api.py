@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from analytics.errors import SettingsError
 from analytics.guard import is_loopback
+from analytics.limits import TooLargeError, read_answer
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -180,9 +181,11 @@ class PrefectApi:
             text = None if body is None else json.dumps(body)
             connection.request(method, self._place.path + path, text, {**self._fields, **proof})
             answer = connection.getresponse()
-            content = answer.read()
+            content = read_answer(answer)
         except http.client.HTTPException as error:
             raise ConnectionError(type(error).__name__) from error
+        except TooLargeError as error:
+            raise ConnectionError(f"its answer cannot be used: {error}") from error
         finally:
             connection.close()
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:

@@ -33,6 +33,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from analytics.errors import SourceGapError
+from analytics.limits import TooLargeError
 from analytics.settings import Settings
 from analytics.settings.mongo import (
     open_client,
@@ -42,7 +43,6 @@ from analytics.settings.mongo import (
     wrong_database,
 )
 from analytics.transcripts import Record
-from analytics.transcripts.bounds import TooLargeError
 from analytics.transcripts.documents import AGENTS, BUCKET, CLAIMS, CONVERSATIONS
 from analytics.transcripts.seq_ranges import Ranges, join_ranges, ranges_from, ranges_of
 from extractors.arrivals import (

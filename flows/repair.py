@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from analytics.errors import LakeDamageError, UsageError
+from analytics.errors import DiskFullError, LakeDamageError, UsageError
+from analytics.limits import TooLargeError, copy_bounded
 from analytics.locks import exclusive
 from analytics.settings import Settings
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from extractors.extract import ExtractReport
     from extractors.repair import RepairReport
 
+_SPARE_BYTES = 64 * 1024 * 1024
 _ARCHIVES = (".tar.zst", ".age.tar", ".tar")
 
 
@@ -91,12 +93,23 @@ def _unpack_data_files(archive: Path, passphrase: str | None, folder: Path) -> N
 
     if not archive.is_file():
         raise UsageError(f"there is no archive at {archive}", hint="Name an archive of `backup`.")
+    left = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
     with archives.reading(archive, passphrase) as tar:
         for member in tar:
             source = tar.extractfile(member) if _is_data_file(member) else None
             if source is not None:
                 with closing(source), (folder / _copy_name(member.name)).open("wb") as target:
-                    shutil.copyfileobj(source, target)
+                    left -= _copy(source, target, left)
+
+
+def _copy(source: IO[bytes], target: IO[bytes], left: int) -> int:
+    try:
+        return copy_bounded(source, target, limit=left)
+    except TooLargeError as error:
+        raise DiskFullError(
+            f"the data files of the archive need more than the {left:,} bytes that are free",
+            hint="Make room, or set ANNALS_HOME to another disk.",
+        ) from error
 
 
 def _is_data_file(member: tarfile.TarInfo) -> bool:

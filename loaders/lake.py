@@ -41,6 +41,7 @@ from analytics.lake.catalog_file import (
 from analytics.lake.checksums import Checksums, damaged_file, metadata_files
 from analytics.lake.damage import find_damage
 from analytics.lake.moving import moved_error, moved_from
+from analytics.limits import METADATA_BYTES, read_file
 from analytics.settings import Settings
 from analytics.settings.destinations import require_allowed
 from loaders.entries import DataFile
@@ -247,7 +248,7 @@ def read_head(settings: Settings) -> Head | None:
         raise moved_error(old, settings)
     checksums_of(settings).require([str(metadata)])
     try:
-        content = json.loads(metadata.read_bytes())
+        content = json.loads(read_file(metadata, limit=METADATA_BYTES))
         newest = content.get("current-snapshot-id")
         return Head(content["table-uuid"], None if newest in (None, -1) else int(newest))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

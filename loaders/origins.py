@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from analytics.errors import IntegrityError
+from analytics.limits import METADATA_BYTES, read_file
 from analytics.settings import Settings
 from loaders import lake
 from loaders.warehouse import Connection
@@ -102,7 +103,7 @@ def _summaries(settings: Settings) -> Iterator[dict[str, str]]:
     metadata = lake.head_location(settings)
     if metadata is not None:
         try:
-            content = json.loads(metadata.read_bytes())
+            content = json.loads(read_file(metadata, limit=METADATA_BYTES))
             yield from (one.get("summary", {}) for one in content.get("snapshots", ()))
         except (OSError, ValueError, AttributeError) as error:
             raise IntegrityError(

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from analytics.errors import SettingsError
+from analytics.limits import TooLargeError, read_file
 from analytics.settings import Settings
 from loaders import warehouse
 from loaders.price_book import PriceRow, book_rows, escaped
@@ -39,6 +40,9 @@ that of web searches per thousand, days are UTC and ``valid_to`` is not included
 
 PRICE_BOOK = "price_book"
 """Key of the state that holds the version of the prices in force."""
+
+_CSV_BYTES = 16 * 1024 * 1024
+"""A price file has a line for each model and day of change: some kilobytes."""
 
 _PACKAGE = "genai-prices"
 _FLATTENING = b"flattening 2"  # raised when the same book gives other rows
@@ -214,10 +218,11 @@ def _csv_text(path: Path) -> str:
 
 def _csv_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_file(path, limit=_CSV_BYTES)
+    except (OSError, TooLargeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(
-            f"the price file {path} cannot be read: {error.strerror}",
+            f"the price file {path} cannot be read: {why}",
             hint="Correct PRICES_CSV, or unset it.",
             path=path,
         ) from error

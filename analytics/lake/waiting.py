@@ -7,6 +7,7 @@ the files of each commit that is answered with a conflict.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -28,6 +29,7 @@ from analytics.lake.places import (
     rest_properties,
     server_uri,
 )
+from analytics.limits import METADATA_BYTES, STEP_BYTES
 from analytics.settings import Settings
 from analytics.settings.addresses import web_destination
 from analytics.settings.destinations import LAKE, require_allowed, require_allowed_addresses
@@ -102,7 +104,22 @@ class _Patient(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
-        return super().send(request, *args, **kwargs)
+        response = super().send(request, *args, **kwargs)
+        if not kwargs.get("stream"):
+            response._content = _body(response)  # noqa: SLF001 -- what it is read into anyway
+        return response
+
+
+def _body(response: Response) -> bytes:
+    """Return the body, unpacked, up to a limit: a catalog's answer is a table's metadata."""
+    pieces, size, until = [], 0, time.monotonic() + ANSWER_SECONDS
+    for piece in response.iter_content(STEP_BYTES):
+        size += len(piece)
+        if size > METADATA_BYTES or time.monotonic() > until:
+            response.close()
+            raise ConnectionError("the catalog's answer is too long, or takes too long")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 _NO_SUCH_PLACE = (400, 404, 405)

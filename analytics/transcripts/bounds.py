@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import IO
-
-STEP_BYTES = 1024 * 1024
+from analytics.limits import TooLargeError
 
 SMALLEST_WINDOW_LIMIT = 8 * 1024 * 1024
 """A zstd decoder has to accept windows up to this (RFC 8878, section 3.1.1.1.2)."""
-
-
-class TooLargeError(ValueError):
-    """More bytes than the limit allows; nothing of that size was allocated."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"it has more than the {limit:,} bytes allowed")
-        self.limit = limit
 
 
 def bounded(data: bytes, *, limit: int) -> bytes:
@@ -23,21 +13,6 @@ def bounded(data: bytes, *, limit: int) -> bytes:
     if len(data) > limit:
         raise TooLargeError(limit)
     return data
-
-
-def read_bounded(stream: IO[bytes], *, limit: int) -> bytes:
-    """Return all that is left in ``stream``; raise TooLargeError if it is more than ``limit``.
-
-    At most STEP_BYTES beyond the limit are ever read, whatever the stream says about its length.
-    """
-    pieces: list[bytes] = []
-    size = 0
-    while piece := stream.read(STEP_BYTES):
-        size += len(piece)
-        if size > limit:
-            raise TooLargeError(limit)
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def decompress(packed: bytes, *, limit: int) -> bytes:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fastavro
-
 from analytics.errors import LakeDamageError
 from analytics.files import set_aside
 from analytics.lake import is_elsewhere
 from analytics.lake.catalog_file import catalog_file, checksums_of, table_row
 from analytics.lake.checksums import Checksums
 from analytics.lake.content import local_path
+from analytics.limits import METADATA_BYTES, read_file
 from analytics.settings import Settings
+from extractors.lake.avro_files import open_avro
 from extractors.lake.catalog import connect_catalog, table_identifier
 from extractors.lake.noted import noted_location
 
@@ -84,7 +84,7 @@ def is_whole(metadata: Path, checksums: Checksums) -> bool:
     """Return whether a metadata file and all that its newest snapshot is read from are whole."""
     try:
         checksums.require([str(metadata)])
-        content = json.loads(metadata.read_bytes())
+        content = json.loads(read_file(metadata, limit=METADATA_BYTES))
         newest = content.get("current-snapshot-id")
         if newest in (None, -1):
             return bool(content["table-uuid"])
@@ -103,14 +103,14 @@ def _records(location: str) -> Iterator[Any]:
     path = local_path(location)
     if path is not None:
         with path.open("rb") as file:
-            yield from fastavro.reader(file)
+            yield from open_avro(file)
 
 
 def _version(path: Path) -> tuple[int, int]:
     number, _, _ = path.name.partition("-")
     written = 0
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-        written = int(json.loads(path.read_bytes()).get("last-updated-ms", 0))
+        written = int(json.loads(read_file(path, limit=METADATA_BYTES)).get("last-updated-ms", 0))
     return (int(number) if number.isdigit() else -1), written
 
 

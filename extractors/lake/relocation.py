@@ -21,6 +21,8 @@ from analytics.errors import AnalyticsError, IntegrityError
 from analytics.files import replace_text, replacing
 from analytics.lake.checksums import DROP_CHECKSUMS, Checksums, damaged_file
 from analytics.lake.damage import require_data_file
+from analytics.limits import METADATA_BYTES, read_file
+from extractors.lake.avro_files import open_avro
 
 _DELETED = 2
 _LIST, _MANIFEST = "manifest_file", "manifest_entry"
@@ -111,7 +113,7 @@ def relocate(folder: Path, *, old: Path | str, new: Path | str) -> None:
     lists = []
     for path in sorted(folder.rglob("*.avro")):
         with _explained(path), path.open("rb") as file:
-            kind = _schema(fastavro.reader(file))["name"]
+            kind = _schema(open_avro(file))["name"]
         if kind == _LIST:
             lists.append(path)
         elif kind == _MANIFEST:
@@ -182,7 +184,7 @@ def _with_length(record: dict[str, Any], lengths: Mapping[str, int]) -> dict[str
 
 def _rewrite(path: Path, changed: Callable[[Any], Any]) -> None:
     with _explained(path), path.open("rb") as file:
-        reader = fastavro.reader(file)
+        reader = open_avro(file)
         schema, codec = _schema(reader), reader.codec
         properties = {
             name: value for name, value in reader.metadata.items() if not name.startswith("avro.")
@@ -199,12 +201,12 @@ def _schema(reader: Any) -> dict[str, Any]:
 
 def _records(path: Path) -> Iterator[Any]:
     with _explained(path), path.open("rb") as file:
-        yield from fastavro.reader(file)
+        yield from open_avro(file)
 
 
 def _json(path: Path) -> Any:
     with _explained(path):
-        return json.loads(path.read_bytes())
+        return json.loads(read_file(path, limit=METADATA_BYTES))
 
 
 def _require(known: dict[str, int], location: str, size: int | None) -> Path | None:

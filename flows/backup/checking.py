@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from analytics.errors import DiskFullError
+from analytics.limits import TooLargeError, read_bounded
 from analytics.telemetry import NO_PROGRESS, Progress
-from analytics.transcripts.bounds import TooLargeError, read_bounded
 from flows.backup import archive
 from flows.backup.manifest import NAME, Manifest, Member, damaged, read_manifest
 from flows.backup.members import MANIFEST_BYTES, MEMBERS_AT_MOST, NAME_BYTES

@@ -30,10 +30,11 @@ from flows.backup.contents import (
     require_own_catalog,
 )
 from flows.backup.manifest import BUFFER, CATALOG, PRICES, SETTINGS, Manifest, damaged, lake_path
-from flows.backup.members import MemberPath, create_below
+from flows.backup.members import MANIFEST_BYTES, MemberPath, create_below
 from loaders.lake import read_head
 
 _SPARE_BYTES = 64 * 1024 * 1024
+_NOTE_BYTES = 2 * MANIFEST_BYTES + 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +256,14 @@ def _old_folder(place: Place, manifest: Manifest) -> Path | None:
 
 
 def _relocate(place: Place, manifest: Manifest) -> None:
-    """Let the lake's metadata name its new folder."""
+    """Let the lake's metadata name its new folder; none of it is larger than Iceberg may read."""
+    from extractors.lake.avro_files import require_bounded_files
+    from extractors.lake.relocation import relocate, relocate_catalog
+
+    require_bounded_files(unpacked(place.lake))
     old = _old_folder(place, manifest)
     if old is None:
         return
-    from extractors.lake.relocation import relocate, relocate_catalog
 
     relocate(unpacked(place.lake), old=old, new=place.lake)
     relocate_catalog(place.target(CATALOG), old=old, new=place.lake)
@@ -294,7 +298,7 @@ def _finish(settings: Settings, place: Place) -> Manifest | None:
     """
     if not place.note.exists():
         return None
-    note = json.loads(read_state_text(place.note))
+    note = json.loads(read_state_text(place.note, limit=_NOTE_BYTES))
     if sent := note.get("sent"):
         from extractors.lake.copying import register_lake
 

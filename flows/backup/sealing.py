@@ -18,7 +18,7 @@ import pyrage
 import pyrage.passphrase
 
 from analytics.errors import UsageError
-from analytics.transcripts.bounds import TooLargeError, read_bounded
+from analytics.limits import STEP_BYTES, TooLargeError, read_bounded
 from flows.backup.manifest import damaged
 from flows.backup.members import BoundedHeader
 
@@ -78,7 +78,8 @@ def unsealed(file: IO[bytes], passphrase: str) -> Iterator[IO[bytes]]:
         worker = _Worker(decrypt, theirs, lambda: None)
         try:
             yield ours
-            ours.read()  # to the end, which is authenticated too
+            while ours.read(STEP_BYTES):  # to the end, which is authenticated too
+                pass
         except Exception as error:
             worker.end(ours)
             if isinstance(worker.error, pyrage.DecryptError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from analytics.errors import AnalyticsError
+from analytics.limits import STATE_BYTES, read_file
 from analytics.settings import Settings
 from flows.doctor.findings import Finding, broken, doubtful, fine
 
@@ -43,7 +44,7 @@ def retention(root: Path, last_read_at: int | None) -> list[Finding]:
     """
     path = root.parent / "settings.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("cleanupPeriodDays")
+        found = json.loads(read_file(path, limit=STATE_BYTES)).get("cleanupPeriodDays")
     except FileNotFoundError:
         found = None
     except (OSError, ValueError, AttributeError):

@@ -11,6 +11,8 @@ from analytics.prefect_api import PrefectApi
 
 POOL = "annals"
 _ANSWER_SECONDS = 8.0
+_MOST_BYTES = 64 * 1024
+"""The word that tells of it is near the beginning; the rest of a longer answer is not read."""
 _BEAT_SECONDS = 60.0
 _OK = 200
 
@@ -49,7 +51,7 @@ def ask_agent(url: str) -> Answer:
         from sync_agent.observation import STUCK
 
         with error:
-            return Answer.SILENT if STUCK.encode() in error.read() else Answer.UNWELL
+            return Answer.SILENT if STUCK.encode() in error.read(_MOST_BYTES) else Answer.UNWELL
     except (OSError, ValueError):
         return Answer.SILENT
 

@@ -14,6 +14,7 @@ WRITES = {"write_text", "write_bytes", "touch", "mkstemp", "mkdtemp", "NamedTemp
 WRITING_MODES = set("wax+")
 OPENERS = {
     "analytics/files.py": "the module that opens state files",
+    "analytics/limits.py": "reads what a user or another program names, without blocking",
     "analytics/access.py": "opens what it closes to others, without following links",
     "analytics/telemetry/log_file.py": "LOG_FILE is a path of the user's, and may be a link of his",
     "analytics/cli/__main__.py": "the null device",

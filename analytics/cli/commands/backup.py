@@ -10,6 +10,8 @@ import typer
 from analytics.cli.inforce import configured, in_force
 from analytics.cli.options import AsJson, example
 
+_PASSPHRASE_BYTES = 64 * 1024
+
 To = Annotated[
     Path | None,
     typer.Option(
@@ -103,12 +105,13 @@ def restore(
 def passphrase_from(path: Path | None) -> str | None:
     """Return the first line of a file; raise UsageError where there is none."""
     from analytics.errors import UsageError
+    from analytics.limits import read_file
 
     if path is None:
         return None
     try:
-        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_file(path.expanduser(), limit=_PASSPHRASE_BYTES).decode("utf-8").splitlines()
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"the passphrase file {path} cannot be read: {error}",
             hint="Name a text file whose first line is the passphrase.",
