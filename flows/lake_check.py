@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.errors import IntegrityError
 from analytics.lake import is_elsewhere
 from analytics.lake.catalog_file import checksums_of
 from analytics.settings import Settings
+from flows.checks import FAULTS_SHOWN, Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAULTS_SHOWN = 20
 PROMISE = "every file of the lake is what was written"
+
+
+def check_lake_files(settings: Settings) -> Check:
+    """Return what is wrong with the lake's files, and what was set aside by a repair."""
+    figures, faults, skipped = lake_faults(settings)
+    aside = figures.get("set_aside", 0)
+    note = f"{aside} files were set aside by a repair: only older snapshots have them"
+    notes = (note,) if aside else ()
+    return Check("files", PROMISE, figures, faults, skipped, notes=notes)
 
 
 def lake_faults(settings: Settings) -> tuple[dict[str, int], tuple[str, ...], str]:
@@ -29,18 +39,29 @@ def lake_faults(settings: Settings) -> tuple[dict[str, int], tuple[str, ...], st
         return {}, (), "the lake is in an object store"
     if read_head(settings) is None:
         return {}, (), "there is no lake yet"
-    files = faults = 0
-    shown: list[str] = []
-    for fault in _checked(settings):
-        files += 1
-        if fault:
-            faults += 1
-            shown.append(fault)
-    return {"files": files, "damaged": faults}, tuple(shown[:FAULTS_SHOWN]), ""
+    found = list(_checked(settings))
+    faults = [error for error in found if error is not None]
+    aside = [error for error in faults if _is_set_aside(settings, error)]
+    shown = tuple(error.message for error in faults if error not in aside)
+    figures = {"files": len(found), "damaged": len(shown)}
+    if aside:
+        figures["set_aside"] = len(aside)
+    return figures, shown[:FAULTS_SHOWN], ""
 
 
-def _checked(settings: Settings) -> Iterator[str]:
-    """Yield for each file an empty text, or what is wrong with it."""
+def _is_set_aside(settings: Settings, error: IntegrityError) -> bool:
+    """Return whether a repair took a missing file out: only older snapshots have it."""
+    from extractors.lake.relocation import newest_data_files
+    from loaders.lake import head_location
+
+    path, head = Path(str(error.context.get("path", ""))), head_location(settings)
+    if head is None or path.exists() or not any(path.parent.glob(f"{path.name}.damaged-*")):
+        return False
+    return str(path) not in newest_data_files(head)
+
+
+def _checked(settings: Settings) -> Iterator[IntegrityError | None]:
+    """Yield for each file None, or what is wrong with it."""
     from extractors.lake.relocation import lake_locations
     from loaders.lake import head_location
 
@@ -51,6 +72,6 @@ def _checked(settings: Settings) -> Iterator[str]:
         try:
             check()
         except IntegrityError as error:
-            yield error.message
+            yield error
         else:
-            yield ""
+            yield None

@@ -6,18 +6,14 @@ lacks is appended, and bronze keeps each id once.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from analytics.errors import DiskFullError, LakeDamageError, UsageError
-from analytics.limits import TooLargeError, copy_bounded
+from analytics.errors import LakeDamageError
 from analytics.locks import exclusive
 from analytics.settings import Settings
 
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
     from extractors.repair import RepairReport
 
 _SPARE_BYTES = 64 * 1024 * 1024
+_TRANSCRIPT = ".jsonl"
 _ARCHIVES = (".tar.zst", ".age.tar", ".tar")
 
 
@@ -62,13 +59,22 @@ def repair(
     whole copies. Raises UsageError for an archive that is not one, LockedError (exit 7) while the
     pipeline runs, LakeDamageError (exit 9) if the lake's metadata has no whole version.
     """
-    archives = [file for file in files if file.name.endswith(_ARCHIVES)]
-    transcripts = [str(file) for file in files if file not in archives]
+    archives = [file.expanduser() for file in files if _is_archive(file)]
+    transcripts = [str(file) for file in files if not _is_archive(file)]
     with exclusive(settings.pipeline_lock, role="repair", what="the pipeline"):
         lake = _repair_lake(settings, archives, passphrase, dry_run=dry_run)
         queued, unknown = _queue(settings, transcripts, dry_run=dry_run)
         appended = None if dry_run or lake is None else _append_missing(settings)
     return Repair(lake, queued, unknown, appended, dry_run)
+
+
+def _is_archive(file: Path) -> bool:
+    """Return whether a named file is an archive, by its name or by what it begins with."""
+    from flows.backup.archive import is_archive
+
+    if file.suffix == _TRANSCRIPT:
+        return False
+    return file.name.endswith(_ARCHIVES) or is_archive(file.expanduser())
 
 
 def _repair_lake(
@@ -81,62 +87,45 @@ def _repair_lake(
     if not archives:
         return repair_lake(settings, dry_run=dry_run)
     with tempfile.TemporaryDirectory(prefix="repair-", dir=settings.annals_home) as folder:
-        held = Path(folder)
+        copies: dict[str, Path] = {}
         for archive in archives:
-            _unpack_data_files(archive, passphrase, held)
-        return repair_lake(settings, dry_run=dry_run, copies=lambda path: _copies(held, path))
+            copies |= _unpack_data_files(archive, passphrase, Path(folder))
+        return repair_lake(settings, dry_run=dry_run, copies=copies)
 
 
-def _unpack_data_files(archive: Path, passphrase: str | None, folder: Path) -> None:
-    """Write the data files of an archive's lake into ``folder``, under names of our own."""
-    from flows.backup import archive as archives
+def _unpack_data_files(archive: Path, passphrase: str | None, folder: Path) -> dict[str, Path]:
+    """Write the data files of an archive's lake into ``folder``, under names of our own.
 
-    if not archive.is_file():
-        raise UsageError(f"there is no archive at {archive}", hint="Name an archive of `backup`.")
-    left = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
-    with archives.reading(archive, passphrase) as tar:
-        for member in tar:
-            source = tar.extractfile(member) if _is_data_file(member) else None
-            if source is not None:
-                with closing(source), (folder / _copy_name(member.name)).open("wb") as target:
-                    left -= _copy(source, target, left)
+    Raises DiskFullError before the archive fills the disk, and IntegrityError if it is damaged.
+    """
+    from flows.backup.checking import unpack
 
+    copies: dict[str, Path] = {}
 
-def _copy(source: IO[bytes], target: IO[bytes], left: int) -> int:
-    try:
-        return copy_bounded(source, target, limit=left)
-    except TooLargeError as error:
-        raise DiskFullError(
-            f"the data files of the archive need more than the {left:,} bytes that are free",
-            hint="Make room, or set ANNALS_HOME to another disk.",
-        ) from error
+    def take(name: str) -> IO[bytes] | None:
+        if not name.endswith(".parquet"):
+            return None
+        copy = folder / f"{len(copies)}-{archive.stat().st_ino}.parquet"
+        copies[name.rpartition("/")[2]] = copy
+        return copy.open("xb")
 
-
-def _is_data_file(member: tarfile.TarInfo) -> bool:
-    return member.isreg() and member.name.endswith(".parquet")
-
-
-def _copy_name(path: str) -> str:
-    """Return the name of a copy: made of the file's own name, never a path of the archive."""
-    return hashlib.sha256(Path(path).name.encode()).hexdigest()
-
-
-def _copies(folder: Path, path: Path) -> Iterator[dict[str, Any]]:
-    from extractors.salvage import salvage_rows
-
-    copy = folder / _copy_name(path.name)
-    if copy.exists():
-        yield from salvage_rows(copy)
+    free = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
+    unpack(archive, passphrase, take, most_bytes=free)
+    return copies
 
 
 def _queue(
     settings: Settings, names: Sequence[str], *, dry_run: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if not names or dry_run:
-        return tuple(names), ()
     from sync_agent.requests import queue_rereads
+    from sync_agent.rereads import find_files
 
-    outcome = queue_rereads(settings, names, reason="repair")
+    if not names:
+        return (), ()
+    if dry_run:
+        outcome = find_files(settings, names)
+    else:
+        outcome = queue_rereads(settings, names, reason="repair")
     return outcome.queued, outcome.unknown
 
 

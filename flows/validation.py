@@ -22,6 +22,7 @@ from analytics.transcripts.verification import has_id
 from flows.checks import FAULTS_SHOWN, Check
 from flows.completeness import check_completeness
 from flows.coverage import Coverage, File, Placed
+from flows.lake_check import check_lake_files
 from flows.places import check_places
 from flows.rereads import WrongFiles
 from flows.stock import check_stock
@@ -86,7 +87,7 @@ def _shallow(settings: Settings) -> Iterator[Check]:
     with audit.lake_rows(settings) as lake:
         yield _handed_over(settings, lake, held)
         yield check_stock(settings, audit.lake_counts(lake)["rows"], held)
-    yield _lake_files(settings)
+    yield check_lake_files(settings)
     yield _bronze(settings)
     yield check_completeness(settings)
     yield _build(settings)
@@ -114,13 +115,6 @@ def _ledger(settings: Settings) -> Check:
     promise = "the buffer's ledger adds up to the bytes on disk"
     notes = tuple(f"vanished and kept: {path}" for path in kept.vanished[:FAULTS_SHOWN])
     return Check("ledger", promise, figures, (*faults,), notes=notes)
-
-
-def _lake_files(settings: Settings) -> Check:
-    from flows.lake_check import PROMISE, lake_faults
-
-    figures, faults, skipped = lake_faults(settings)
-    return Check("files", PROMISE, figures, faults, skipped)
 
 
 def _handed_over(settings: Settings, lake: Connection, held: Holdings | None) -> Check:

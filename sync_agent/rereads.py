@@ -13,7 +13,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from analytics.settings import Settings
 from sync_agent.buffer import Buffer, transaction
+from sync_agent.holdings import reading
 from sync_agent.paths import Listing
 from sync_agent.positions import Plan, State, Task
 from sync_agent.rows import Known
@@ -38,7 +40,19 @@ class Requeued:
 def queue_files(buffer: Buffer, names: Sequence[str], *, reason: str) -> Requeued:
     """Queue files for a full re-read; a name is a path, the end of one, or a file key."""
     buffer.commit()
-    queued: dict[bytes, None] = {}
+    named = _find_files(buffer.connection, names)
+    queue_paths(buffer, map(os.fsencode, named.queued), reason=reason)
+    return named
+
+
+def find_files(settings: Settings, names: Sequence[str]) -> Requeued:
+    """Return which files would be queued; nothing is changed."""
+    with reading(settings.sqlite_path) as connection:
+        return Requeued((), tuple(names)) if connection is None else _find_files(connection, names)
+
+
+def _find_files(connection: sqlite3.Connection, names: Sequence[str]) -> Requeued:
+    found: dict[bytes, None] = {}
     unknown = []
     for name in names:
         values = {
@@ -46,11 +60,10 @@ def queue_files(buffer: Buffer, names: Sequence[str], *, reason: str) -> Requeue
             "name": name.encode("utf-8", "replace").decode("utf-8"),
             "vanished": State.VANISHED,
         }
-        paths = [path for (path,) in buffer.connection.execute(_FIND, values)]
-        queued |= dict.fromkeys(paths)
+        paths = [path for (path,) in connection.execute(_FIND, values)]
+        found |= dict.fromkeys(paths)
         unknown += [] if paths else [name]
-    queue_paths(buffer, queued, reason=reason)
-    return Requeued(tuple(map(os.fsdecode, queued)), tuple(unknown))
+    return Requeued(tuple(map(os.fsdecode, found)), tuple(unknown))
 
 
 def queue_paths(buffer: Buffer, paths: Iterable[bytes], *, reason: str) -> None:

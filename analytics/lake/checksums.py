@@ -38,7 +38,10 @@ class Checksums:
     folder: Path
 
     def note(self, locations: Iterable[str]) -> None:
-        """Note the checksums of files that have none yet; a busy catalog is left as it is."""
+        """Note the checksums of files that have none yet; a busy catalog is left as it is.
+
+        Checksums of metadata files that Iceberg's library deleted after a commit are forgotten.
+        """
         rows = []
         with self._noted() as noted:
             for location in dict.fromkeys(locations):
@@ -49,11 +52,21 @@ class Checksums:
                         rows.append((name, hash_file(path)))
         if rows:
             self._write("insert or ignore into {table} values (?, ?)", rows)
+            self._forget_deleted()
 
     def forget(self, locations: Iterable[str]) -> None:
         """Forget the checksums of files that were deleted."""
         names = (self._name(local_path(location)) for location in locations)
         self._write("delete from {table} where name = ?", [(name,) for name in names if name])
+
+    def _forget_deleted(self) -> None:
+        query = f"select name from {_TABLE} where name like '%.metadata.json'"  # noqa: S608 -- a constant
+        with contextlib.suppress(sqlite3.Error):
+            with self._open("ro") as connection:
+                names = [name for (name,) in connection.execute(query)]
+            gone = [(name,) for name in names if not (self.folder / name).exists()]
+            if gone:
+                self._write("delete from {table} where name = ?", gone)
 
     def renew(self) -> None:
         """Forget all checksums: the files were rewritten."""

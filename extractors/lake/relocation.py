@@ -84,6 +84,20 @@ def lake_locations(metadata: Path, checksums: Checksums) -> Iterator[Callable[[]
                     yield partial(require_data_file, file["file_path"], size)
 
 
+def newest_data_files(metadata: Path) -> set[str]:
+    """Return the paths of the data files of the newest snapshot."""
+    content = _json(metadata)
+    newest = content.get("current-snapshot-id")
+    return {
+        str(local_path(entry["data_file"]["file_path"]))
+        for snapshot in content.get("snapshots", ())
+        if snapshot["snapshot-id"] == newest
+        for manifest in _readable(snapshot["manifest-list"])
+        for entry in _readable(manifest["manifest_path"])
+        if entry["status"] != _DELETED
+    }
+
+
 def _snapshot_lists(metadata: Path) -> list[str]:
     return [one["manifest-list"] for one in _json(metadata).get("snapshots", ())]
 

@@ -169,7 +169,7 @@ class Lake:
         """
         folder = date(1970, 1, 1) + timedelta(days=day)
         encoded = pa.BufferOutputStream()
-        write_parquet(encoded, rows, schema=self._file_schema())
+        write_parquet(encoded, rows, schema=self.file_schema)
         content = encoded.getvalue()
         stem = f"{uuid.uuid4()}-{content_hash([memoryview(content)])}"
         name = f"ingested_at_day={folder.isoformat()}/{stem}.parquet"
@@ -319,8 +319,9 @@ class Lake:
                 yield depth, cursor
             current, depth = snapshot.parent_snapshot_id, depth + 1
 
-    def _file_schema(self) -> pa.Schema:
-        """Return the columns with the field ids of this very table."""
+    @property
+    def file_schema(self) -> pa.Schema:
+        """The columns of a data file, with the field ids of this very table."""
         ids = {field.name: field.field_id for field in self._table.schema().fields}
         if missing := set(SCHEMA.names) - ids.keys():
             raise LakeError(

@@ -10,7 +10,7 @@ from typing import IO
 
 import zstandard
 
-from analytics.errors import UsageError
+from analytics.errors import IntegrityError, UsageError
 from flows.backup.manifest import damaged
 from flows.backup.members import BoundedHeader
 from flows.backup.sealing import is_sealed, sealed, unsealed
@@ -54,7 +54,24 @@ def reading(path: Path, passphrase: str | None) -> Iterator[tarfile.TarFile]:
                     if rest.strip(b"\0"):
                         raise damaged("something follows its end")
         except (tarfile.TarError, zstandard.ZstdError, EOFError, ValueError) as error:
-            raise damaged(str(error)) from error
+            raise _named(damaged(str(error)), path) from error
+        except IntegrityError as error:
+            raise _named(error, path) from error
+
+
+def _named(error: IntegrityError, path: Path) -> IntegrityError:
+    """Return the error with the archive's name in its message."""
+    message = error.message.replace("the archive", f"the archive {path}", 1)
+    return IntegrityError(message, hint=error.hint, **{**error.context, "path": path})
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file begins as an archive does, encrypted or not."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(tarfile.BLOCKSIZE)
+    return start.startswith(zstandard.FRAME_HEADER) or is_sealed(start)
 
 
 @contextlib.contextmanager

@@ -90,6 +90,10 @@ def _show_lake(report: Repair) -> None:
     lines += [f"set aside: {path}" for path in lake.set_aside]
     for line in lines:
         say(printable(line))
-    say(f"{count(lake.rows_appended)} rows appended, {count(lake.rows_missing)} rows missing")
+    done = "rows would be written again" if report.dry_run else "rows written again"
+    say(f"{count(lake.rows_appended)} {done}, {count(lake.rows_missing)} rows missing")
     if lake.rows_missing:
-        say("name an archive of `annals backup` that has them: `annals repair FILE`")
+        say(
+            "nothing was changed; name an archive of `annals backup` that has them"
+            " (`annals repair FILE`), or set MONGO_URI if a server has them"
+        )
