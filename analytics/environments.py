@@ -41,6 +41,7 @@ FAMILIES = (
     "DO_NOT_TRACK",
     "WEB_CONCURRENCY",
     "FORWARDED_ALLOW_IPS",
+    "SSLKEYLOGFILE",
 )
 """How the variables begin by which the tools below us take options; case does not matter."""
 
@@ -88,9 +89,15 @@ _CATALOG = re.compile(
 _TARGETS = ("dev", "prod")
 """Targets of dbt/profiles.yml; a DBT_TARGET that is not one of them is of other work."""
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
+"""This machine; the last is what a container calls the one that it runs on."""
+
+_PROXY = re.compile(r"(?i)(?!no_|outbound_).+_proxy")
+"""Variables that send requests to somebody else's server first (docs/adr/0037)."""
 
 _removed: set[str] = set()
+_chosen_proxy: dict[str, str] = {}
+_proxies_of_others: dict[str, str] = {}
 
 
 def is_foreign(name: str, value: str = "") -> bool:
@@ -99,7 +106,8 @@ def is_foreign(name: str, value: str = "") -> bool:
     if upper == "DBT_TARGET" and value and value not in _TARGETS:
         return True
     known = upper in OURS or upper in _HARMLESS or _CATALOG.fullmatch(upper)
-    return upper.startswith(FAMILIES) and not known
+    is_family = upper.startswith(FAMILIES) or _PROXY.fullmatch(upper)
+    return bool(is_family) and not known
 
 
 def child_environment(additions: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -112,7 +120,7 @@ def child_environment(additions: Mapping[str, str] | None = None) -> dict[str, s
     own.pop("PYTHONIOENCODING", None)
     return {
         **own,
-        **_direct(own),
+        **_chosen_proxy,
         **_ICEBERG_HOME,
         "PYTHONPATH": str(ROOT),
         "PYTHONSAFEPATH": "1",
@@ -123,8 +131,11 @@ def child_environment(additions: Mapping[str, str] | None = None) -> dict[str, s
 
 
 def tool_environment(additions: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a tool that is not ours, such as systemctl or docker."""
-    return {**_without_foreign(os.environ), **(additions or {})}
+    """Return the environment of a tool that is not ours, such as systemctl or docker.
+
+    It keeps the proxy of its user: docker fetches images by it, and gets no data of ours.
+    """
+    return {**_without_foreign(os.environ), **_proxies_of_others, **(additions or {})}
 
 
 def module_command(module: str, *words: str) -> tuple[str, ...]:
@@ -149,15 +160,35 @@ def prepare_environment() -> None:
     """
     if os.environ.get(MARK) != MADE:
         _prefer_own_packages(os.environ.get("PYTHONPATH", ""))
-        for name in _foreign(os.environ):
-            del os.environ[name]
-            _removed.add(name.upper())
-    os.environ.update({**_direct(os.environ), **_ICEBERG_HOME})
+    for name in _foreign(os.environ):
+        value = os.environ.pop(name)
+        _removed.add(name.upper())
+        if _PROXY.fullmatch(name):
+            _proxies_of_others[name] = value
+    os.environ.update(_ICEBERG_HOME)
+
+
+def removed_proxies() -> tuple[str, ...]:
+    """Return the names of the variables of proxies that :func:`prepare_environment` removed."""
+    return tuple(sorted({name.upper() for name in _proxies_of_others}))
 
 
 def removed_names() -> frozenset[str]:
     """Return the names of the variables that :func:`prepare_environment` removed."""
     return frozenset(_removed)
+
+
+def use_proxy(address: str, direct: Iterable[str]) -> None:
+    """Send requests of this process and its children to a proxy, those to ``direct`` excepted.
+
+    Requests to this machine never go there. What NO_PROXY lists stays excepted.
+    """
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = ",".join(dict.fromkeys(filter(None, (*listed.split(","), *_LOOPBACK, *direct))))
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    _chosen_proxy.update(dict.fromkeys(names, address))
+    _chosen_proxy.update({"no_proxy": hosts, "NO_PROXY": hosts})
+    os.environ.update(_chosen_proxy)
 
 
 @contextlib.contextmanager
@@ -180,20 +211,15 @@ def _without_foreign(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in foreign}
 
 
-def _foreign(environment: Mapping[str, str]) -> Iterable[str]:
-    if environment.get(MARK) == MADE:
-        return []
-    return [name for name, value in environment.items() if is_foreign(name, value)]
-
-
-def _direct(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what keeps requests to this very machine from a proxy, if one is set."""
-    if not any(name.lower().endswith("_proxy") and value for name, value in environment.items()):
-        return {}
-    listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    names = [name for name in _LOOPBACK if name not in listed.split(",")]
-    joined = listed if listed.strip() == "*" else ",".join(filter(None, (listed, *names)))
-    return {"no_proxy": joined, "NO_PROXY": joined}
+def _foreign(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables of other work; a proxy may be one even in what was made for us."""
+    is_made = environment.get(MARK) == MADE
+    return [
+        name
+        for name, value in environment.items()
+        if _chosen_proxy.get(name) != value
+        and (_PROXY.fullmatch(name) or (not is_made and is_foreign(name, value)))
+    ]
 
 
 def _prefer_own_packages(python_path: str) -> None:

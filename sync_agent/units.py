@@ -51,7 +51,7 @@ def service_of(settings: Settings, environment: Mapping[str, str], *, program: s
     writes = {settings.sqlite_path.parent, settings.annals_home}
     if settings.log_file is not None:
         writes.add(settings.log_file.parent)
-    command = (program, "-m", "analytics.cli", "sync", "run")
+    command = (program, "-P", "-m", "analytics.cli", "sync", "run")  # -P: no foreign packages
     return Service(command, dict(environment), tuple(sorted(writes)))
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from analytics.errors import SettingsError
 from analytics.settings import Settings
+from analytics.settings.addresses import web_destination
 from analytics.settings.harmless import shown_setting
 
 STORE_SCHEMES = ("s3://", "s3a://", "s3n://")
@@ -86,7 +87,17 @@ def _store_properties(settings: Settings) -> dict[str, str]:
     if settings.s3_endpoint:
         found["s3.endpoint"] = settings.s3_endpoint
         found["s3.force-virtual-addressing"] = str(not settings.s3_path_style).lower()
+    if settings.outbound_proxy and not _is_near(settings.s3_endpoint):
+        found["s3.proxy-uri"] = settings.outbound_proxy.get_secret_value()
     return found | _keys(settings)
+
+
+def _is_near(address: str | None) -> bool:
+    """Return whether an address is on this machine, or a name that only this network knows."""
+    if not address:
+        return False
+    place = web_destination(address)
+    return place.is_loopback or "." not in place.host
 
 
 def _keys(settings: Settings) -> dict[str, str]:

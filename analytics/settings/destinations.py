@@ -12,9 +12,11 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from analytics.environments import use_proxy
 from analytics.errors import AnalyticsError, SettingsError
 from analytics.settings.addresses import (
     Destination,
@@ -35,6 +37,7 @@ KINDS = {
     "s3_endpoint": "object store",
     "notify_url": "notifications",
     "prefect_api_url": "Prefect server",
+    "outbound_proxy": "proxy",
 }
 """What a setting that names a place off this machine is for."""
 
@@ -86,6 +89,27 @@ def require_allowed(settings: Settings, *names: str) -> None:
         for found in judge(settings, name):
             if found.allowed_by is None:
                 raise refusal(found)
+    apply_proxy(settings)
+
+
+def apply_proxy(settings: Settings) -> None:
+    """Let the lake and notifications off this machine go by way of OUTBOUND_PROXY, if it is set.
+
+    Raises SettingsError (exit 3) if the proxy was never allowed. A name without a dot, such as a
+    service of the stack, and Prefect are asked directly.
+    """
+    if settings.outbound_proxy is None:
+        return
+    direct = []
+    for name in KINDS:
+        with contextlib.suppress(SettingsError):  # raised where that setting itself is used
+            direct += [one.destination for one in judge(settings, name)]
+    (proxy,) = judge(settings, "outbound_proxy")
+    if proxy.allowed_by is None:
+        raise refusal(proxy)
+    hosts = [one.host for one in direct if one.is_loopback or "." not in one.host]
+    hosts.append(urlsplit(settings.prefect_api).hostname or "")
+    use_proxy(settings.outbound_proxy.get_secret_value(), hosts)
 
 
 def require_allowed_addresses(settings: Settings, *addresses: str) -> None:
@@ -197,7 +221,7 @@ def _trusted(settings: Settings) -> Iterator[Destination]:
             yield from mongo_destinations(given.get("mongo_uri", ""), settings.mongo_db)
         with contextlib.suppress(ValueError):
             yield from database_destinations(given.get("iceberg_catalog_uri", "sqlite://"))
-        for name in ("iceberg_catalog_uri", "s3_endpoint", "notify_url", "prefect_api_url"):
+        for name in (*LAKE, "notify_url", "prefect_api_url", "outbound_proxy"):
             with contextlib.suppress(ValueError):
                 yield web_destination(values.get(name, ""))
 

@@ -42,7 +42,7 @@ HARMLESS = frozenset(
 
 ADDRESSES = frozenset(
     {"s3_endpoint", "prefect_api_url", "dbt_docs_url", "mongo_uri", "iceberg_catalog_uri"}
-    | {"notify_url"}
+    | {"notify_url", "outbound_proxy"}
 )
 """Settings of which scheme and host may be shown."""
 

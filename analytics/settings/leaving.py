@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from analytics.settings.addresses import parse_destinations
+from analytics.settings.harmless import is_web_address
 
 
 class DestinationSettings(BaseModel):
@@ -15,6 +16,20 @@ class DestinationSettings(BaseModel):
         description="Places off this machine that data may go to although the environment alone"
         " names them: HOST[:PORT][/NAME], with commas between them.",
     )
+
+    outbound_proxy: SecretStr | None = Field(
+        None,
+        description="Address of the proxy by which the lake's catalog, its object store and"
+        " notifications are reached if they are off this machine, such as http://proxy:3128; unset"
+        " means none, whatever HTTP_PROXY and its like say.",
+    )
+
+    @field_validator("outbound_proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not is_web_address(value.get_secret_value()):
+            raise ValueError("is not the address of a proxy (example: http://proxy:3128)")
+        return value
 
     @field_validator("allow_destinations")
     @classmethod

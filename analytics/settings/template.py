@@ -56,7 +56,8 @@ no other one is read, and never `.env` of the working folder:
 1 MiB of UTF-8 text, and neither another user's nor writable by every user; a link is followed, and
 its target judged. `~` is the home folder; an empty value counts as absent.
 
-A place off this machine (MONGO_URI, ICEBERG_CATALOG_URI, S3_ENDPOINT, NOTIFY_URL, PREFECT_API_URL)
+A place off this machine (MONGO_URI, ICEBERG_CATALOG_URI, S3_ENDPOINT, NOTIFY_URL, PREFECT_API_URL,
+OUTBOUND_PROXY)
 that the environment alone names has to be allowed once, by `annals sync allow HOST[:PORT]/DATABASE`
 or ALLOW_DESTINATIONS ([security](../../SECURITY.md)).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from analytics.environments import removed_proxies
 from analytics.settings import Settings
 from analytics.settings.files import OPTION, settings_files, shown_path
 from analytics.settings.misspelt import misspelt
@@ -60,4 +61,15 @@ def destinations_found(settings: Settings) -> list[Finding]:
             findings.append(broken("destination", str(one), remedy=remedy))
         else:
             findings.append(fine("destination", str(one)))
+    findings += _proxies(settings, is_leaving=any(not one.is_here for one in places))
     return findings or [fine("destination", "no setting names a place off this machine")]
+
+
+def _proxies(settings: Settings, *, is_leaving: bool) -> list[Finding]:
+    """Return a finding if a proxy of other work might be needed, which is never used."""
+    names = removed_proxies()
+    if not names or not is_leaving or settings.outbound_proxy is not None:
+        return []
+    says = f"{', '.join(names)} is set and not used: data of Annals goes there directly"
+    remedy = "Set OUTBOUND_PROXY if the places off this machine are reached by a proxy only."
+    return [doubtful("proxy", says, remedy=remedy)]

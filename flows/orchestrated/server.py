@@ -21,6 +21,7 @@ from analytics.errors import UsageError
 from analytics.guard import GuardedApplication, bound_names
 from analytics.prefect_api import make_login
 from analytics.settings import Settings
+from analytics.settings.destinations import apply_proxy
 
 _REST = timedelta(seconds=1)
 _PORT = 4200
@@ -69,6 +70,7 @@ def _own_pages(port: int) -> list[str]:
 def serve(settings: Settings, *options: str) -> None:
     """Run the server until a signal asks for its end."""
     asked = parse_options(options)
+    apply_proxy(settings)  # it is the server that notifies
     os.environ.update(server_variables(settings, port=asked.port))
     home = settings.annals_home / "prefect"
     os.environ.setdefault("PREFECT_HOME", str(home))

@@ -24,7 +24,7 @@ HOST_NAME_INSIDE = "host.docker.internal"
 
 PRICES = "/prices.csv"
 _TOLD = ("prefect-deploy", "prefect-worker", "sync-agent")
-_ADDRESSES = ("mongo_uri", "iceberg_catalog_uri", "s3_endpoint", "notify_url")
+_ADDRESSES = ("mongo_uri", "iceberg_catalog_uri", "s3_endpoint", "notify_url", "outbound_proxy")
 _AUTHORITY = re.compile(r"^([a-z][a-z0-9+.-]*://(?:[^@/]*@)?)([^/?]*)", re.IGNORECASE)
 _THIS_MACHINE = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=:|$)", re.IGNORECASE)
 
@@ -64,6 +64,10 @@ def layer(given: Given, variables: Mapping[str, str]) -> str:
     services: dict[str, Any] = {
         name: {"environment": {**given.others, **settings}} for name in _TOLD
     }
+    if "OUTBOUND_PROXY" in settings:  # it is the server that notifies
+        words = ("OUTBOUND_PROXY", "ALLOW_DESTINATIONS")
+        told = {name: settings[name] for name in words if name in settings}
+        services["prefect-server"] = {"environment": told}
     if given.settings.prices_csv is not None:
         mount = {"type": "bind", "source": str(given.settings.prices_csv), "target": PRICES}
         services["prefect-worker"]["volumes"] = [

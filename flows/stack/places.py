@@ -9,7 +9,7 @@ from flows.stack.inside import HOST_NAME_INSIDE
 STACK_PLACES = ("prefect-server", "mongodb", "rest-catalog", "object-store", HOST_NAME_INSIDE)
 """The stack's services, and this machine as they call it; docker-compose.yml lists the same."""
 
-SENT = ("mongo_uri", "iceberg_catalog_uri", "s3_endpoint", "notify_url")
+SENT = ("mongo_uri", "iceberg_catalog_uri", "s3_endpoint", "notify_url", "outbound_proxy")
 """The settings of ``make up`` that name places; the Prefect server is the stack's own."""
 
 

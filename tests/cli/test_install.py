@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -93,6 +94,20 @@ def test_pm2_and_launchd(in_process: Run, tools: Path, home: Path) -> None:
         f"launchctl bootstrap {domain} {files['launchd']}",
         f"launchctl bootout {domain}/io.annals.sync",
     ]
+
+
+def test_services_start_with_the_safe_path(in_process: Run, tools: Path, home: Path) -> None:
+    """Every manager is told -P: packages of the folder that it starts in are not imported."""
+    for manager in ("systemd", "pm2", "launchd"):
+        assert in_process("sync", "install", manager).code == 0
+    files = [*(home / ".config").rglob("*.service"), *(home / ".config").rglob("*.js")]
+    files += (home / "Library").rglob("*.plist")
+    assert len(files) == 3
+    for path in files:
+        before, found, _ = path.read_text().partition("analytics.cli")
+        assert found
+        assert re.search(r'[\s">]-P[\s"<]', before), path
+    assert tools.exists()
 
 
 def test_a_dry_run_does_nothing(in_process: Run, home: Path, tools: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_unit_may_write_where_the_agent_writes(tmp_path: Path) -> None:
     text = unit_text(service_of(settings, {}, program="/usr/bin/python3"))
     (line,) = re.findall(r"(?m)^ReadWritePaths=(.*)$", text)
     assert line.split() == [f"-{tmp_path / name}" for name in "abc"]
-    assert "\nExecStart=/usr/bin/python3 -m analytics.cli sync run\n" in text
+    assert "\nExecStart=/usr/bin/python3 -P -m analytics.cli sync run\n" in text
 
 
 def test_the_environment_file_is_read_as_it_was_written(tmp_path: Path) -> None:
