@@ -58,6 +58,14 @@ def shown_address(address: str) -> str:
     )
 
 
+def link_address(address: str) -> str:
+    """Return a web address that people are to follow: without user, password, query, fragment."""
+    scheme, separator, rest = address.partition("://")
+    authority, mark, tail = _split(rest)
+    path = re.split("[?#]", tail, maxsplit=1)[0] if mark == "/" else ""
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{'/' if path else ''}{path}"
+
+
 def register_address(address: str) -> None:
     """Note the password, the path's secrets and the query's values of an address."""
     scheme, separator, rest = address.partition("://")

@@ -325,7 +325,7 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
             )
         return value
 
-    @field_validator("prefect_api_url", "s3_endpoint")
+    @field_validator("prefect_api_url", "s3_endpoint", "dbt_docs_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None and not is_web_address(value):

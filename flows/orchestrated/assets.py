@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from prefect.assets import Asset, AssetProperties
 
+from analytics.secrecy import link_address
 from analytics.settings import Settings
 
 
@@ -31,7 +32,8 @@ def lake(settings: Settings) -> Asset:
 def gold(settings: Settings) -> Asset:
     """Return the gold models, with the address of their docs."""
     description = "The star schema that dbt builds: bronze, silver, gold."
-    return _asset("annals://warehouse/gold", "Warehouse: gold", description, settings.dbt_docs_url)
+    link = link_address(settings.dbt_docs_url)
+    return _asset("annals://warehouse/gold", "Warehouse: gold", description, link)
 
 
 def source(settings: Settings) -> Asset:

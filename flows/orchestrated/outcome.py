@@ -11,8 +11,8 @@ from prefect.states import Cancelled, Failed
 from prefect.tasks import Task
 
 from analytics.errors import AnalyticsError, LockedError, Transient
-from analytics.secrecy import hide
 from analytics.text import one_line
+from flows.orchestrated.cleaning import shown_text
 from flows.orchestrated.work import is_given
 
 Answer = TypeVar("Answer")
@@ -44,6 +44,6 @@ def in_our_words(run: Callable[[], Answer]) -> Answer:
             return Cancelled(message=words(error))  # type: ignore[return-value]
         return Failed(message=words(error), data=error)  # type: ignore[return-value]
     except Exception as error:  # noqa: BLE001 -- the edge of a run: its state quotes what is raised
-        message = hide(f"unexpected {type(error).__name__}: {error}")
+        message = one_line(shown_text(f"unexpected {type(error).__name__}: {error}"))
         get_run_logger().exception("%s", message)
         return Failed(message=message, data=error)  # type: ignore[return-value]

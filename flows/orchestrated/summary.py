@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from analytics.errors import AnalyticsError
+from analytics.secrecy import link_address
 from analytics.settings import Settings
 from analytics.text import markdown
 from flows.checks import Check
@@ -50,7 +51,7 @@ def leave(work: Work, *, failure: str = "") -> None:
     create_markdown_artifact(markdown=_summary(work, now, failure), key=SUMMARY)
     _leave_checks(_rows_of(work, now))
     create_link_artifact(
-        link=work.settings.dbt_docs_url, link_text="dbt docs: every model", key=DOCS
+        link=link_address(work.settings.dbt_docs_url), link_text="dbt docs: every model", key=DOCS
     )
 
 
@@ -91,7 +92,8 @@ def _summary(work: Work, now: Status, failure: str) -> str:
         )
     lag = _told(now.lag) if any(now.lag.values()) else "nothing waits"
     lines += ["", f"**Lag:** {lag}", "", f"**Data quality:** {_quality(now)}"]
-    lines += ["", f"**Build:** {(now.build or {}).get('build_id', 'none yet')}"]
+    build = markdown(str((now.build or {}).get("build_id", "none yet")))
+    lines += ["", f"**Build:** {build}"]
     lines += [f"\n**Not readable:** {markdown(name)}" for name in now.unreadable]
     return "\n".join(lines)
 

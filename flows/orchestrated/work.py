@@ -15,6 +15,7 @@ from analytics.errors import AnalyticsError, SettingsError
 from analytics.settings import Settings, load_settings
 from analytics.settings.sample import sample_settings, wants_sample
 from analytics.telemetry import Progress
+from flows.orchestrated.cleaning import clean_states_and_logs
 
 Source = Literal["auto", "mongodb", "buffer"]
 """Where records are extracted from; ``auto`` is MongoDB where MONGO_URI is set."""
@@ -76,6 +77,7 @@ def begin(source: Source = "auto") -> Work:
 
     Raises SettingsError (exit 3) where ``source`` is MongoDB and MONGO_URI is not set.
     """
+    clean_states_and_logs()
     work = _GIVEN.get()
     if work is None:
         settings = load_settings()
