@@ -34,7 +34,7 @@ STACK = $(RUN) -m flows.stack
 ANNALS = $(RUN) -m analytics.cli
 RUN_DEPLOYMENT = $(RUN) -m flows.orchestrated run
 
-.PHONY: help pipeline install platform develop servers test retest soak sweep check format bench clone-check lock reference clean \
+.PHONY: help pipeline install platform develop servers test retest soak sweep test-long check format bench clone-check lock reference clean \
 	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
 	extract load transform publish validate docs doctor backup restore sbom
 
@@ -135,6 +135,10 @@ soak: develop ## everything at once for MINUTES (3): a bad network, sudden death
 
 sweep: develop ## kill the pipeline at many points and compare what it leads to
 	@SWEEP_POINTS=$${SWEEP_POINTS:-200} $(RUN) -m pytest tests/sweep --timeout=1500 $(ARGS)
+
+test-long: soak sweep ## the long forms: soak, sweep, builds of 1 and 3 million entries, killed expiries
+	@VOLUME_ENTRIES=$${VOLUME_ENTRIES:-1000000,3000000} LAKE_COMMITS=$${LAKE_COMMITS:-1000} \
+		$(RUN) -m pytest tests/volumes --timeout=7200 $(ARGS)
 
 check: develop ## format, lint, types, import contracts, scripts, Dockerfiles
 	@$(RUN) -m ruff format --check .

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.cold import cold, peer, sizes
+from benchmarks.commits import commits
 from benchmarks.deployed import deployed
 from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
@@ -19,6 +20,7 @@ from benchmarks.processes import ROOT
 from benchmarks.proofs import completeness
 from benchmarks.shipping import outage, ship_backlog, ship_live
 from benchmarks.startup import startup
+from benchmarks.volumes import volumes
 from benchmarks.workspaces import DATA
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -30,6 +32,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "append": append_one,
     "growth": growth,
     "completeness": completeness,
+    "volumes": volumes,
+    "commits": commits,
     "live": live,
     "at-once": at_once,
     "begin": begin,

@@ -6,7 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from examples.generator import Stage, Tree, changes, write_bench, write_huge_line
+from examples.generator import (
+    Stage,
+    Tree,
+    changes,
+    write_bench,
+    write_huge_line,
+    write_plain,
+)
 
 MIB = 1024 * 1024
 
@@ -20,6 +27,11 @@ def backlog(root: Path, *, lines: int, longest: int) -> None:
     """Write ``lines`` lines and one of ``longest`` MiB, little less (a limit may be that)."""
     write_bench(root, lines=lines)
     write_huge_line(Stage("huge_line", root, seed=1), longest * MIB - 1024)
+
+
+def plain(root: Path, *, sessions: int, entries: int) -> None:
+    """Write short entries, all alike, shared by ``sessions`` sessions."""
+    write_plain(root, sessions=sessions, entries=entries)
 
 
 def one_file(root: Path, *, size: int) -> None:
@@ -47,7 +59,7 @@ def main() -> None:
     """Call the function that is named after the root, with the ``name=integer`` that follow."""
     root, name, *given = sys.argv[1:]
     actions: dict[str, Callable[..., None]] = {
-        action.__name__: action for action in (tree, backlog, one_file, grow)
+        action.__name__: action for action in (tree, backlog, plain, one_file, grow)
     }
     numbers = {key: int(value) for key, _, value in (word.partition("=") for word in given)}
     actions[name](Path(root), **numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from analytics.settings import Settings
@@ -24,6 +25,10 @@ LEAST_BYTES = 256 * 1000 * 1000
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+_UNIFIED = (("memory.max", "memory.current"), ("memory.high", "memory.current"))
+_VERSION_1 = (("memory.limit_in_bytes", "memory.usage_in_bytes"),)
 
 
 def memory_limit(settings: Settings, *, rows: int = 0) -> str:
@@ -39,22 +44,51 @@ def memory_limit(settings: Settings, *, rows: int = 0) -> str:
     return f"{limit // 1_000_000}MB"
 
 
-def available_bytes(cgroup: Path = _CGROUP, meminfo: Path = _MEMINFO) -> int:
+def available_bytes(
+    cgroup: Path = _CGROUP, meminfo: Path = _MEMINFO, own_groups: Path = _OWN_GROUPS
+) -> int:
     """Return how many bytes of memory this process can still get without swapping.
 
-    The least of what the machine and the control groups (version 1 and 2) leave. Where neither
-    says, half of the physical memory.
+    The least of what the machine leaves, and this process's control groups (version 1 and 2) with
+    all groups above them. Where none of them says, half of the physical memory.
     """
-    known = [
-        value
-        for value in (
-            _machine_available(meminfo),
-            _group_available(cgroup, "memory.max", "memory.current"),
-            _group_available(cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-        )
-        if value is not None
-    ]
+    machine = _machine_available(meminfo)
+    known = [] if machine is None else [machine]
+    for folder, names in _groups(cgroup, own_groups):
+        for limit_name, used_name in names:
+            left = _group_available(folder, limit_name, used_name)
+            known += [] if left is None else [left]
     return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+_Names = tuple[tuple[str, str], ...]
+
+
+def _groups(cgroup: Path, own_groups: Path) -> Iterator[tuple[Path, _Names]]:
+    """Yield the folders of all control groups that this process is in, with their file names.
+
+    A container sees its own group as the root, whatever path the kernel reports: so the roots are
+    always among them.
+    """
+    roots = ((cgroup, _UNIFIED), (cgroup / "unified", _UNIFIED), (cgroup / "memory", _VERSION_1))
+    yield from roots
+    for controllers, path in _own_paths(own_groups):
+        for root, names in roots:
+            if (names is _VERSION_1) == ("memory" in controllers):
+                for group in (path, *path.parents):
+                    yield root / group, names
+
+
+def _own_paths(own_groups: Path) -> Iterator[tuple[list[str], Path]]:
+    """Yield the controllers and the path below the root of each of this process's groups."""
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = own_groups.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    for line in lines:
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        group = Path(path.lstrip("/"))
+        if (not controllers or "memory" in controllers.split(",")) and ".." not in group.parts:
+            yield controllers.split(","), group
 
 
 def _machine_available(meminfo: Path) -> int | None:

@@ -32,7 +32,7 @@ def machine(tmp_path: Path) -> Path:
 
 def measured(machine: Path) -> int:
     """Return the memory that these files leave."""
-    return available_bytes(machine, machine / "meminfo")
+    return available_bytes(machine, machine / "meminfo", machine / "own")
 
 
 def test_the_machine_says_what_is_available(machine: Path) -> None:
@@ -54,6 +54,36 @@ def test_the_older_control_groups_count_too(machine: Path) -> None:
     (machine / "memory" / "memory.limit_in_bytes").write_text(str(GIB))
     (machine / "memory" / "memory.usage_in_bytes").write_text(str(GIB // 4))
     assert measured(machine) == GIB - GIB // 4
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "limit", "used"),
+    [
+        ("0::/system.slice/annals.service", "system.slice/annals.service", "memory.max", "current"),
+        ("0::/system.slice/annals.service", "system.slice", "memory.max", "current"),
+        ("0::/user.slice/run-1.scope", "user.slice/run-1.scope", "memory.high", "current"),
+        ("0::/a/b", "unified/a", "memory.max", "current"),
+        ("4:cpu,memory:/job/7", "memory/job/7", "memory.limit_in_bytes", "usage_in_bytes"),
+        ("4:memory:/job/7", "memory/job", "memory.limit_in_bytes", "usage_in_bytes"),
+    ],
+)
+def test_a_limit_of_the_process_own_group_counts(
+    machine: Path, own: str, folder: str, limit: str, used: str
+) -> None:
+    """A service, a scope or a job has a group below the root, limited itself or from above."""
+    (machine / "own").write_text(f"1:cpu:/elsewhere\n{own}\n")
+    group = machine / folder
+    group.mkdir(parents=True)
+    (group / limit).write_text(str(2 * GIB))
+    (group / f"memory.{used}").write_text(str(GIB // 2))
+    assert measured(machine) == 2 * GIB - GIB // 2
+
+
+@pytest.mark.parametrize("own", ["", "nonsense", "0::/../../other", "4:memory", "0::/gone"])
+def test_a_group_that_cannot_be_found_is_no_limit(machine: Path, own: str) -> None:
+    """What the kernel says of groups outside of this container is passed over."""
+    (machine / "own").write_text(own)
+    assert measured(machine) == 4 * GIB
 
 
 @pytest.mark.parametrize("text", ["max", "", "no number"])
