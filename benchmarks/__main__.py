@@ -15,6 +15,7 @@ from benchmarks.commits import commits
 from benchmarks.deployed import deployed
 from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
+from benchmarks.lists import lists
 from benchmarks.live import at_once, begin, live, rest, restart
 from benchmarks.processes import ROOT
 from benchmarks.proofs import completeness
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "completeness": completeness,
     "volumes": volumes,
     "commits": commits,
+    "lists": lists,
     "live": live,
     "at-once": at_once,
     "begin": begin,

@@ -82,7 +82,7 @@ class Window:
     project: str | None = None
 
 
-_SUMS = """
+SUMS = """
     count(*),
     sum(input_tokens), sum(output_tokens), sum(cache_write_tokens), sum(cache_read_tokens),
     sum(total_tokens), sum(cost_nano_usd),
@@ -100,21 +100,14 @@ _AGGREGATED_SUMS = """
     sum(unpriced_responses), sum(unpriced_tokens)
 """
 
-_RESPONSES = """
+RESPONSES = """
     (select *, cast(occurred_at at time zone $zone as date) as day from gold.fct_api_responses)
 """
 
-_WHERE = """
+WHERE = """
     where ($since is null or day >= $since) and ($until is null or day <= $until)
       and ($project is null or project_key = $project)
 """
-
-_BY_SESSION = f"""
-    select session_id, any_value(project_path), min(occurred_at), max(occurred_at), model_id,
-        {_SUMS}
-    from {_RESPONSES} left join gold.dim_projects using (project_key)
-    {_WHERE} group by session_id, model_id
-"""  # noqa: S608 (put together from the constants above)
 
 
 def daily(build: Connection, window: Window) -> tuple[DailyUsage, ...]:
@@ -125,26 +118,19 @@ def daily(build: Connection, window: Window) -> tuple[DailyUsage, ...]:
     if build_facts(build).get("timezone") == window.timezone:
         sums, source = _AGGREGATED_SUMS, "(select *, usage_date as day from gold.agg_usage_daily)"
     else:
-        sums, source = _SUMS, _RESPONSES
-    query = f"select day, model_id, {sums} from {source} {_WHERE} group by 1, 2"  # noqa: S608 (own)
-    rows = _rows(build, query, window)
+        sums, source = SUMS, RESPONSES
+    query = f"select day, model_id, {sums} from {source} {WHERE} group by 1, 2"  # noqa: S608 (own)
+    parameters = parameters_of(build, window)
+    if source is not RESPONSES:
+        del parameters["zone"]
+    rows = build.execute(query, parameters).fetchall()
     days: dict[date | None, list[ModelUsage]] = {}
     for day, model_id, *sums_of_group in rows:
-        days.setdefault(day, []).append(ModelUsage(model_id, _figures(sums_of_group)))
+        days.setdefault(day, []).append(ModelUsage(model_id, figures_of(sums_of_group)))
     return tuple(
-        DailyUsage(day, total(model.figures for model in days[day]), _dearest_first(days[day]))
+        DailyUsage(day, total(model.figures for model in days[day]), dearest_first(days[day]))
         for day in sorted(days, key=lambda day: day or date.min)
     )
-
-
-def sessions(build: Connection, window: Window) -> tuple[SessionUsage, ...]:
-    """Return usage by the session that is charged, the most expensive first."""
-    rows = _rows(build, _BY_SESSION, window)
-    groups: dict[str, list[tuple[Any, ...]]] = {}
-    for row in rows:
-        groups.setdefault(row[0], []).append(row)
-    found = (_session(session_id, group) for session_id, group in groups.items())
-    return tuple(sorted(found, key=lambda item: (-(item.figures.cost_nano_usd or 0), str(item))))
 
 
 def models(build: Connection, window: Window) -> tuple[ModelUsage, ...]:
@@ -153,7 +139,7 @@ def models(build: Connection, window: Window) -> tuple[ModelUsage, ...]:
     for day in daily(build, window):
         for model in day.models:
             shares.setdefault(model.model_id, []).append(model.figures)
-    return _dearest_first(ModelUsage(model_id, total(share)) for model_id, share in shares.items())
+    return dearest_first(ModelUsage(model_id, total(share)) for model_id, share in shares.items())
 
 
 def total(figures: Iterable[Figures]) -> Figures:
@@ -207,34 +193,23 @@ def project_key(build: Connection, name: str) -> str:
     )
 
 
-def _rows(build: Connection, query: str, window: Window) -> list[tuple[Any, ...]]:
-    parameters = {
+def parameters_of(build: Connection, window: Window) -> dict[str, Any]:
+    """Return the values of ``RESPONSES`` and ``WHERE``; raises as :func:`project_key`."""
+    return {
         "since": window.since,
         "until": window.until,
         "project": project_key(build, window.project) if window.project else None,
+        "zone": window.timezone,
     }
-    if "$zone" in query:
-        parameters["zone"] = window.timezone
-    return build.execute(query, parameters).fetchall()
 
 
-def _figures(sums: Iterable[Any]) -> Figures:
+def figures_of(sums: Iterable[Any]) -> Figures:
+    """Return a row of ``SUMS`` as figures."""
     return Figures(*(None if value is None else int(value) for value in sums))  # type: ignore[arg-type]
 
 
-def _session(session_id: str, group: list[tuple[Any, ...]]) -> SessionUsage:
-    shares = [ModelUsage(row[4], _figures(row[5:])) for row in group]
-    return SessionUsage(
-        session_id=session_id,
-        project_path=group[0][1],
-        first_activity=min(row[2] for row in group),
-        last_activity=max(row[3] for row in group),
-        figures=total(share.figures for share in shares),
-        models=_dearest_first(shares),
-    )
-
-
-def _dearest_first(shares: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
+def dearest_first(shares: Iterable[ModelUsage]) -> tuple[ModelUsage, ...]:
+    """Return the shares, the most expensive first."""
     return tuple(
         sorted(shares, key=lambda share: (-(share.figures.cost_nano_usd or 0), share.model_id))
     )

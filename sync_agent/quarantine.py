@@ -8,6 +8,7 @@ written under a new generation of its file, so that no byte is in two ranges of 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -106,6 +107,20 @@ def held(settings: Settings) -> list[Held]:
         return _held(connection) if connection else []
 
 
+@contextlib.contextmanager
+def held_rows(settings: Settings) -> Iterator[tuple[int, Iterator[Held]]]:
+    """Give how many items are held back, and the items as :func:`held` has them, one by one."""
+    with reading(settings.sqlite_path) as connection:
+        if connection is None or not _has_retries(connection):
+            yield 0, iter(())
+            return
+        counts = [
+            connection.execute(f"select count(*) from ({query})").fetchone()[0]  # noqa: S608 -- own
+            for query in (_RANGES, _LETTERS)
+        ]
+        yield sum(counts), _each(connection)
+
+
 def held_bytes(settings: Settings, item: Held) -> bytes:
     """Return the exact bytes of ``item``."""
     with reading(settings.sqlite_path) as connection:
@@ -145,10 +160,18 @@ def retry(buffer: Buffer, settings: Settings, names: Iterable[str]) -> list[Retr
 
 
 def _held(connection: sqlite3.Connection) -> list[Held]:
-    if not connection.execute("select 1 from sqlite_master where name = 'retried'").fetchone():
-        return []  # a buffer that no newer agent has opened yet
-    rows = (*connection.execute(_RANGES), *connection.execute(_LETTERS))
-    return [Held(*row) for row in rows]
+    return list(_each(connection)) if _has_retries(connection) else []
+
+
+def _each(connection: sqlite3.Connection) -> Iterator[Held]:
+    for query in (_RANGES, _LETTERS):
+        yield from (Held(*row) for row in connection.execute(query))
+
+
+def _has_retries(connection: sqlite3.Connection) -> bool:
+    """Return whether the table is there; a newer agent than the buffer's makes it."""
+    row = connection.execute("select 1 from sqlite_master where name = 'retried'").fetchone()
+    return row is not None
 
 
 def _requeue(connection: sqlite3.Connection, item: Held) -> Retried:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -17,6 +17,27 @@ def print_json(payload: Mapping[str, Any]) -> None:
     """Print one JSON object, with ``schema_version`` first."""
     body = {"schema_version": SCHEMA_VERSION, **payload}
     sys.stdout.write(json_text(body, indent=2, default=str) + "\n")
+
+
+def print_json_rows(key: str, rows: Iterable[Mapping[str, Any]], rest: Mapping[str, Any]) -> None:
+    """Print one JSON object with ``rows`` as the list ``key``, each written when it is read.
+
+    Nothing is printed before the first row is there: what fails until then leaves no broken JSON.
+    """
+    remaining = iter(rows)
+    first = next(remaining, None)
+    write = sys.stdout.write
+    write(f'{{\n  "schema_version": {SCHEMA_VERSION},\n  {json_text(key)}: [')
+    if first is not None:
+        write("\n    " + json_text(first, default=str))
+        for row in remaining:
+            write(",\n    " + json_text(row, default=str))
+        write("\n  ")
+    write("]")
+    for name, value in rest.items():
+        text = json_text(value, indent=2, default=str).replace("\n", "\n  ")
+        write(f",\n  {json_text(name)}: {text}")
+    write("\n}\n")
 
 
 def as_members(value: Any) -> Any:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analytics.cli.output import print_json, say
+from analytics.cli.output import print_json_rows, say
+from analytics.cli.pages import say_rows_left
 from analytics.cli.tables import Table, count, instant, show, usd
 from loaders import usage
+from loaders.session_usage import read_sessions
 from loaders.usage import DailyUsage, Figures, ModelUsage, SessionUsage, Window
 from loaders.warehouse import Connection
 
@@ -22,52 +24,63 @@ Row = DailyUsage | SessionUsage | ModelUsage
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of one report, read once; ``rows_in_all`` and ``models`` are of all there are."""
+
+    rows: Iterable[Row]
+    rows_in_all: int
+    models: tuple[ModelUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One report: how it is read, and how a row becomes JSON members or cells of a table.
 
-    ``key`` is the name of the list in the JSON; ``ascending`` says which order ``read`` returns.
+    ``key`` is the name of the list in the JSON; ``read`` returns at most ``limit`` rows, ascending
+    or not.
     """
 
     key: str
     columns: tuple[str, ...]
-    ascending: bool
-    read: Callable[[Connection, Window], tuple[Row, ...]]
+    read: Callable[[Connection, Window, bool, int | None], Page]
     members: Callable[[Any], dict[str, Any]]
     cells: Callable[[Any], tuple[str, ...]]
 
 
 def print_usage(
-    report: Report, rows: Sequence[Row], *, window: Window, facts: dict[str, str], sample: bool
+    report: Report, page: Page, *, window: Window, facts: dict[str, str], sample: bool
 ) -> None:
-    """Print the report as JSON."""
-    totals = usage.total(row.figures for row in rows)
-    print_json(
+    """Print the report as JSON, a row at a time; totals and quality are of all rows."""
+    totals = usage.total(model.figures for model in page.models)
+    print_json_rows(
+        report.key,
+        map(report.members, page.rows),
         {
-            report.key: [report.members(row) for row in rows],
             "totals": _sums(totals),
-            "quality": {**_quality(totals), "unpricedModels": _unpriced_models(rows)},
+            "quality": {**_quality(totals), "unpricedModels": _unpriced_models(page.models)},
             "timezone": window.timezone,
             "since": window.since,
             "until": window.until,
             "project": window.project,
             "build": facts,
             "sample": sample,
-        }
+        },
     )
 
 
-def show_usage(report: Report, rows: Sequence[Row], *, breakdown: bool) -> None:
+def show_usage(report: Report, page: Page, *, breakdown: bool, limit: int | None) -> None:
     """Print the report as a table, with notes on what is partial or has no price."""
-    if not rows:
+    if not page.rows_in_all:
         say("no usage in this window")
         return
-    totals = usage.total(row.figures for row in rows)
+    totals = usage.total(model.figures for model in page.models)
     text_columns = len(report.columns)
     footer = ("Total", *[""] * (text_columns - 1), *_figures(totals))
-    lines = [line for row in rows for line in _lines(report, row, breakdown=breakdown)]
+    lines = (line for row in page.rows for line in _lines(report, row, breakdown=breakdown))
     columns = (*report.columns, *_FIGURE_COLUMNS)
     show(Table(columns, lines, footer=footer, text_columns=text_columns))
-    show_notes(rows)
+    say_rows_left(page.rows_in_all, limit, of=report.key)
+    show_notes(page.models)
 
 
 def show_days_by_model(days: Sequence[DailyUsage], *, newest: int) -> None:
@@ -83,12 +96,13 @@ def show_days_by_model(days: Sequence[DailyUsage], *, newest: int) -> None:
         lines.insert(0, ("earlier", f"{len(earlier)} days", *_figures(sums)))
     footer = ("Total", "", *_figures(usage.total(day.figures for day in days)))
     show(Table(("Day", "Model", *_FIGURE_COLUMNS), lines, footer=footer, text_columns=2))
-    show_notes(days)
+    show_notes(model for day in days for model in day.models)
 
 
-def show_notes(rows: Sequence[Row]) -> None:
+def show_notes(models: Iterable[ModelUsage]) -> None:
     """Print what a reader of the figures has to know: the partial and the unpriced share."""
-    totals = usage.total(row.figures for row in rows)
+    parts = tuple(models)
+    totals = usage.total(part.figures for part in parts)
     if totals.partial_responses:
         say(
             f"partial: {count(totals.partial_responses)} of {count(totals.responses)} responses"
@@ -99,7 +113,7 @@ def show_notes(rows: Sequence[Row]) -> None:
         say(
             f"unpriced: {count(totals.unpriced_responses)} responses with"
             f" {count(totals.unpriced_tokens)} tokens have no price and are in no cost:"
-            f" {', '.join(_unpriced_models(rows))}"
+            f" {', '.join(_unpriced_models(parts))}"
         )
 
 
@@ -153,13 +167,8 @@ def _share(figures: Figures) -> float:
     return figures.partial_output_tokens / figures.output_tokens if figures.output_tokens else 0.0
 
 
-def _models(rows: Iterable[Row]) -> Iterator[ModelUsage]:
-    for row in rows:
-        yield from (row,) if isinstance(row, ModelUsage) else row.models
-
-
-def _unpriced_models(rows: Iterable[Row]) -> list[str]:
-    return sorted({m.model_id for m in _models(rows) if m.figures.unpriced_responses})
+def _unpriced_models(models: Iterable[ModelUsage]) -> list[str]:
+    return sorted({m.model_id for m in models if m.figures.unpriced_responses})
 
 
 def _breakdown(models: Sequence[ModelUsage]) -> dict[str, Any]:
@@ -213,22 +222,36 @@ def _names(models: Sequence[ModelUsage]) -> str:
     return ", ".join(sorted(model.model_id for model in models))
 
 
+def _days(build: Connection, window: Window, ascending: bool, limit: int | None) -> Page:
+    days = usage.daily(build, window)
+    rows = days if ascending else days[::-1]
+    return Page(rows[:limit], len(days), tuple(model for day in days for model in day.models))
+
+
+def _sessions(build: Connection, window: Window, ascending: bool, limit: int | None) -> Page:
+    report = read_sessions(build, window, ascending=ascending, limit=limit)
+    return Page(report.rows, report.sessions, report.models)
+
+
+def _by_model(build: Connection, window: Window, ascending: bool, limit: int | None) -> Page:
+    models = usage.models(build, window)
+    return Page((models[::-1] if ascending else models)[:limit], len(models), models)
+
+
 REPORTS = {
     report.key: report
     for report in (
         Report(
             "daily",
             ("Day", "Models"),
-            ascending=True,
-            read=usage.daily,
+            read=_days,
             members=_daily_members,
             cells=lambda row: (_day(row), _names(row.models)),
         ),
         Report(
             "sessions",
             ("Session", "Last day (UTC)", "Models"),
-            ascending=False,
-            read=usage.sessions,
+            read=_sessions,
             members=_session_members,
             cells=lambda row: (
                 row.session_id,
@@ -239,8 +262,7 @@ REPORTS = {
         Report(
             "models",
             ("Model",),
-            ascending=False,
-            read=usage.models,
+            read=_by_model,
             members=_model_members,
             cells=lambda row: (row.model_id,),
         ),

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 
 from analytics.text import one_line
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _STEP = 1000
+_ROWS_MEASURED = 1000
+"""A table of more rows is printed as plain text, on a terminal too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of finished text; the first ``text_columns`` are aligned left, the others right."""
+    """A table of finished text; the first ``text_columns`` are aligned left, the others right.
+
+    ``rows`` are read once, as they are printed.
+    """
 
     columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
+    rows: Iterable[tuple[str, ...]]
     footer: tuple[str, ...] | None = None
     text_columns: int = 1
 
 
 def show(table: Table) -> None:
-    """Print the table to standard output; no cell can send control codes to a terminal."""
-    safe = replace(table, rows=[tuple(map(printable, row)) for row in table.rows])
-    if sys.stdout.isatty():
-        _show_rich(safe)
+    """Print the table to standard output; no cell can send control codes to a terminal.
+
+    Columns are as wide as the first rows need, so a table of any length takes the same memory.
+    """
+    rows = iter(table.rows)
+    begin = [tuple(map(printable, row)) for row in islice(rows, _ROWS_MEASURED)]
+    if len(begin) < _ROWS_MEASURED and sys.stdout.isatty():
+        _show_rich(table, begin)
     else:
-        sys.stdout.write(_plain(safe))
+        later = (tuple(map(printable, row)) for row in rows)
+        sys.stdout.writelines(_plain(table, begin, later))
 
 
 def printable(text: str) -> str:
@@ -65,14 +76,16 @@ def instant(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def _plain(table: Table) -> str:
-    lines = [table.columns, *table.rows, *([table.footer] if table.footer else [])]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(table.columns))]
-    rule = ["-" * width for width in widths]
-    body = [table.columns, tuple(rule), *table.rows]
-    if table.footer:
-        body += [tuple(rule), table.footer]
-    return "".join(_aligned(line, widths, text_columns=table.text_columns) for line in body)
+def _plain(
+    table: Table, begin: list[tuple[str, ...]], later: Iterable[tuple[str, ...]]
+) -> Iterator[str]:
+    footer = [tuple(map(printable, table.footer))] if table.footer else []
+    measured = [table.columns, *begin, *footer]
+    widths = [max(len(line[index]) for line in measured) for index in range(len(table.columns))]
+    rule = tuple("-" * width for width in widths)
+    end = [rule, *footer] if footer else []
+    for line in chain([table.columns, rule], begin, later, end):
+        yield _aligned(line, widths, text_columns=table.text_columns)
 
 
 def _aligned(line: tuple[str, ...], widths: list[int], *, text_columns: int) -> str:
@@ -83,7 +96,7 @@ def _aligned(line: tuple[str, ...], widths: list[int], *, text_columns: int) -> 
     return "  ".join(cells).rstrip() + "\n"
 
 
-def _show_rich(table: Table) -> None:
+def _show_rich(table: Table, rows: list[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
 
@@ -96,6 +109,6 @@ def _show_rich(table: Table) -> None:
             overflow="fold",
             no_wrap=index >= table.text_columns,  # a figure that is cut is a wrong figure
         )
-    for row in table.rows:
+    for row in rows:
         shown.add_row(*row)
     Console(markup=False, highlight=False, emoji=False).print(shown)

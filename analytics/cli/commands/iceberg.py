@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from analytics.cli import pages
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, example
 
@@ -14,8 +13,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     **example("annals iceberg info"),
 )
-
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many; default all.")]
 
 
 @app.command(**example("annals iceberg info --json"))
@@ -39,16 +36,22 @@ def info(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command(**example("annals iceberg snapshots --limit 10"))
-def snapshots(context: typer.Context, as_json: AsJson = False, limit: Limit = None) -> None:
-    """List the snapshots that are kept, oldest first."""
+def snapshots(
+    context: typer.Context,
+    as_json: AsJson = False,
+    limit: pages.Limit = None,
+    everything: pages.All = False,
+) -> None:
+    """List the snapshots that are kept, oldest first; of many, the newest ones."""
     from analytics.cli.output import as_members, print_json
     from analytics.cli.tables import Table, count, instant, show, size
     from extractors.lake import open_lake
 
+    wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
     found = in_force(context)
     with open_lake(found.settings) as lake:
-        kept = lake.snapshots()
-    kept = kept[-limit:] if limit else kept
+        every = lake.snapshots()
+    kept = every[-wanted:] if wanted else every
     if as_json:
         members = [{**as_members(one), "committed_at": instant(one.committed_at)} for one in kept]
         print_json({"snapshots": members, "sample": found.sample})
@@ -66,3 +69,4 @@ def snapshots(context: typer.Context, as_json: AsJson = False, limit: Limit = No
     ]
     columns = ("Snapshot", "Committed (UTC)", "Kind", "Records", "Files", "Size")
     show(Table(columns, rows, text_columns=3))
+    pages.say_rows_left(len(every), wanted, of="older snapshots")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from analytics.cli import pages
 from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Until, example
 
 if TYPE_CHECKING:
-    from loaders.sessions import Session
+    from loaders.sessions import Session, SessionList
 
 app = typer.Typer(
     help="The conversations in custody.", rich_markup_mode=None, **example("annals sessions list")
 )
-
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many; default all.")]
 
 
 @app.callback()
@@ -34,22 +32,25 @@ def list_(
     until: Until = None,
     project: Project = None,
     order: Ordered = Order.DESC,
-    limit: Limit = None,
+    limit: pages.Limit = None,
+    everything: pages.All = False,
 ) -> None:
     """List the sessions, the newest first; days are in UTC."""
-    from analytics.cli.output import print_json
+    from analytics.cli.output import print_json_rows
     from loaders.sessions import list_sessions
     from loaders.warehouse import open_build
 
+    wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
     found = in_force(context, uses=Uses.REPORTS)
     with contextlib.closing(open_build(found.settings)) as build:
-        sessions = list_sessions(
-            build, since=since, until=until, project=project, order=order.value, limit=limit
+        listed = list_sessions(
+            build, since=since, until=until, project=project, order=order.value, limit=wanted
         )
-    if as_json:
-        print_json({"sessions": [_members(item) for item in sessions], "sample": found.sample})
-    else:
-        _show(sessions)
+        if as_json:
+            members = map(_members, listed.rows)
+            print_json_rows("sessions", members, {"sample": found.sample})
+        else:
+            _show(listed, limit=wanted)
 
 
 def _members(session: Session) -> dict[str, Any]:
@@ -66,24 +67,27 @@ def _members(session: Session) -> dict[str, Any]:
     }
 
 
-def _show(sessions: Sequence[Session]) -> None:
+def _show(listed: SessionList, *, limit: int | None) -> None:
     from analytics.cli.output import say
-    from analytics.cli.tables import Table, count, instant, show, usd
+    from analytics.cli.tables import Table, show
 
-    if not sessions:
+    if not listed.sessions:
         say("no sessions")
         return
-    rows = [
-        (
-            session.session_id,
-            session.project_name or "",
-            instant(session.started_at)[:16].replace("T", " "),
-            count(session.human_turns),
-            count(session.api_responses),
-            count(session.total_tokens),
-            usd(session.cost_usd) if session.api_responses else "",
-        )
-        for session in sessions
-    ]
     columns = ("Session", "Project", "Started (UTC)", "Turns", "Responses", "Tokens", "Cost")
-    show(Table(columns, rows, text_columns=3))
+    show(Table(columns, map(_cells, listed.rows), text_columns=3))
+    pages.say_rows_left(listed.sessions, limit, of="sessions")
+
+
+def _cells(session: Session) -> tuple[str, ...]:
+    from analytics.cli.tables import count, instant, usd
+
+    return (
+        session.session_id,
+        session.project_name or "",
+        instant(session.started_at)[:16].replace("T", " "),
+        count(session.human_turns),
+        count(session.api_responses),
+        count(session.total_tokens),
+        usd(session.cost_usd) if session.api_responses else "",
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analytics.cli import pages
 from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, Since, example
@@ -114,27 +117,41 @@ def flush(context: typer.Context, as_json: AsJson = False, timeout: Timeout = 30
 
 
 @quarantine.command("list", **example("annals sync quarantine list --json"))
-def list_(context: typer.Context, as_json: AsJson = False) -> None:
+def list_(
+    context: typer.Context,
+    as_json: AsJson = False,
+    limit: pages.Limit = None,
+    everything: pages.All = False,
+) -> None:
     """List what is held back in the buffer: ranges as q1, q2, dead letters as d1, d2."""
-    from analytics.cli.output import print_json, say
+    from analytics.cli.output import print_json_rows
+    from sync_agent.quarantine import held_rows
+
+    wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
+    found = in_force(context)
+    with held_rows(found.settings) as (items, every):
+        rows = islice(every, wanted)
+        if as_json:
+            print_json_rows("held", map(_members, rows), {"sample": found.sample})
+        else:
+            _show_held(items, rows, limit=wanted)
+
+
+def _show_held(items: int, rows: Iterable[Held], *, limit: int | None) -> None:
+    from analytics.cli.output import say
     from analytics.cli.tables import Table, count
     from analytics.cli.tables import show as show_table
-    from sync_agent.quarantine import held
 
-    found = in_force(context)
-    items = held(found.settings)
-    if as_json:
-        print_json({"held": [_members(item) for item in items], "sample": found.sample})
-        return
     if not items:
         say("nothing is held back")
         return
-    rows = [
+    cells = (
         (item.name, item.kind, item.reason, item.file_path, count(item.byte_offset), _size(item))
-        for item in items
-    ]
+        for item in rows
+    )
     columns = ("Name", "Kind", "Reason", "File", "Offset", "Size")
-    show_table(Table(columns, rows, text_columns=4))
+    show_table(Table(columns, cells, text_columns=4))
+    pages.say_rows_left(items, limit, of="items")
 
 
 @quarantine.command(**example("annals sync quarantine show q17"))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from analytics.cli import pages
 from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Timezone, Until, example
 
@@ -40,7 +41,7 @@ def daily(
 
 
 @app.command(**example("annals usage session --project my-project --order asc"))
-def session(
+def session(  # noqa: PLR0917 -- one for each option
     context: typer.Context,
     as_json: AsJson = False,
     since: Since = None,
@@ -49,11 +50,17 @@ def session(
     project: Project = None,
     order: Ordered = Order.DESC,
     breakdown: Breakdown = False,
+    limit: pages.Limit = None,
+    everything: pages.All = False,
 ) -> None:
-    """Show usage by the session that is charged, by cost; the JSON has the keys of ccusage."""
+    """Show usage by the session that is charged, by cost; the JSON has the keys of ccusage.
+
+    Totals are of all sessions, also where only a page of them is shown.
+    """
+    wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
     days = (since, until)
     report = _Request(context, days=days, timezone=timezone, project=project, order=order)
-    report.answer("sessions", as_json=as_json, breakdown=breakdown)
+    report.answer("sessions", as_json=as_json, breakdown=breakdown, limit=wanted)
 
 
 @app.command(**example("annals usage models --since 20260101"))
@@ -90,21 +97,21 @@ class _Request:
         self._order = order
         self._window = Window(timezone or self._found.settings.timezone, *days, project)
 
-    def answer(self, name: str, *, as_json: bool, breakdown: bool) -> None:
+    def answer(
+        self, name: str, *, as_json: bool, breakdown: bool, limit: int | None = None
+    ) -> None:
         """Read the report ``name`` from the published build and print it."""
         from analytics.cli import reports
         from loaders.usage import build_facts
         from loaders.warehouse import open_build
 
-        report = reports.REPORTS[name]
+        report, is_ascending = reports.REPORTS[name], self._order is Order.ASC
         with contextlib.closing(open_build(self._found.settings)) as build:
-            rows = report.read(build, self._window)
             facts = build_facts(build)
-        if (self._order is Order.ASC) is not report.ascending:
-            rows = rows[::-1]
-        if as_json:
-            reports.print_usage(
-                report, rows, window=self._window, facts=facts, sample=self._found.sample
-            )
-        else:
-            reports.show_usage(report, rows, breakdown=breakdown)
+            page = report.read(build, self._window, is_ascending, limit)
+            if as_json:
+                reports.print_usage(
+                    report, page, window=self._window, facts=facts, sample=self._found.sample
+                )
+            else:
+                reports.show_usage(report, page, breakdown=breakdown, limit=limit)
