@@ -25,7 +25,8 @@ class FileEvent:
 class RootState:
     """One watched root, as others may see it. ``mode`` is events, poll or missing.
 
-    ``is_read`` says that everything that was there at the start is in the buffer.
+    ``is_read`` says that everything that was there at the start is in the buffer, ``polled`` how
+    many folders have no watch while the others have one.
     """
 
     mode: str = "starting"
@@ -36,6 +37,7 @@ class RootState:
     queued: int = 0
     active_at: float = -_ACTIVE_SECONDS
     is_read: bool = False
+    polled: int = 0
     lag: dict[bytes, int] = field(default_factory=dict)
 
     @property

@@ -61,7 +61,7 @@ MEMBERS = {
     "errors": "how often what went wrong, by kind",
     "watchers": "for each folder of CLAUDE_DIR, in order: `mode` (`events`, `poll`, `missing`),"
     " `state` (`active` within the last minute, or `idle`), `filesWatched`, `queued` (files that"
-    " wait to be read), `note`",
+    " wait to be read), `foldersPolled` (folders for which the system had no watch left), `note`",
     "filesWatched": "transcripts below all folders",
     "lastEvents": "the last 5 events of files: `event`, `file` (its name without its folder),"
     " `timestamp`",
@@ -101,6 +101,7 @@ def health_members(seen: Observation) -> dict[str, Any]:
                 "state": "active" if state.is_active else "idle",
                 "filesWatched": state.files,
                 "queued": state.queued,
+                "foldersPolled": state.polled,
                 "note": state.note,
             }
             for state in seen.roots.values()

@@ -20,6 +20,7 @@ from sync_agent.ignores import Ignores
 from sync_agent.journal import limit_rows
 from sync_agent.legacy import take_over
 from sync_agent.logbook import Logbook
+from sync_agent.polled import store_polled
 from sync_agent.requests import Desk
 from sync_agent.root import OutOfTimeError, Surroundings
 from sync_agent.salvage import finish_replacement, replace_damaged
@@ -83,6 +84,7 @@ class Rounds:
         self._buffer: Buffer | None = None
         self._upkeep: Upkeep | None = None
         self._takes_over = False
+        self._polled: int | None = None
         self._asleep = asleep_seconds()
         self._is_nested = False
 
@@ -187,7 +189,7 @@ class Rounds:
             watch.close()
         if self._upkeep is not None:
             self._upkeep.close()
-        self._watches, self._upkeep, self._buffer = [], None, None
+        self._watches, self._upkeep, self._buffer, self._polled = [], None, None, None
 
     def _wait_to_retry(self, seconds: float) -> bool:
         """Wait; return whether the agent is to end."""
@@ -265,6 +267,10 @@ class Rounds:
         for watch in self._watches:
             if watch.state.rounds and not watch.root.queue:
                 watch.state.is_read = True
+        polled = sum(watch.state.polled for watch in self._watches)
+        if polled != self._polled and self._buffer is not None:
+            store_polled(self._buffer.connection, polled)
+            self._polled = polled
 
     def _slice(self) -> bool:
         """Read on in what waits, for a moment; return whether more is left."""

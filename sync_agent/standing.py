@@ -18,6 +18,7 @@ from analytics.settings import Settings
 from analytics.transcripts.identity import readable
 from sync_agent.holdings import reading
 from sync_agent.journal import Row, newest
+from sync_agent.polled import POLLED_KEY
 from sync_agent.positions import State
 from sync_agent.pruning import SHIPPER
 
@@ -56,7 +57,8 @@ class SyncStatus:
     records that MongoDB has or, without a MONGO_URI, every lake, over the buffer's lifetime;
     ``pending`` are the others. Times are microseconds since the epoch, None for never. ``files``
     counts the files by state; ``behind`` names some that have grown since. ``oldest_pending_at``
-    is when the first pending record was read.
+    is when the first pending record was read. ``folders_polled`` counts the folders for which the
+    system had no watch left.
     """
 
     holder: Holder | None
@@ -76,6 +78,7 @@ class SyncStatus:
     quarantined: int = 0
     dead_letters: int = 0
     buffer_bytes: int = 0
+    folders_polled: int = 0
 
     @property
     def state(self) -> str:
@@ -130,7 +133,12 @@ def _told(connection: sqlite3.Connection, settings: Settings, holder: Holder | N
         quarantined=_count(connection, "select coalesce(sum(quarantined), 0) from files"),
         dead_letters=refused,
         buffer_bytes=_size(settings.sqlite_path),
+        folders_polled=_polled(connection) if holder else 0,
     )
+
+
+def _polled(connection: sqlite3.Connection) -> int:
+    return _count(connection, "select value from meta where key = ?", POLLED_KEY)
 
 
 def _synced(consumers: tuple[Consumer, ...], *, ships: bool) -> int:

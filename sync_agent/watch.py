@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from analytics.errors import TranscriptError
 from sync_agent.activity import RootState
+from sync_agent.polled import PolledFolders
 from sync_agent.root import Root, Surroundings
 from sync_agent.watcher import (
     Hints,
     Watcher,
+    WatchLimitError,
     WatchRefusedError,
     open_watcher,
     remote_file_system,
@@ -37,7 +40,8 @@ class Watch:
     """Decides when a root is due for a round, and has changes read that hints tell of.
 
     The watcher gives hints where it can; where the system refuses, or the root lies on a network
-    mount, the root is polled instead, which the log and the health endpoint say.
+    mount, the root is polled instead, which the log and the health endpoint say. Where it has no
+    watch left for some folders, only these are polled.
     """
 
     def __init__(self, path: Path, around: Surroundings, *, state: RootState) -> None:
@@ -48,6 +52,8 @@ class Watch:
         self._settings = around.settings
         self._watcher: Watcher | None = None
         self._folders: set[bytes] = set()
+        self._polled = PolledFolders()
+        self._next_poll = 0.0
         self._events_from = 0.0
         self._interval = BUSY_SECONDS
         self._ended = 0.0
@@ -65,10 +71,12 @@ class Watch:
             self._watcher.close()
             self._watcher = None
         self._folders = set()
+        self._polled.clear()
 
     def next_due(self) -> float:
         """Return when something has to be looked at again, on the monotonic clock."""
-        return min(self.due, *self.root.later.values()) if self.root.later else self.due
+        due = min(self.due, self._next_poll) if self._polled else self.due
+        return min(due, *self.root.later.values()) if self.root.later else due
 
     def heed(self) -> None:
         """Read what hints tell of, and what was put off until now."""
@@ -78,6 +86,33 @@ class Watch:
         for path in ready:
             del self.root.later[path]
         self._follow(hints, ready)
+        if self._polled and self._next_poll <= now:
+            self._poll_folders()
+
+    def _poll_folders(self) -> None:
+        """Look into the folders that have no watch, and take watches that are free again."""
+        started = time.monotonic()
+        fresh, is_all = self._look(Hints(folders=self._polled.topmost()), [])
+        if fresh or not is_all:
+            self.state.active_at = started
+            self.due = min(self.due, started + BUSY_SECONDS)
+        self._read_at_once(fresh)
+        self._note_polled()
+        cost = time.monotonic() - started
+        pause = max(self._settings.watch_poll_ms / 1000, cost * _SHARE_POLLED)
+        self._next_poll = time.monotonic() + pause
+
+    def _note_polled(self) -> None:
+        """Say how many folders have no watch."""
+        if self._watcher is not None:
+            self.state.polled = len(self._polled)
+            self._found = ("events", self._polled.note)
+            self._set_mode(*self._found)
+
+    def _read_at_once(self, paths: Iterable[bytes]) -> None:
+        for path in paths:
+            if path in self.root.queue and path != self.root.current:
+                self.root.read_next(path)
 
     def _follow(self, hints: Hints, ready: list[bytes]) -> None:
         now = time.monotonic()
@@ -94,9 +129,7 @@ class Watch:
         if hints.soon or not is_all:
             spared = self._ended + self.state.round_seconds * _SHARE_POLLED
             self.due = min(self.due, max(now + _SOON_SECONDS, spared))
-        for path in (*fresh, *(hints.files - set(fresh))):
-            if path in self.root.queue and path != self.root.current:
-                self.root.read_next(path)
+        self._read_at_once((*fresh, *(hints.files - set(fresh))))
 
     def _look(self, hints: Hints, ready: list[bytes]) -> tuple[list[bytes], bool]:
         files = {path for path in hints.files if self._is_watched(path)}
@@ -127,12 +160,14 @@ class Watch:
         except TranscriptError as error:
             self._missing(error)
             return
+        self._note_polled()
         self._set_mode(*self._found)
         self._ended = time.monotonic()
         self.root.note_growth()
         self.state.rounds += 1
         hints = self._watcher.hints() if self._watcher else Hints()
-        missed = 0 if self._is_first else _missed(fresh, hints)
+        told = [path for path in fresh if not self._polled.holds(path)]
+        missed = 0 if self._is_first else _missed(told, hints)
         self._around.activity.missed += missed
         self._schedule(is_busy=bool(fresh), has_missed=missed > 0)
         self._is_first = self._watcher is None
@@ -142,6 +177,7 @@ class Watch:
         before = self.root.listing.inode
         self._open()
         self._folders = set()
+        self._polled.clear()
         try:
             fresh = self._timed_survey()
         except WatchRefusedError as refusal:
@@ -162,9 +198,17 @@ class Watch:
         return fresh
 
     def _entered(self, folder: bytes) -> None:
-        if self._watcher is not None:
+        if self._watcher is None:
+            return
+        try:
             self._watcher.watch(folder)
-            self._folders.add(folder)
+        except WatchLimitError as refusal:
+            if folder == self.root.listing.root:
+                raise
+            self._polled.add(folder, refusal)
+        else:
+            self._polled.discard(folder)
+        self._folders.add(folder)
 
     def _open(self) -> None:
         """Open a watcher where there is none and one is wanted."""
@@ -197,10 +241,12 @@ class Watch:
         self._set_mode(*self._found)
 
     def _set_mode(self, mode: str, note: str) -> None:
-        if (self.state.mode, self.state.note) != (mode, note):
+        before = (self.state.mode, self.state.note.partition(":")[0])
+        if before != (mode, note.partition(":")[0]):  # a number may change at each look
             tell = self._around.log.warning if note else self._around.log.info
             tell("watching", root=self.root.path.name, mode=mode, note=note)
         self.state.mode, self.state.note = mode, note
+        self.state.polled = len(self._polled)
 
     def _missing(self, error: TranscriptError) -> None:
         """Wait for a root that is not there; nothing in it vanishes."""
@@ -214,7 +260,8 @@ class Watch:
         """Return how long may pass without a round; no event tells of what is outside custody."""
         assert self._watcher is not None  # noqa: S101 -- its one caller made sure
         quiet = self._watcher.quiet_seconds
-        return min(quiet, UNSURE_SECONDS) if self.root.is_unsure else quiet
+        is_unsure = self.root.is_unsure or self._polled
+        return min(quiet, UNSURE_SECONDS) if is_unsure else quiet
 
     def _schedule(self, *, is_busy: bool, has_missed: bool) -> None:
         now, cost = time.monotonic(), self.state.round_seconds

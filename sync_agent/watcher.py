@@ -14,6 +14,12 @@ from typing import Protocol
 
 MOUNTS = Path("/proc/self/mountinfo")
 
+WATCHES_REMEDY = (
+    "raise it with `sudo sysctl fs.inotify.max_user_watches=524288`"
+    " (and in /etc/sysctl.d to keep it)"
+)
+"""What helps where the system's limit of watched folders is reached."""
+
 _REMOTE = frozenset(
     [
         "9p",
@@ -61,6 +67,10 @@ class WatchRefusedError(Exception):
         self.remedy = remedy
 
 
+class WatchLimitError(WatchRefusedError):
+    """No watch is left for one more folder; those that are watched stay so."""
+
+
 class Watcher(Protocol):
     """Tells of changes below one root, from the moment that a folder is watched."""
 
@@ -72,7 +82,11 @@ class Watcher(Protocol):
         """Return a descriptor that can be read when there are hints."""
 
     def watch(self, folder: bytes) -> None:
-        """Tell of changes in ``folder``; raises WatchRefusedError, or OSError if it is gone."""
+        """Tell of changes in ``folder``.
+
+        Raises WatchLimitError where no watch is left for it, another WatchRefusedError where
+        nothing can be watched, or OSError if it is gone.
+        """
 
     def keep(self, folders: AbstractSet[bytes]) -> None:
         """Forget every folder but these."""
@@ -87,10 +101,9 @@ class Watcher(Protocol):
 def refused(error: OSError) -> WatchRefusedError:
     """Return why the system refuses to watch, with the remedy."""
     if error.errno == errno.ENOSPC:
-        return WatchRefusedError(
+        return WatchLimitError(
             "the system's limit of watched folders is reached",
-            "raise it with `sudo sysctl fs.inotify.max_user_watches=524288` (and in"
-            " /etc/sysctl.d to keep it), then restart",
+            WATCHES_REMEDY,
         )
     if error.errno == errno.EMFILE:
         return WatchRefusedError(

@@ -140,12 +140,17 @@ def standing(settings: Settings) -> SyncStatus | Finding:
 
 def agent(now: SyncStatus, *, ships: bool) -> list[Finding]:
     """Return whether an agent runs, and whether anything waits for too long or was refused."""
+    from sync_agent.watcher import WATCHES_REMEDY
+
     findings = []
     if now.holder:
         findings.append(fine("agent", f"the buffer is held by {now.holder}"))
     else:
         remedy = "`annals sync install systemd` (or launchd, pm2), or `annals sync run`."
         findings.append(doubtful("agent", "no agent runs", remedy=remedy))
+    if now.folders_polled:
+        says = f"{now.folders_polled:,} folders are polled: the system has no watch left for them"
+        findings.append(doubtful("file events", says, remedy=f"Watches: {WATCHES_REMEDY}."))
     if now.dead_letters:
         remedy = "`annals sync quarantine list` says why; then `annals sync quarantine retry`."
         says = f"the server refused {now.dead_letters:,} records"

@@ -66,7 +66,7 @@ def watches(root: Path, limits: Path = _LIMITS) -> list[Finding]:
                 says,
                 remedy=f"sudo sysctl fs.inotify.max_user_watches={_ENOUGH_WATCHES}"
                 " fs.inotify.max_user_instances=512 (and in /etc/sysctl.d to keep it); the agent"
-                " falls back to polling until then.",
+                " polls the folders that get no watch until then.",
             )
         ]
     return [fine("file events", says)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sync_agent.standing import sync_status
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 from tests.sync_agent.running_agents import Agent, running, until
 
@@ -183,6 +185,14 @@ def test_a_missing_root_is_waited_for(place: Place) -> None:
         assert agent.stop() == 0
 
 
+def _limited(script: str) -> list[str]:
+    """Return words before a command that bound its watches, by the kernel in a user namespace."""
+    enter = ["unshare", "-U", "-r", "sh", "-c", f'{script}\nexec "$@"', "sh"]
+    if subprocess.run([*enter, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system has no user namespaces")
+    return enter
+
+
 @pytest.mark.parametrize(
     ("limit", "named"),
     [
@@ -191,16 +201,8 @@ def test_a_missing_root_is_waited_for(place: Place) -> None:
     ],
 )
 def test_an_exhausted_limit_falls_back_to_polling(place: Place, limit: str, named: str) -> None:
-    """W-25 With no watches left the root is polled, and the message says how to raise the limit.
-
-    The limit is a real one of the kernel, set for the agent alone in a user namespace.
-    """
-    allowed = 3 if limit == "max_inotify_watches" else 0
-    script = f'echo {allowed} > /proc/sys/user/{limit} && exec "$@"'
-    enter = ["unshare", "-U", "-r", "sh", "-c", script, "sh"]
-    probe = subprocess.run([*enter, "true"], capture_output=True, check=False)
-    if probe.returncode:
-        pytest.skip("this system has no user namespaces")
+    """W-25 With no watch or watcher left the root is polled; the message names the limit."""
+    enter = _limited(f"echo 0 > /proc/sys/user/{limit}")
     for number in range(6):
         add(place, f"-p{number}/1.jsonl", line(number))
     with running(place, *enter) as agent:
@@ -212,6 +214,43 @@ def test_an_exhausted_limit_falls_back_to_polling(place: Place, limit: str, name
         until(agent.has(8))
         assert agent.stop() == 0
     assert_balanced(place.custody())
+
+
+def test_only_folders_without_a_watch_are_polled(place: Place) -> None:
+    """W-53 Beyond the limit folders are polled, and watched as soon as watches are free again."""
+    more = place.root.parent / "more"
+    limit = "/proc/sys/user/max_inotify_watches"
+    raised = f"while kill -0 $$ && [ ! -e {more} ]; do sleep 0.1; done; echo 99 > {limit}"
+    enter = _limited(f"echo 3 > {limit}; ({raised}) >/dev/null 2>&1 &")
+    for number in range(6):
+        add(place, f"-p{number}/1.jsonl", line(number))
+    with running(place, *enter, WATCH_POLL_MS="50") as agent:
+        until(lambda: _polled(agent) == 4)
+        assert mode(agent) == "events"
+        assert "4 folders are polled" in agent.told()
+        assert "fs.inotify.max_user_watches" in agent.health()["watchers"][0]["note"]
+        assert sync_status(place.settings).folders_polled == 4
+        for number in range(6):
+            add(place, f"-p{number}/1.jsonl", line(number + 6))
+        add(place, "-p5/s/subagents/agent-1.jsonl", line(12))
+        add(place, "-new/2.jsonl", line(13))
+        until(agent.has(14))
+        (place.root / "-p4").rename(place.root / "-p9")
+        until(lambda: "moved" in place.events())
+        more.touch()
+        until(lambda: _polled(agent) == 0)
+        assert agent.health()["watchers"][0]["note"] == ""
+        add(place, "-p5/s/subagents/agent-1.jsonl", line(14))
+        until(agent.has(15))
+        assert agent.health()["watchMissedTotal"] == 0
+        assert agent.stop() == 0
+    assert_balanced(place.custody())
+
+
+def _polled(agent: Agent) -> int:
+    with contextlib.suppress(OSError):
+        return int(agent.health()["watchers"][0]["foldersPolled"])
+    return -1
 
 
 def test_polling_finds_everything(place: Place) -> None:

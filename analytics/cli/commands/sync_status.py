@@ -91,6 +91,7 @@ def _members(now: SyncStatus) -> dict[str, Any]:
 def _show(now: SyncStatus) -> None:
     from analytics.cli.output import say
     from analytics.cli.tables import count, printable, size
+    from sync_agent.watcher import WATCHES_REMEDY
 
     say(f"agent       {now.holder or now.state}")
     if not now.agent_id:
@@ -102,6 +103,8 @@ def _show(now: SyncStatus) -> None:
     say(f"behind      {count(now.files_behind)} files, {count(now.bytes_behind)} bytes to read")
     for file in now.behind:
         say(f"            {count(file.bytes)} bytes of {printable(file.path)}")
+    if now.folders_polled:
+        say(f"polled      {count(now.folders_polled)} folders without a watch; {WATCHES_REMEDY}")
     since = f", the oldest read {moment(now.oldest_pending_at)}" if now.pending else ""
     say(f"pending     {count(now.pending)} records{since}")
     say(f"synced      {count(now.synced)}, last {moment(now.last_sync_at) or 'never'}")
