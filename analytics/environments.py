@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from analytics.files import folder_mode
+
 MARK, MADE = "ANNALS_ENVIRONMENT", "made"
 """Set for processes that we start and in our containers: there no variable is removed."""
 
@@ -149,7 +151,7 @@ def work_folder(home: Path) -> Path:
     No configuration file of another program lies there, so a library finds none.
     """
     folder = home / "work"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True, mode=folder_mode())
     return folder
 
 

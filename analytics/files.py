@@ -56,6 +56,26 @@ def is_shared() -> bool:
     return _shared
 
 
+def folder_mode() -> int:
+    """Return the mode of a folder that we make."""
+    return 0o770 if _shared else 0o700
+
+
+def file_mode() -> int:
+    """Return the mode of a file that we make."""
+    return 0o660 if _shared else 0o600
+
+
+def make_database(path: Path) -> Path:
+    """Make an empty file for a database where none is, and return its path.
+
+    SQLite itself makes files that a group may only read, and gives its logs the database's mode.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(create_file(path))
+    return path
+
+
 def make_folder(path: Path) -> Path:
     """Make a folder of ours with all that is above it, and return it.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from analytics.errors import LocalBufferError
-from analytics.files import require_database
+from analytics.files import make_database, require_database
 from sync_agent.faults import damaged, displaced, file_at, translated
 from sync_agent.journal import note_batch
 from sync_agent.legacy_file import set_aside
@@ -336,7 +336,7 @@ def open_buffer(path: Path) -> Iterator[Buffer]:
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection of the buffer's one writer."""
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        make_database(path), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute("pragma foreign_keys = on")

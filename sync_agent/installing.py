@@ -171,7 +171,7 @@ def installed(home: Path) -> Iterator[Installed]:
 def _systemd_steps(target: Target, service: Service) -> Iterator[Step]:
     text = unit_text(service, template=bool(target.system_user))
     yield Step("write", target.environment_file, environment_text(service), _PRIVATE)
-    yield Step("write", target.file, text, _PUBLIC)
+    yield Step("write", target.file, text, _PUBLIC if target.system_user else _PRIVATE)
     yield _run(*target.systemctl("daemon-reload"))
     yield _run(*target.systemctl("enable", target.unit))
     yield _run(*target.systemctl("restart", target.unit))

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError as DuplicateRowError
 
 from analytics.errors import AnalyticsError, IntegrityError, LakeError, SettingsError
+from analytics.files import make_database
 from analytics.lake import is_elsewhere, lake_place, usable_location
 from analytics.lake.catalog_file import CATALOG_FILE, catalog_file, checksums_of
 from analytics.lake.checksums import metadata_files
@@ -143,6 +144,8 @@ def connect_catalog(settings: Settings) -> Catalog:
     require_allowed(settings, "iceberg_catalog_uri")
     given = settings.iceberg_catalog_uri
     settings.lake_folder.mkdir(parents=True, exist_ok=True)
+    if given is None:
+        make_database(settings.lake_folder / CATALOG_FILE)
     default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"
     properties = {
         "type": "sql",

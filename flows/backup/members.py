@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from analytics.files import file_mode, folder_mode
+
 MEMBERS_AT_MOST = 300_000
 """Files of an archive: far more than a lake has that is maintained."""
 
@@ -83,12 +85,12 @@ def create_below(root: Path, path: MemberPath) -> int:
     ``root`` and all folders are made, private, if they are missing. Raises FileExistsError for a
     file that is there, and OSError for a link in the place of a folder.
     """
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.mkdir(mode=folder_mode(), parents=True, exist_ok=True)
     folder = os.open(root, _FOLDER)
     try:
         for part in path.parts[:-1]:
             folder = _open_folder(folder, part)
-        return os.open(path.parts[-1], _FRESH, 0o600, dir_fd=folder)
+        return os.open(path.parts[-1], _FRESH, file_mode(), dir_fd=folder)
     finally:
         os.close(folder)
 
@@ -97,7 +99,7 @@ def _open_folder(parent: int, name: str) -> int:
     """Return the folder ``name`` in ``parent``, which is closed; make it if it is missing."""
     try:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=parent)
+            os.mkdir(name, folder_mode(), dir_fd=parent)
         return os.open(name, _FOLDER, dir_fd=parent)
     finally:
         os.close(parent)

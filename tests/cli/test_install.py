@@ -57,7 +57,7 @@ def test_systemd_is_installed_and_taken_away(
             "BATCH_SIZE=7",
             f"MONGO_URI={SECRET}",
         ]
-        assert (_mode(settings), _mode(unit)) == (0o600, 0o644)
+        assert (_mode(settings), _mode(unit)) == (0o600, 0o600)
     assert (home / ".claude-sync").is_dir()
     assert _calls(tools)[:3] == [
         "systemctl --user daemon-reload",
