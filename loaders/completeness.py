@@ -1,8 +1,9 @@
 """Proof that each entry of bronze is accounted for in silver and gold (docs/specs/completeness.md).
 
 The full form computes every rule over all rows. The cheap form, for each publish, computes them
-over the sessions that changed since the last proof, and compares totals of the tables for the rest;
-where a total differs, the full form names the place.
+over what changed since the last proof, and compares totals of the tables for the rest: first over
+the rows that the last batch wrote (:mod:`loaders.batch_proof`); if something differs there, or
+there was more than one batch, over all rows of the sessions; if a total differs, over all rows.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from analytics.errors import IntegrityError
-from loaders import warehouse
+from loaders import batch_proof, warehouse
 from loaders.completeness_rules import RESPONSES, RULES, Rule
 from loaders.completeness_tables import (
     BRONZE,
-    FOREIGN,
     FOREIGN_ENTRIES,
+    IN_MESSAGES,
+    IN_SESSIONS,
     ROWS_OF_RESPONSES,
     SEALED,
     STAGED,
-    TOTALS,
+    Condition,
+    compared_totals,
+    seal,
 )
 from loaders.warehouse import REBUILD, Connection
 
@@ -40,8 +44,6 @@ _NOTES = {
     f"meta.{name}"
     for name in ("built_relations", "sealed_rows", "unproven_sessions", "unproven_messages")
 }
-_IN_SESSIONS = "session_id in (select session_id from meta.unproven_sessions)"
-_IN_MESSAGES = "message_id in (select message_id from meta.unproven_messages)"
 _INCOMPLETE = "gold is incomplete"
 
 
@@ -101,7 +103,7 @@ def note_built(connection: Connection, relations: Collection[str], *, is_full: b
     for relation in SEALED:
         connection.execute("delete from meta.sealed_rows where relation = ?", [relation])
         if relation in _relations(connection, only_tables=True):
-            connection.execute(f"insert into meta.sealed_rows {_seal(relation)}")
+            connection.execute(f"insert into meta.sealed_rows {seal(relation)}")
 
 
 def forget_unproven(connection: Connection) -> None:
@@ -164,6 +166,10 @@ def check(connection: Connection, *, is_full: bool = False) -> Proof:
     gaps = [Gap(name, "tables", "", 1, 0) for name in sorted(built - relations)]
     if BRONZE not in built & relations:
         return Proof(0, len(built), everything, tuple(gaps))
+    if not (everything or gaps):
+        rows_proven = batch_proof.rows_proven(connection, relations)
+        if rows_proven is not None:
+            return Proof(rows_proven, len(built), is_full=False)
     everything = everything or _totals_differ(connection, relations)
     rows = _prepare(connection, relations, everything=everything)
     rules = [
@@ -190,7 +196,7 @@ def _prepare(connection: Connection, relations: Collection[str], *, everything: 
             source = f"{name}_of_batch"
             connection.execute(
                 f"create or replace temp table {source} as"  # noqa: S608 - names are constants
-                f" select {columns} from {table} where {_IN_SESSIONS}"
+                f" select {columns} from {table} where {IN_SESSIONS}"
             )
         connection.execute(
             f"create or replace temp view {name} as select {columns} from {source}"  # noqa: S608
@@ -206,7 +212,7 @@ def _prepare(connection: Connection, relations: Collection[str], *, everything: 
 
 
 def _gaps(connection: Connection, rule: Rule, *, everything: bool) -> Iterator[Gap]:
-    query = rule.query.replace("{messages}", "true" if everything else _IN_MESSAGES)
+    query = Condition("true" if everything else IN_MESSAGES).fill(rule.differences())
     rows = connection.execute(f"{query} order by 1 limit {PLACES_NAMED}").fetchall()
     for place, wanted, present in rows:
         yield Gap(rule.table, rule.unit, f"{rule.place} {place}", int(wanted), int(present))
@@ -217,8 +223,7 @@ def _totals_differ(connection: Connection, relations: Collection[str]) -> bool:
     compared = [
         f"(select coalesce({left}, 0) from {source})"  # noqa: S608 - names are constants
         f" is distinct from (select coalesce({right}, 0) from {table})"
-        for table, source, left, right in TOTALS
-        if {table, source} <= set(relations) and (FOREIGN in relations or FOREIGN not in right)
+        for source, left, table, right in compared_totals(relations)
     ]
     if not compared:
         return False
@@ -226,20 +231,11 @@ def _totals_differ(connection: Connection, relations: Collection[str]) -> bool:
     return bool(row and row[0])
 
 
-def _seal(relation: str) -> str:
-    """Return the SQL of the rows that note a table: a count and an order-free hash per place."""
-    place, key = SEALED[relation]
-    return (
-        f"select '{relation}', {place}, count(*), bit_xor(hash({key})) from {relation}"  # noqa: S608
-        f" group by {place}"
-    )
-
-
 def _broken_seals(connection: Connection, relations: Collection[str]) -> Iterator[Gap]:
     present = [relation for relation in SEALED if relation in relations]
     if not set(relations) >= _NOTES or not present:
         return
-    now = " union all ".join(_seal(relation) for relation in present)
+    now = " union all ".join(seal(relation) for relation in present)
     rows = connection.execute(
         "select relation, place, coalesce(noted.n, 0), coalesce(now.n, 0)"  # noqa: S608
         " from meta.sealed_rows as noted(relation, place, n, h)"

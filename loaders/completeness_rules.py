@@ -5,7 +5,8 @@ work, and returns each place (a session, a day, a project) where the table holds
 (docs/specs/completeness.md). The SQL reads relations that :mod:`loaders.completeness` makes:
 ``checked_bronze``, rows of bronze; ``foreign_entries``, the sessions that are none;
 ``checked_entries``, rows of the other sessions; and ``checked_responses``, those that are of a
-response, with the key of that response.
+response, with the key of that response. ``{messages}`` stands for a condition on messages that a
+batch built again, ``{rebuilt}`` for one on its responses in tables whose sessions it built again.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from loaders.completeness_tables import BRONZE, FOREIGN
-
-FIRST_DAY, LAST_DAY = "2023-01-01", "2035-12-31"
+from loaders.completeness_tables import BRONZE, FIRST_DAY, FOREIGN, LAST_DAY
 
 _BILLABLE = "has_usage and not is_api_error and coalesce(model_id, '') <> '<synthetic>'"
 _IS_MESSAGE = "(entry_type in ('user', 'assistant') or is_human_turn)"
@@ -69,8 +68,22 @@ RESPONSES = f"""
 """  # noqa: S608 - names are constants
 """Rows of responses with the key of their response (docs/specs/accounting.md)."""
 
+_COPIES = f"""
+    select entry_id from (
+        select entry_id, row_number() over (
+            partition by session_id, uuid
+            order by is_subagent_file, file_key, file_generation, byte_offset, entry_id
+        ) as place
+        from checked_entries
+        where {_IS_MESSAGE} and (session_id, uuid) in (
+            select (session_id, uuid) from checked_entries
+            where uuid is not null and {_IS_MESSAGE}
+            group by session_id, uuid having count(*) > 1
+        )
+    ) where place > 1
+"""  # noqa: S608 - names are constants
 _MESSAGES = f"""
-    select *, {
+    select session_id, {
     hash_key(
         "session_id",
         "case when entry_type = 'assistant' then 'assistant' else 'user' end",
@@ -80,11 +93,7 @@ _MESSAGES = f"""
     )
 } as message_key
     from checked_entries
-    where {_IS_MESSAGE}
-    qualify uuid is null or row_number() over (
-        partition by session_id, uuid
-        order by is_subagent_file, file_key, file_generation, byte_offset, entry_id
-    ) = 1
+    where {_IS_MESSAGE} and entry_id not in ({_COPIES})
 """  # noqa: S608 - names are constants
 
 
@@ -92,36 +101,46 @@ _MESSAGES = f"""
 class Rule:
     """What a table has to hold.
 
-    ``query`` returns each place that differs, with what is expected there and what is found, in
-    ``unit``. ``scope`` is ``history`` if the rule reads more than the rows of a batch and small
-    tables: it is left out for a batch. ``needs`` are the relations that are read besides the table.
+    ``expected`` and ``found`` are queries of two sides: a number and a hash for each place
+    (``place``, ``n``, ``h``), or with ``by_key`` an amount and a session for each key (``key``,
+    ``amount``, ``session_id``). ``unit`` is what is counted. ``scope`` is ``history`` if a rule
+    reads more than the rows of a batch: it is left out for a batch. With ``is_total`` the totals
+    of whole tables prove it for the last batch. ``needs`` are the relations that are read besides
+    the table.
     """
 
     table: str
     unit: str
-    query: str
+    expected: str
+    found: str
     scope: Literal["batch", "history"] = "batch"
     place: str = "session"
     needs: tuple[str, ...] = (BRONZE,)
+    by_key: bool = False
+    is_total: bool = False
 
+    def differences(self) -> str:
+        """Return the query for each place that differs: what is expected there, what is found."""
+        sides = f"({self.expected}) as expected full join ({self.found}) as found"
+        if self.by_key:
+            return (
+                "select coalesce(found.session_id, expected.session_id) as place,"  # noqa: S608
+                " coalesce(sum(expected.amount), 0), coalesce(sum(found.amount), 0)"
+                f" from {sides} using (key)"
+                " where expected.amount is distinct from found.amount group by 1"
+            )
+        return (
+            "select place, coalesce(expected.n, 0), coalesce(found.n, 0)"  # noqa: S608
+            f" from {sides} using (place)"
+            " where expected.n is distinct from found.n or expected.h is distinct from found.h"
+        )
 
-def _compare(expected: str, found: str) -> str:
-    """Return the query for two sides of ``place``, ``n`` and ``h``: a number and a hash."""
-    return (
-        "select place, coalesce(expected.n, 0), coalesce(found.n, 0)"  # noqa: S608
-        f" from ({expected}) as expected full join ({found}) as found using (place)"
-        " where expected.n is distinct from found.n or expected.h is distinct from found.h"
-    )
-
-
-def _compare_keys(expected: str, found: str) -> str:
-    """Return the query for two sides of ``key``, ``amount`` and ``session_id``."""
-    return (
-        "select coalesce(found.session_id, expected.session_id) as place,"  # noqa: S608
-        " coalesce(sum(expected.amount), 0), coalesce(sum(found.amount), 0)"
-        f" from ({expected}) as expected full join ({found}) as found using (key)"
-        " where expected.amount is distinct from found.amount group by 1"
-    )
+    def sides(self) -> tuple[str, str]:
+        """Return both sides with the columns ``place``, ``n`` and ``h``."""
+        if not self.by_key:
+            return self.expected, self.found
+        keyed = "select key as place, amount as n, 0 as h from ({})"
+        return keyed.format(self.expected), keyed.format(self.found)
 
 
 def _grouped(table: str, n: str, h: str = "0", *, place: str = "session_id") -> str:
@@ -170,29 +189,15 @@ _TOKENS = """
         sum(input_tokens + output_tokens + cache_read_tokens) as n
     from checked_usage where {messages} group by 1
 """
-_SESSION_ROW = "bit_xor(hash(entries, messages, human_turns, responses, tokens, calls))"
+_SESSION_ROW = "hash(sum(messages), sum(human_turns), sum(responses), sum(tokens), sum(calls))"
 _EXPECTED_SESSIONS = f"""
-    select place, any_value(entries) as n, {_SESSION_ROW} as h from (
-        select
-            sessions.place, sessions.n as entries,
-            coalesce(messages.messages, 0)::bigint as messages,
-            coalesce(messages.human_turns, 0)::bigint as human_turns,
-            coalesce(usage.responses, 0)::bigint as responses,
-            coalesce(usage.tokens, 0)::bigint as tokens,
-            coalesce(calls.calls, 0)::bigint as calls
-        from ({_ENTRIES}) as sessions
-        left join (
-            select session_id as place, count(*) as messages,
-                count(*) filter (where is_human_turn) as human_turns
-            from checked_messages group by 1
-        ) as messages using (place)
-        left join (
-            select session_id as place, count(*) as responses, sum(total_tokens) as tokens
-            from checked_usage group by 1
-        ) as usage using (place)
-        left join (
-            select session_id as place, count(*) as calls from checked_calls group by 1
-        ) as calls using (place)
+    select session_id as place, sum(entries) as n, {_SESSION_ROW} as h from (
+        select session_id, 1 as entries, 0 as messages, 0 as human_turns, 0 as responses,
+            0 as tokens, 0 as calls
+        from checked_entries
+        union all select session_id, 0, 1, is_human_turn::integer, 0, 0, 0 from checked_messages
+        union all select session_id, 0, 0, 0, 1, total_tokens, 0 from checked_usage
+        union all select session_id, 0, 0, 0, 0, 0, 1 from checked_calls
     ) group by 1
 """  # noqa: S608 - as above
 _SESSIONS = f"""
@@ -235,58 +240,58 @@ RULES: tuple[Rule, ...] = (
     Rule(
         BRONZE,
         "entries",
-        _compare(_LOADED, _BRONZE),
+        _LOADED,
+        _BRONZE,
         scope="history",
         needs=("raw.records", "raw.new_records"),
     ),
     Rule(
         FOREIGN,
         "entries",
-        _compare(
-            _grouped("foreign_entries", "sum(entries)"),
-            _grouped("checked_foreign", "sum(entries)"),
-        ),
+        _grouped("foreign_entries", "sum(entries)"),
+        _grouped("checked_foreign", "sum(entries)"),
     ),
     Rule(
         "silver.int_sessions",
         "entries",
-        _compare(_ENTRIES, _grouped("checked_sessions", "sum(entries)")),
+        _ENTRIES,
+        _grouped("checked_sessions", "sum(entries)"),
+        is_total=True,
     ),
     Rule(
         "silver.int_session_projects",
         "entries",
-        _compare(_ENTRIES, _grouped("checked_session_projects", "sum(entries)")),
+        _ENTRIES,
+        _grouped("checked_session_projects", "sum(entries)"),
+        is_total=True,
     ),
     Rule(
         "silver.int_messages",
         "entries",
-        _compare(
-            _MESSAGE_KEYS,
-            _grouped("checked_messages", "sum(entries)", "bit_xor(hash(message_key, entries))"),
-        ),
+        _MESSAGE_KEYS,
+        _grouped("checked_messages", "sum(entries)", "bit_xor(hash(message_key, entries))"),
     ),
     Rule(
         "silver.int_api_responses",
         "rows of usage",
-        _compare_keys(
-            _EXPECTED_RESPONSES,
-            "select response_key as key, sum(row_count) as amount, min(session_id) as session_id"
-            " from checked_api_responses where {messages} group by 1",
-        ),
+        _EXPECTED_RESPONSES,
+        "select response_key as key, sum(row_count) as amount, min(session_id) as session_id"
+        " from checked_api_responses where {messages} group by 1",
+        by_key=True,
     ),
     Rule(
         "silver.int_tool_calls",
         "calls",
-        _compare_keys(
-            _EXPECTED_CALLS,
-            "select response_key || ' ' || tool_use_id as key, count(*) as amount,"
-            " min(session_id) as session_id from checked_tool_calls where {messages} group by 1",
-        ),
+        _EXPECTED_CALLS,
+        "select response_key || ' ' || tool_use_id as key, count(*) as amount,"
+        " min(session_id) as session_id from checked_tool_calls where {messages} group by 1",
+        by_key=True,
     ),
     Rule(
         "silver.int_model_prices",
         "models",
-        _compare(_models("silver.int_api_responses"), _models("silver.int_model_prices")),
+        _models("silver.int_api_responses"),
+        _models("silver.int_model_prices"),
         scope="history",
         place="model",
         needs=("silver.int_api_responses",),
@@ -294,35 +299,31 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.fct_api_responses",
         "responses",
-        _compare(
-            _grouped("checked_api_responses", "count(*)", _USAGE_HASH),
-            _grouped("checked_usage", "count(*)", _USAGE_HASH),
-        ),
+        _grouped("checked_api_responses", "count(*)", _USAGE_HASH),
+        _grouped("checked_usage where {rebuilt}", "count(*)", _USAGE_HASH),
         needs=("silver.int_api_responses",),
     ),
-    Rule("gold.fct_api_responses", "tokens", _compare(_TOKENS_OF_ENTRIES, _TOKENS)),
+    Rule("gold.fct_api_responses", "tokens", _TOKENS_OF_ENTRIES, _TOKENS),
     Rule(
         "gold.fct_tool_calls",
         "calls",
-        _compare(
-            _grouped("checked_tool_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
-            _grouped("checked_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
-        ),
+        _grouped("checked_tool_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
+        _grouped("checked_calls", "count(*)", "bit_xor(hash(tool_call_key))"),
         needs=("silver.int_tool_calls",),
+        is_total=True,
     ),
     Rule(
         "gold.dim_sessions",
         "entries",
-        _compare(_EXPECTED_SESSIONS, _SESSIONS),
+        _EXPECTED_SESSIONS,
+        _SESSIONS,
         needs=(BRONZE, "silver.int_messages", "gold.fct_api_responses", "gold.fct_tool_calls"),
     ),
     Rule(
         "gold.agg_usage_daily",
         "responses",
-        _compare(
-            _grouped("gold.fct_api_responses", "count(*)", _DAY_HASH, place=_DAY_KEY),
-            _grouped("gold.agg_usage_daily", "sum(api_responses)", _DAY_HASH, place=_DAY_KEY),
-        ),
+        _grouped("gold.fct_api_responses", "count(*)", _DAY_HASH, place=_DAY_KEY),
+        _grouped("gold.agg_usage_daily", "sum(api_responses)", _DAY_HASH, place=_DAY_KEY),
         scope="history",
         place="day",
         needs=("gold.fct_api_responses",),
@@ -330,17 +331,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.dim_projects",
         "sessions",
-        _compare(
-            _grouped("silver.int_session_projects", "count(*)", place="project_key"),
-            _grouped("gold.dim_projects", "sum(sessions)", place="project_key"),
-        ),
+        _grouped("silver.int_session_projects", "count(*)", place="project_key"),
+        _grouped("gold.dim_projects", "sum(sessions)", place="project_key"),
+        scope="history",
         place="project",
         needs=("silver.int_session_projects",),
     ),
     Rule(
         "gold.dim_models",
         "models",
-        _compare(_models("gold.fct_api_responses"), _models("gold.dim_models")),
+        _models("gold.fct_api_responses"),
+        _models("gold.dim_models"),
         scope="history",
         place="model",
         needs=("gold.fct_api_responses",),
@@ -348,7 +349,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.dim_dates",
         "days",
-        _compare(_DAYS, _grouped("gold.dim_dates", "count(*)", place="date_day::varchar")),
+        _DAYS,
+        _grouped("gold.dim_dates", "count(*)", place="date_day::varchar"),
+        scope="history",
         place="day",
         needs=(),
     ),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from analytics.transcripts.conversations import KNOWN_TYPES
 
+FIRST_DAY, LAST_DAY = "2023-01-01", "2035-12-31"
 BRONZE = "bronze.stg_claude_code__entries"
 FOREIGN = "silver.int_foreign_sessions"
+ENTRIES_OF_BATCH = "silver.int_touched_entries"
 ROWS_OF_RESPONSES = "silver.int_response_rows"
+IN_SESSIONS = "session_id in (select session_id from meta.unproven_sessions)"
+IN_MESSAGES = "message_id in (select message_id from meta.unproven_messages)"
+
 STAGED: Mapping[str, tuple[str, str]] = {
     BRONZE: (
         "checked_bronze",
@@ -59,8 +65,8 @@ FOREIGN_ENTRIES = f"""
 """Sessions without any entry of a conversation: files of other programs."""
 
 SEALED: Mapping[str, tuple[str, str]] = {
-    "silver.int_touched_entries": ("session_id", "entry_id"),
-    "silver.int_response_rows": ("session_id", "entry_id"),
+    ENTRIES_OF_BATCH: ("session_id", "entry_id"),
+    ROWS_OF_RESPONSES: ("session_id", "entry_id"),
     "silver.int_model_prices": ("model_id", "price_key"),
 }
 """Tables of a batch, and what bronze says nothing of: place and key by which they are noted."""
@@ -81,5 +87,39 @@ TOTALS: tuple[tuple[str, str, str, str], ...] = (
     ("gold.fct_tool_calls", "silver.int_tool_calls", "count(*)", "count(*)"),
     ("gold.dim_models", "silver.int_model_prices", "count(distinct model_id)", "count(*)"),
     ("gold.dim_sessions", "gold.fct_tool_calls", "count(*)", "sum(tool_calls)"),
+    ("gold.dim_projects", "silver.int_session_projects", "count(*)", "sum(sessions)"),
+    (
+        "gold.dim_dates",
+        "gold.dim_dates",
+        f"count(*) * 0 + (date '{LAST_DAY}' - date '{FIRST_DAY}' + 1)",
+        "count(*)",
+    ),
 )
 """Totals that agree if no row of the history is missing: table, source, and both amounts."""
+
+
+class Condition(NamedTuple):
+    """What the rules are limited to, as SQL; ``true`` is no limit."""
+
+    messages: str = "true"
+    rebuilt: str = "true"
+
+    def fill(self, query: str) -> str:
+        """Return the query of a rule with its conditions."""
+        return query.replace("{messages}", self.messages).replace("{rebuilt}", self.rebuilt)
+
+
+def compared_totals(relations: Collection[str]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield both sides of each total whose tables are there: a table and an amount, twice."""
+    for table, source, left, right in TOTALS:
+        if {table, source} <= set(relations) and (FOREIGN in relations or FOREIGN not in right):
+            yield source, left, table, right
+
+
+def seal(relation: str) -> str:
+    """Return the SQL of the rows that note a table: a count and an order-free hash per place."""
+    place, key = SEALED[relation]
+    return (
+        f"select '{relation}', {place}, count(*), bit_xor(hash({key})) from {relation}"  # noqa: S608
+        f" group by {place}"
+    )

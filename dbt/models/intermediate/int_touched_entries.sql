@@ -19,8 +19,9 @@ final as (
     select
         entry_id, session_id, project_id, host, file_key, file_generation, byte_offset,
         is_subagent_file, entry_type, uuid, occurred_at, claude_version, cwd, git_branch,
-        is_sidechain, is_meta, is_compact_summary, is_human_turn, model_id, message_id, request_id,
-        content_blocks
+        is_sidechain, is_meta, is_compact_summary, is_human_turn, is_nested, message_at, model_id,
+        message_id, request_id, has_usage, is_api_error, input_tokens, output_tokens,
+        cache_read_tokens, content_blocks
     from entries
     where session_id not in (select session_id from {{ ref('int_foreign_sessions') }})
 )
