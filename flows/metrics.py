@@ -68,7 +68,9 @@ def _free(seen: Seen) -> Samples:
 METRICS: tuple[Metric[Seen], ...] = (
     Metric("annals_run_started_timestamp_seconds", "gauge", "When the last run began.", _started),
     Metric("annals_run_duration_seconds", "gauge", "How long the last run took.", _seconds),
-    Metric("annals_run_succeeded", "gauge", "1 where the last run ended well, else 0.", _succeeded),
+    Metric(
+        "annals_run_succeeded", "gauge", "1 if the last run did everything, else 0.", _succeeded
+    ),
     Metric("annals_run_counter", "gauge", "What the last run did, by counter.", _counters),
     Metric(
         "annals_build_timestamp_seconds",

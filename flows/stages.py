@@ -66,12 +66,6 @@ class PipelineReport:
             or self.publish.published
         )
 
-    @property
-    def is_partial(self) -> bool:
-        """Whether records were quarantined because they did not match their ids."""
-        shipped = self.ship.records_quarantined if self.ship else 0
-        return bool(shipped or self.extract.records_quarantined)
-
     def counters(self) -> dict[str, int]:
         """Return the figures that say how much work there was; all are 0 where nothing is new."""
         return {

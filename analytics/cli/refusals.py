@@ -35,7 +35,9 @@ def warn_of_refusals(report: ExtractReport) -> None:
         tell(f"warning: {printable(sentence)}")
 
 
-def leave_if_refused(report: ExtractReport) -> None:
-    """End with exit code 6 if records were refused or are missing; the others are kept."""
-    if report.records_refused or report.missing:
+def leave_if_partial(*reports: object) -> None:
+    """End with exit code 6 if the stages of these reports left something undone."""
+    from flows.partial import unfinished
+
+    if unfinished(*reports):
         raise typer.Exit(PartialError.exit_code)

@@ -19,6 +19,7 @@ from prefect.exceptions import ObjectNotFound
 from analytics.settings import Settings
 from analytics.settings.destinations import require_allowed
 from flows.orchestrated.freshness import AGENT_ACTIVE, DATA_ARRIVED, RESOURCE
+from flows.orchestrated.outcome import PARTIAL
 
 BLOCK = "annals"
 TAG = "annals"
@@ -27,7 +28,7 @@ ZOMBIES = "annals: a run is dead"
 OVERDUE = "annals: no new data"
 
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
-_ENDED = tuple(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled"))
+_ENDED = tuple(f"prefect.flow-run.{name}" for name in ("Completed", PARTIAL, "Failed", "Cancelled"))
 HEARTBEAT = "prefect.flow-run.heartbeat"
 SILENT = "The run gave no sign of life"
 """How the message of a run begins that crashed for its silence."""
@@ -60,7 +61,7 @@ _MESSAGES: dict[str, dict[str, Any]] = {
 """What is posted, by NOTIFY_WITH. Prefect's own blocks for Slack and Teams accept an address that
 they do not know without a word and then send nothing; these go to whatever speaks the same."""
 
-_BROKEN = tuple(f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "TimedOut"))
+_BROKEN = tuple(f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "TimedOut", PARTIAL))
 
 
 def apply(client: SyncPrefectClient, settings: Settings) -> Iterator[str]:
@@ -100,10 +101,11 @@ def _of_ours() -> ResourceSpecification:
 
 
 def _failed(block: UUID | None) -> AutomationCore:
-    """Notify of every run that failed, crashed or took too long."""
+    """Notify of every run that failed, crashed, took too long or left something undone."""
     return AutomationCore(
         name=FAILED,
-        description="Notifies of a run of Annals that failed, crashed or took too long.",
+        description="Notifies of a run of Annals that failed, crashed, took too long or left"
+        " something undone.",
         tags=[TAG],
         trigger=EventTrigger(
             expect=set(_BROKEN),

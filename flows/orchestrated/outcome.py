@@ -7,13 +7,17 @@ from typing import Any, TypeVar
 
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled, Failed
+from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import Task
 
-from analytics.errors import AnalyticsError, LockedError, Transient
+from analytics.errors import AnalyticsError, LockedError, PartialError, Transient
 from analytics.text import one_line
 from flows.orchestrated.cleaning import shown_text
 from flows.orchestrated.work import is_given
+from flows.partial import unfinished
+
+PARTIAL = "Partial"
+"""Name of the state of a run that left something undone: exit code 6 of the command."""
 
 Answer = TypeVar("Answer")
 
@@ -30,20 +34,44 @@ def words(error: AnalyticsError) -> str:
 
 
 def in_our_words(run: Callable[[], Answer]) -> Answer:
-    """Return what a flow's body returns, or the state that says how an error of ours ended it.
+    """Return what a flow's body returns, or the state that says how the run ended.
 
-    That is Failed with message and hint. Of a worker's runs the one that still finds another run
-    at work after all retries ends Cancelled, as it would have under CANCEL_NEW where both were of
-    one deployment. (No decorator: Prefect reads a flow's parameters from the function itself.)
+    That is Failed with message and hint after an error of ours. A run that came to its end and left
+    something undone is Partial, with what is left: of Prefect's type COMPLETED, since what it did
+    is published and the same run at once would do no more. (No decorator: Prefect reads a flow's
+    parameters from the function itself.)
     """
     try:
-        return run()
+        answer: Any = run()
     except AnalyticsError as error:
-        get_run_logger().error("%s", words(error))
-        if isinstance(error, LockedError) and not is_given():
-            return Cancelled(message=words(error))  # type: ignore[return-value]
-        return Failed(message=words(error), data=error)  # type: ignore[return-value]
+        return _ended(error)  # type: ignore[no-any-return]
     except Exception as error:  # noqa: BLE001 -- the edge of a run: its state quotes what is raised
         message = one_line(shown_text(f"unexpected {type(error).__name__}: {error}"))
         get_run_logger().exception("%s", message)
         return Failed(message=message, data=error)  # type: ignore[return-value]
+    causes = unfinished(answer)
+    if causes:
+        return _partial("; ".join(causes), data=answer)  # type: ignore[no-any-return]
+    return answer  # type: ignore[no-any-return]
+
+
+def _ended(error: AnalyticsError) -> Any:
+    """Return the state of a run that an error of ours ended.
+
+    Of a worker's runs the one that still finds another run at work after all retries ends
+    Cancelled, as it would have under CANCEL_NEW where both were of one deployment; a command's own
+    run raises every error.
+    """
+    if isinstance(error, PartialError) and not is_given():
+        return _partial(words(error), data=None)
+    get_run_logger().error("%s", words(error))
+    if isinstance(error, LockedError) and not is_given():
+        return Cancelled(message=words(error))
+    return Failed(message=words(error), data=error)
+
+
+def _partial(message: str, *, data: object) -> Any:
+    """Return the state of a run that left something undone, and log what."""
+    told = one_line(shown_text(message))
+    get_run_logger().warning("%s", told)
+    return Completed(name=PARTIAL, message=told, data=data)

@@ -11,10 +11,12 @@ from flows.orchestrated import freshness, summary, tasks
 from flows.orchestrated.names import run_name
 from flows.orchestrated.outcome import in_our_words
 from flows.orchestrated.work import Source, Work, begin
+from flows.partial import note_unfinished
 from flows.stages import PipelineReport
 
 if TYPE_CHECKING:
     from sync_agent.once import SyncReport
+    from sync_agent.shipment import ShipReport
 
 _TIMEOUT_SECONDS = 6 * 3600
 
@@ -54,13 +56,14 @@ def _through(
     with summary.left(work), noted(work.settings, "pipeline") as run:
         report = PipelineReport(
             sync=_sync(work),
-            ship=tasks.ship(work),
+            ship=_ship(work),
             extract=tasks.extract(work, full_backfill=full_backfill),
             load=tasks.load(work),
             transform=tasks.transform(work, full_refresh=full_refresh, run_tests=run_tests),
             publish=tasks.publish(work),
         )
         run.counters = report.counters()
+        note_unfinished(run, report)
     freshness.tell(work.settings, records=report.extract.records_read)
     return report
 
@@ -69,7 +72,16 @@ def _sync(work: Work) -> SyncReport:
     """Read the transcripts, unless they are on other machines, whose agents ship them."""
     from sync_agent.once import SyncReport
 
+    return SyncReport() if _reads_elsewhere(work) else tasks.sync(work)
+
+
+def _ship(work: Work) -> ShipReport | None:
+    """Ship this machine's buffer; where others read and ship there is none."""
+    if _reads_elsewhere(work) and not work.settings.sqlite_path.exists():
+        return None
+    return tasks.ship(work)
+
+
+def _reads_elsewhere(work: Work) -> bool:
     settings = work.settings
-    if settings.mongo_uri and not any(folder.exists() for folder in settings.claude_dirs):
-        return SyncReport()
-    return tasks.sync(work)
+    return bool(settings.mongo_uri) and not any(path.exists() for path in settings.claude_dirs)

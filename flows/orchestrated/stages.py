@@ -12,7 +12,7 @@ from typing import TypeVar
 from prefect import flow
 from prefect.logging import get_run_logger
 
-from analytics.errors import IntegrityError, QualityError
+from analytics.errors import AnalyticsError, IntegrityError, PartialError, QualityError
 from extractors.extract import ExtractReport
 from flows import validation
 from flows.orchestrated import summary, tasks
@@ -26,6 +26,9 @@ from loaders.transform import TransformReport
 Report = TypeVar("Report")
 
 _HOUR = 3600
+_ERRORS: dict[int, type[AnalyticsError]] = {
+    error.exit_code: error for error in (IntegrityError, QualityError, PartialError)
+}
 
 
 @flow(flow_run_name=run_name, timeout_seconds=2 * _HOUR, persist_result=False)
@@ -74,7 +77,8 @@ def publish() -> PublishReport:
 def validate(deep: bool = False) -> validation.ValidationReport:
     """Check that nothing was lost, doubled or invented.
 
-    Ends Failed where a promise is broken; the table of checks says which, and how.
+    Ends Failed where a promise is broken, and Partial where a place is outside and not proven; the
+    table of checks says which, and how.
 
     Args:
         deep: Read every file and every row of the lake again; trust nothing.
@@ -93,8 +97,7 @@ def _checked(work: Work, *, deep: bool) -> validation.ValidationReport:
         report = tasks.validate(work, deep=deep)
         broken = [f"{check.name} ({check.faults[0]})" for check in report.checks if check.faults]
         if broken:
-            error = QualityError if report.exit_code == QualityError.exit_code else IntegrityError
-            raise error(
+            raise _ERRORS[report.exit_code](
                 f"{len(broken)} of {len(report.checks)} promises are broken: {'; '.join(broken)}",
                 hint="The table of checks has every fault; docs/operations.md says what to do.",
             )

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, PartialError
 from analytics.secrecy import link_address
 from analytics.settings import Settings
 from analytics.text import markdown
 from flows.checks import Check
-from flows.orchestrated.outcome import words
+from flows.orchestrated.outcome import PARTIAL, words
 from flows.orchestrated.work import Work, counters
+from flows.partial import unfinished
 from flows.status import Status, status
 from flows.validation import ValidationReport
 
@@ -39,16 +40,18 @@ def left(work: Work) -> Iterator[None]:
     try:
         yield
     except AnalyticsError as error:
+        verdict = PARTIAL if isinstance(error, PartialError) else "Failed"
         with contextlib.suppress(AnalyticsError):  # what went wrong may stand in the way here, too
-            leave(work, failure=words(error))
+            leave(work, verdict=f"**{verdict}:** {markdown(words(error))}")
         raise
-    leave(work)
+    causes = unfinished(*work.reports.values())
+    leave(work, verdict=f"**{PARTIAL}:** {markdown('; '.join(causes))}" if causes else "")
 
 
-def leave(work: Work, *, failure: str = "") -> None:
+def leave(work: Work, *, verdict: str = "") -> None:
     """Leave summary, checks and link of a run: of the stages that have reported so far."""
     now = status(work.settings)
-    create_markdown_artifact(markdown=_summary(work, now, failure), key=SUMMARY)
+    create_markdown_artifact(markdown=_summary(work, now, verdict), key=SUMMARY)
     _leave_checks(_rows_of(work, now))
     create_link_artifact(
         link=link_address(work.settings.dbt_docs_url), link_text="dbt docs: every model", key=DOCS
@@ -81,8 +84,8 @@ def _told(figures: Mapping[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in figures.items())
 
 
-def _summary(work: Work, now: Status, failure: str) -> str:
-    lines = [f"**Failed:** {markdown(failure)}", ""] if failure else []
+def _summary(work: Work, now: Status, verdict: str) -> str:
+    lines = [verdict, ""] if verdict else []
     lines += ["| stage | seconds | rows | bytes | what it did |", "|---|---:|---:|---:|---|"]
     for stage, report in work.reports.items():
         figures = counters(report)

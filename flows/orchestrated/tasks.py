@@ -104,7 +104,7 @@ def ship(work: Work) -> ShipReport | None:
 
 
 def extract(work: Work, *, full_backfill: bool) -> ExtractReport:
-    """Append what is new in the source to the lake; what is missing is logged as a warning."""
+    """Append what is new in the source to the lake; what was refused is logged as a warning."""
     report = _run(
         work,
         "extract",
@@ -113,7 +113,7 @@ def extract(work: Work, *, full_backfill: bool) -> ExtractReport:
         of=assets.source(work.settings),
         is_new=lambda report: report.snapshots_committed,
     )
-    for sentence in (*report.missing, *report.refusals):
+    for sentence in report.refusals:
         get_run_logger().warning("%s", one_line(sentence))
     return report
 

@@ -13,7 +13,7 @@ from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.output import say
-from analytics.cli.refusals import leave_if_refused, warn_of_refusals
+from analytics.cli.refusals import leave_if_partial, warn_of_refusals
 
 if TYPE_CHECKING:
     from flows.stages import PipelineReport
@@ -39,12 +39,7 @@ def pipeline(
     was kept before, the bundled sample is used, with a state of its own; later commands find it
     the same way.
     """
-    from analytics.cli.commands.sync import (
-        leave_if_partial,
-        warn,
-        warn_of_records,
-        warn_of_shipping,
-    )
+    from analytics.cli.commands.sync import warn, warn_of_records, warn_of_shipping
     from sync_agent.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
@@ -62,18 +57,19 @@ def pipeline(
         _print(report, kept, sample=found.sample, seconds=seconds)
     else:
         _show(report, kept, found=found, seconds=seconds)
-    leave_if_partial(report.sync, is_partial=report.is_partial)
-    leave_if_refused(report.extract)
+    leave_if_partial(report)
 
 
 def _run(found: InForce, *, as_flow: bool) -> PipelineReport:
     from analytics.telemetry.terminal import terminal_progress
     from flows.history import noted
+    from flows.partial import note_unfinished
 
     stages = stage_functions(found, as_flow=as_flow)
     with noted(found.settings, "pipeline") as run, terminal_progress() as progress:
         report: PipelineReport = stages.pipeline(found.settings, work_ahead=True, progress=progress)
         run.counters = report.counters()
+        note_unfinished(run, report)
     return report
 
 

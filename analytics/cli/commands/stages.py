@@ -12,9 +12,8 @@ from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import InForce, in_force
 from analytics.cli.options import AsJson, example
 from analytics.cli.orchestration import AsFlow, stage_functions
-from analytics.cli.refusals import leave_if_refused, warn_of_refusals
+from analytics.cli.refusals import leave_if_partial, warn_of_refusals
 from analytics.cli.tables import count, size
-from analytics.errors import PartialError
 
 FullBackfill = Annotated[
     bool,
@@ -61,9 +60,7 @@ def extract(
     warn_of_refusals(report)
     _answer("extract", report, found=found, as_json=as_json, text=text)
     warn_of_records(report)
-    leave_if_refused(report)
-    if report.records_quarantined:
-        raise typer.Exit(PartialError.exit_code)
+    leave_if_partial(report)
 
 
 def load(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = False) -> None:

@@ -11,7 +11,7 @@ from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import configured, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.output import tell
-from analytics.errors import PartialError
+from analytics.cli.refusals import leave_if_partial
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -65,7 +65,7 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
         if shipped:
             say(f"{count(shipped.records_shipped)} records shipped to MongoDB")
         show_custody(kept)
-    leave_if_partial(report, is_partial=bool(shipped and shipped.records_quarantined))
+    leave_if_partial(report, shipped)
 
 
 @app.command(**example("annals sync run --claude-dir ~/.claude/projects"))
@@ -92,12 +92,6 @@ sync_allow.register(app)
 def _asked(settings: Settings) -> tuple[str, ...]:
     """Return the setting of the server that the agent asks for runs, where it asks one."""
     return ("prefect_api_url",) if settings.pipeline_trigger == "prefect" else ()
-
-
-def leave_if_partial(report: SyncReport, *, is_partial: bool = False) -> None:
-    """End with exit code 6 if something could not be read or verified; the rest is done."""
-    if is_partial or report.files_unreadable or report.places_unreadable:
-        raise typer.Exit(PartialError.exit_code)
 
 
 def warn(report: SyncReport) -> None:
