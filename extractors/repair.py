@@ -27,7 +27,7 @@ from extractors.cursor import SnapshotKind
 from extractors.entries import MICROSECONDS_PER_DAY, to_arrow
 from extractors.lake import Lake, open_lake
 from extractors.lake.recovery import recover_head
-from extractors.lake.restoring import Span, restore_bytes, restore_rows, spans
+from extractors.lake.restoring import Span, restore_copy, restore_rows, spans
 from extractors.salvage import rows_table, salvage_rows
 
 Row = dict[str, Any]
@@ -129,8 +129,8 @@ def _is_copied(name: str, copies: Copies) -> bool:
 def _put_back(names: Iterable[str], copies: Copies) -> Iterator[str]:
     """Put whole copies in the places of damaged files; yield what these are called now."""
     for name in names:
-        kept = restore_bytes(name, Path(name), copies[Path(name).name].read_bytes())
-        if kept is not None and kept != Path(name):
+        kept = restore_copy(Path(name), copies[Path(name).name])
+        if kept != Path(name):
             yield str(kept)
 
 

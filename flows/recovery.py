@@ -32,6 +32,17 @@ def recovering(settings: Settings, run: Callable[[], Result]) -> Result:
     return run()
 
 
+def set_aside_suspect(settings: Settings) -> None:
+    """Set the warehouse aside if `validate --deep` found damage in it, so that it is made again."""
+    if not settings.suspect_warehouse.exists():
+        return
+    from loaders.damaged import set_aside_if_damaged
+
+    kept = set_aside_if_damaged(settings)
+    settings.suspect_warehouse.unlink(missing_ok=True)
+    _log(settings, "suspect warehouse read", kept=kept)
+
+
 def recover(settings: Settings, error: AnalyticsError) -> bool:
     """Repair what ``error`` says is damaged; return whether it makes sense to run again."""
     if isinstance(error, WarehouseError):

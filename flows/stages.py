@@ -15,7 +15,7 @@ from analytics.locks import exclusive
 from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from flows.ahead import Ahead, Announced
-from flows.recovery import recover, recovering
+from flows.recovery import recover, recovering, set_aside_suspect
 
 if TYPE_CHECKING:
     from extractors.extract import ExtractReport
@@ -119,6 +119,7 @@ def extract(
 def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
     """Make new data files of the lake visible to the warehouse; raises as :func:`extract`."""
     with _locked(settings, "load"):
+        set_aside_suspect(settings)
         return recovering(settings, lambda: _load(settings, progress))
 
 
@@ -154,6 +155,7 @@ def pipeline(
         _locked(settings, "pipeline") as lock,
         Ahead(settings, lock) as ahead,
     ):
+        set_aside_suspect(settings)
         heard = Announced(progress, ahead) if work_ahead else progress
         synced = _sync(settings, heard, role="pipeline")
         shipped = _ship(settings, heard, role="pipeline")

@@ -6,7 +6,6 @@ the lake again and believes no counter.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from analytics.transcripts.identity import readable
 from analytics.transcripts.verification import has_id
+from flows.build_check import check_build, check_warehouse
 from flows.checks import FAULTS_SHOWN, Check
 from flows.completeness import check_completeness
 from flows.coverage import Coverage, File, Placed
@@ -70,18 +70,20 @@ def validate(
     claim_state(settings)
     with exclusive(settings.pipeline_lock, role="validate", what="the pipeline"):
         settings = where_read(settings)
-        checks = list(_shallow(settings))
+        checks = list(_shallow(settings, deep=deep))
         if deep:
             checks += _deep(settings, progress)
         checks.append(_tests(settings))
     return ValidationReport(deep, tuple(checks))
 
 
-def _shallow(settings: Settings) -> Iterator[Check]:
+def _shallow(settings: Settings, *, deep: bool) -> Iterator[Check]:
     from loaders import audit
     from sync_agent.holdings import holdings
 
     yield _ledger(settings)
+    if deep:
+        yield check_warehouse(settings)
     yield check_places(settings)
     held = holdings(settings)
     with audit.lake_rows(settings) as lake:
@@ -90,7 +92,7 @@ def _shallow(settings: Settings) -> Iterator[Check]:
     yield check_lake_files(settings)
     yield _bronze(settings)
     yield check_completeness(settings)
-    yield _build(settings)
+    yield check_build(settings, deep=deep)
 
 
 def _ledger(settings: Settings) -> Check:
@@ -169,28 +171,6 @@ def _bronze(settings: Settings) -> Check:
         if number
     ]
     return Check("bronze", promise, found._asdict(), tuple(faults))
-
-
-def _build(settings: Settings) -> Check:
-    from loaders import audit, warehouse
-
-    promise = "the published build can be read and shows its gold"
-    if not (settings.builds_folder / "current").is_symlink():
-        return Check("build", promise, skipped="nothing is published yet")
-    with contextlib.closing(warehouse.open_build(settings)) as build:
-        published = audit.gold_counts(build)
-        shown = audit.build_revision(build)
-    faults = []
-    if settings.warehouse_file.exists():
-        with warehouse.connect(settings, read_only=True) as connection:
-            same = audit.revision(connection) == shown
-            expected = audit.gold_counts(connection) if same else published
-        faults = [
-            f"{table} has {published.get(table)} rows in the build, {number} in the warehouse"
-            for table, number in expected.items()
-            if published.get(table) != number
-        ]
-    return Check("build", promise, published, tuple(faults))
 
 
 def _tests(settings: Settings) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from analytics.errors import WarehouseError
@@ -16,7 +17,16 @@ _MAKE = """
 create table if not exists meta.build_files (
     build_id varchar not null, file_name varchar not null, file_size bigint not null,
     mtime_ns bigint not null, content_hash varchar not null
-)
+);
+alter table meta.build_files add column if not exists checked_at timestamptz
+"""
+_CHECKED = "update meta.build_files set checked_at = ? where build_id = ? and file_name = ?"
+_NOTE = "insert into meta.build_files values (?, ?, ?, ?, ?, ?)"
+_DUE = """
+select file_name, file_size, mtime_ns, content_hash from meta.build_files
+where build_id = ? and mtime_ns >= 0
+  and (checked_at is null or checked_at not between ? and ?)
+order by checked_at nulls first, file_name
 """
 
 
@@ -27,7 +37,38 @@ def note_files(connection: Connection, build: Path, names: Sequence[str]) -> Non
     for name in sorted(set(names)):
         found = (build / name).stat()
         values = [build.name, name, found.st_size, found.st_mtime_ns, hash_file(build / name)]
-        connection.execute("insert into meta.build_files values (?, ?, ?, ?, ?)", values)
+        connection.execute(_NOTE, [*values, datetime.now(UTC)])
+
+
+def sweep(connection: Connection, build: Path, *, before: datetime, limit: int) -> int:
+    """Read files of a build that were not read since ``before``; return their bytes.
+
+    At most ``limit`` bytes, except for one file that is larger. Damage is noted, so that the next
+    publish makes another build.
+    """
+    connection.execute(_MAKE)
+    now, done = datetime.now(UTC), 0
+    for name, size, _, wanted in connection.execute(_DUE, [build.name, before, now]).fetchall():
+        if done >= limit:
+            break
+        done += int(size)
+        if _differs(build / name, wanted):
+            note_damage(connection, build)
+            return done
+        connection.execute(_CHECKED, [now, build.name, name])
+    return done
+
+
+def _differs(path: Path, wanted: str) -> bool:
+    try:
+        return hash_file(path) != wanted
+    except OSError:
+        return True
+
+
+def note_damage(connection: Connection, build: Path) -> None:
+    """Let the next publish read every file of this build again, and make another if it must."""
+    connection.execute("update meta.build_files set mtime_ns = -1 where build_id = ?", [build.name])
 
 
 def is_whole(connection: Connection, build: Path, name: str) -> bool:

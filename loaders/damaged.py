@@ -5,14 +5,28 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from analytics.errors import WarehouseError
-from analytics.files import set_aside
+from analytics.errors import WarehouseDamageError, WarehouseError
+from analytics.files import open_log, set_aside
 from analytics.settings import Settings
 from loaders import warehouse
 from loaders.warehouse import Connection
 
 _MAGIC = slice(8, 12)
 _NEWER = "was created with a newer version"
+
+
+def find_damage(settings: Settings) -> str | None:
+    """Return what is wrong with the warehouse after reading all of it, or None.
+
+    Damage is noted in a file beside the warehouse: the next pipeline looks there (C9).
+    """
+    try:
+        with warehouse.connect(settings, read_only=True) as connection:
+            _read_everything(connection)
+    except WarehouseDamageError as error:
+        open_log(settings.suspect_warehouse)
+        return error.message
+    return None
 
 
 def set_aside_if_damaged(settings: Settings) -> Path | None:

@@ -17,6 +17,7 @@ from analytics.errors import LakeDamageError
 from analytics.lake.checksums import damaged_file
 from analytics.lake.content import content_hash, hash_file, named_hash
 from analytics.transcripts.verification import has_id
+from loaders import build_checks
 from loaders.warehouse import Connection, reading_file
 
 _MAKE = """
@@ -90,15 +91,20 @@ def verify_all(connection: Connection) -> int:
     return _verify_known(connection, _known(connection))
 
 
-def sweep(connection: Connection, *, bytes_per_day: int) -> int:
+def sweep(connection: Connection, *, bytes_per_day: int, build: Path | None = None) -> int:
     """Verify some files that were not verified for long; return their bytes.
 
-    At most ``bytes_per_day`` a day, except for one file that is larger. Raises LakeDamageError.
+    At most ``bytes_per_day`` a day, except for one file that is larger: those of the lake, and of
+    the published ``build``, which has up to half of them. Raises LakeDamageError.
     """
     now = datetime.now(UTC)
     day = now.date().isoformat()
     noted_day, _, done = (_state(connection) or f"{day}:0").partition(":")
     left = min(bytes_per_day - (int(done) if noted_day == day else 0), SWEPT_BYTES_A_RUN)
+    built = 0
+    if build is not None and left > 0:
+        built = build_checks.sweep(connection, build, before=now - SWEPT_AFTER, limit=left // 2)
+        left -= built
     due = []
     for path, size, noted, at in _known(connection):
         if left <= 0:
@@ -106,9 +112,9 @@ def sweep(connection: Connection, *, bytes_per_day: int) -> int:
         if at is None or not now - SWEPT_AFTER <= at <= now:
             due.append((path, size, noted, at))
             left -= size
-    if not due:
+    if not due and not built:
         return 0
-    swept = _verify_known(connection, due)
+    swept = built + _verify_known(connection, due)
     total = swept + (int(done) if noted_day == day else 0)
     connection.execute("delete from meta.state where key = ?", [_SWEPT])
     connection.execute("insert into meta.state values (?, ?)", [_SWEPT, f"{day}:{total}"])

@@ -57,7 +57,12 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
 def _verify_known(connection: Connection, settings: Settings) -> int:
     """Verify the known files that changed, and some that were not verified for long."""
     changed = data_files.verify_changed(connection)
-    swept = data_files.sweep(connection, bytes_per_day=settings.lake_verify_bytes_per_day)
+    current = settings.builds_folder / "current"
+    swept = data_files.sweep(
+        connection,
+        bytes_per_day=settings.lake_verify_bytes_per_day,
+        build=current.resolve() if current.is_symlink() else None,
+    )
     return changed + swept
 
 

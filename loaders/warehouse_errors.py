@@ -21,6 +21,9 @@ _LAKE_FILE = re.compile(r"""["'](?P<path>[^"']+\.parquet)["']""")
 OBJECT_STORE = re.compile(
     r"HTTP Error: HTTP |IO Error: [^\n]* for HTTP |required extension 'httpfs'"
 )
+BUILD_CATALOG = "catalog.duckdb"
+"""The database beside the files of a published build."""
+
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _NO_SPILL = "failed to offload data block"
 _OUT_OF_MEMORY = "Out of Memory Error"
@@ -44,7 +47,7 @@ def error_for(path: Path | str, message: str) -> AnalyticsError:
     if OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
         return known
     if found := _LAKE_FILE.search(message):
-        return damaged_file(found["path"], first_line(message))
+        return _damaged_parquet(found["path"], message)
     if any(text in message for text in _CORRUPT):
         return damaged_database(path, message)
     return WarehouseError(
@@ -61,6 +64,17 @@ def damaged_database(path: Path | str, message: str) -> WarehouseDamageError:
         hint="Run `annals pipeline`; it sets the file aside and makes it again from the lake.",
         path=path,
         damaged=True,
+    )
+
+
+def _damaged_parquet(path: str, message: str) -> AnalyticsError:
+    """Return the error for a Parquet file, which is the lake's or one of a published build."""
+    if not Path(path).with_name(BUILD_CATALOG).exists():
+        return damaged_file(path, first_line(message))
+    return WarehouseDamageError(
+        f"the build's file {path} is damaged: {first_line(message)}",
+        hint="Run `annals validate --deep`, then `annals pipeline`, which publishes a whole build.",
+        path=path,
     )
 
 

@@ -371,6 +371,11 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
         return self.duckdb_path or self.annals_home / "analytics.db"
 
     @property
+    def suspect_warehouse(self) -> Path:
+        """The file that says, if it is there, that damage was found in the DuckDB file."""
+        return self.warehouse_file.with_name(f"{self.warehouse_file.name}.suspect")
+
+    @property
     def lake_folder(self) -> Path:
         """The folder of the lake's data and metadata files."""
         return self.iceberg_warehouse_path or self.annals_home / "iceberg"

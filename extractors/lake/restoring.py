@@ -6,10 +6,11 @@ from whole copies are encoded again and compared with that hash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import pyarrow as pa
 from pyiceberg.conversions import from_bytes
@@ -18,6 +19,7 @@ from pyiceberg.types import PrimitiveType
 from analytics.files import replacing, set_aside
 from analytics.lake.content import content_hash, local_path, named_hash
 from analytics.lake.damage import live_files
+from analytics.limits import copy_bounded
 from extractors.files import write_parquet
 from extractors.lake.table import Lake
 
@@ -81,14 +83,27 @@ def restore_rows(lake: Lake, location: str, path: Path, rows: pa.Table) -> Path 
     """
     encoded = pa.BufferOutputStream()
     write_parquet(encoded, rows, schema=lake.file_schema)
-    return restore_bytes(location, path, encoded.getvalue().to_pybytes())
-
-
-def restore_bytes(location: str, path: Path, content: bytes) -> Path | None:
-    """Put ``content`` in the place of a damaged file if it has the hash of that name."""
+    content = encoded.getvalue().to_pybytes()
     if named_hash(location) != content_hash([content]):
         return None
-    kept = set_aside(path) if path.exists() else path
-    with replacing(path) as file:
+    with _replacing(path) as (file, kept):
         file.write(content)
     return kept
+
+
+def restore_copy(path: Path, copy: Path) -> Path:
+    """Put a copy of a data file, which has its hash, in the place of the damaged one.
+
+    Return the new name of the damaged file (``path`` itself if there was none).
+    """
+    with _replacing(path) as (file, kept), copy.open("rb") as source:
+        copy_bounded(source, file, limit=copy.stat().st_size)
+    return kept
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    kept = set_aside(path) if path.exists() else path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        yield file, kept

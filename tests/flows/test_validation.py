@@ -18,6 +18,7 @@ from analytics.errors import WarehouseError
 from analytics.settings import Settings, load_settings
 from examples.generator import Truth, write_hazards, write_sample
 from flows import stages, validation
+from flows.build_check import check_build
 from loaders.dbt_project import PROJECT_FOLDER
 from loaders.transform import transform
 from tests.conftest import Built, Run
@@ -87,6 +88,7 @@ def test_all_promises_are_kept_after_a_pipeline(built: Built) -> None:
         "bronze",
         "complete",
         "build",
+        "warehouse",
         "identities",
         "bytes",
         "tests",
@@ -197,13 +199,13 @@ def test_bronze_and_build_are_compared_with_what_they_came_from(settings: Settin
     """A doubled or missing entry of bronze, and a build that shows other rows, are named."""
     write_sample(settings.claude_dir)
     stages.pipeline(settings)
-    assert validation._bronze(settings).faults == validation._build(settings).faults == ()
+    assert validation._bronze(settings).faults == check_build(settings).faults == ()
     with duckdb.connect(str(settings.warehouse_file)) as warehouse:
         entries = "bronze.stg_claude_code__entries"
         warehouse.execute(f"insert into {entries} select * from {entries} limit 1")
         warehouse.execute("delete from gold.dim_sessions")
     assert "duplicates" in validation._bronze(settings).faults[0]
-    assert "dim_sessions" in validation._build(settings).faults[0]
+    assert "dim_sessions" in check_build(settings).faults[0]
     with duckdb.connect(str(settings.warehouse_file)) as warehouse:
         warehouse.execute("delete from bronze.stg_claude_code__entries")
     assert "missing" in validation._bronze(settings).faults[0]

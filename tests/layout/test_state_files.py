@@ -44,6 +44,7 @@ COMPARED = {
     "flows/orchestrated/awakening.py": "how long the machine slept, against a steady clock",
     "flows/orchestrated/freshness.py": "whether to notify: a wrong clock costs a message",
     "flows/orchestrated/worker.py": "asks the server for runs since then, by the server's events",
+    "loaders/build_checks.py": "the order of the sweep: a time of the future counts as due",
     "loaders/data_files.py": "the order of the sweep: a time of the future counts as due",
     "sync_agent/verification.py": "the order of verifying again: files that are due get their turn",
     "sync_agent/pruning.py": "retention, which passes records of the future",
