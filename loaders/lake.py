@@ -31,6 +31,7 @@ from analytics.lake import (
     object_store_fault,
     usable_location,
 )
+from analytics.lake.boundary import require_inside
 from analytics.lake.catalog_file import (
     CATALOG_FILE,
     NEWEST_METADATA,
@@ -82,9 +83,10 @@ class Changes:
 class Lake:
     """The Iceberg table of the lake, opened for reading at one metadata version."""
 
-    def __init__(self, table: Table, checksums: Checksums) -> None:
+    def __init__(self, table: Table, checksums: Checksums, *, folder: Path | None = None) -> None:
         self._table = table
         self._checksums = checksums
+        self._folder = folder  # of a lake on this machine: nothing outside of it is read
 
     @property
     def head(self) -> Head:
@@ -200,6 +202,8 @@ class Lake:
                 )
             file = task.file
             path = _FILE_SCHEME.sub("", file.file_path)
+            if self._folder is not None:
+                require_inside(path, self._folder)
             files.append(DataFile(path, snapshot_id, file.record_count, file.file_size_in_bytes))
         return sorted(files, key=lambda file: file.file_path)
 
@@ -289,7 +293,8 @@ def open_lake(settings: Settings) -> Lake | None:
         place = Path(str(head_location(settings) or lake_place(settings)))
         raise _broken_metadata(place) from error
     usable_location(settings, table.location())
-    return Lake(table, checksums_of(settings))
+    folder = None if is_elsewhere(settings) else settings.lake_folder
+    return Lake(table, checksums_of(settings), folder=folder)
 
 
 def head_location(settings: Settings) -> Path | None:

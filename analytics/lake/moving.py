@@ -16,7 +16,7 @@ def moved_from(noted: Path, settings: Settings) -> Path | None:
     is below the folder that the settings name, and that is another file than the noted one.
     """
     folder = settings.lake_folder
-    if is_elsewhere(settings) or noted.is_relative_to(folder):
+    if is_elsewhere(settings) or ".." in noted.parts or noted.is_relative_to(folder):
         return None
     table = (*settings.iceberg_namespace.split("."), settings.iceberg_table_name)
     for parts in (table, (settings.iceberg_namespace, settings.iceberg_table_name)):

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import zlib
 from io import BufferedReader
-from pathlib import Path
 from typing import Any
 
 import fastavro
 
-from analytics.lake.checksums import damaged_file
 from analytics.limits import METADATA_BYTES, STEP_BYTES, TooLargeError
 
 _MAGIC = b"Obj\x01"
@@ -32,16 +30,6 @@ def open_avro(file: BufferedReader) -> Any:
     _require_bounded(file, METADATA_BYTES)
     file.seek(start)
     return fastavro.reader(file)
-
-
-def require_bounded_files(folder: Path) -> None:
-    """Raise IntegrityError for the first Avro file below ``folder`` that is refused."""
-    for path in sorted(folder.rglob("*.avro")):
-        try:
-            with path.open("rb") as file:
-                _require_bounded(file, METADATA_BYTES)
-        except (ValueError, OSError, zlib.error) as error:
-            raise damaged_file(path, str(error)) from error
 
 
 def _require_bounded(file: BufferedReader, limit: int) -> None:

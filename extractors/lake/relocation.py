@@ -19,6 +19,7 @@ import fastavro
 
 from analytics.errors import AnalyticsError, IntegrityError
 from analytics.files import replace_text, replacing
+from analytics.lake.boundary import locations_in, require_inside
 from analytics.lake.checksums import DROP_CHECKSUMS, Checksums, damaged_file
 from analytics.lake.damage import require_data_file
 from analytics.limits import METADATA_BYTES, read_file
@@ -137,6 +138,28 @@ def relocate(folder: Path, *, old: Path | str, new: Path | str) -> None:
         _rewrite(path, lambda record: _with_length(moved(record), lengths))
     for path in sorted(folder.rglob("*.metadata.json")):
         replace_text(path, json.dumps(moved(_json(path))))
+
+
+def require_own_files(folder: Path, catalog: Path, *, named: Path) -> None:
+    """Raise LakeDamageError if the metadata below ``folder`` names a file outside of the lake.
+
+    ``named`` is the folder as the metadata names it.
+    """
+    for path in sorted(folder.rglob("*.avro")):
+        for record in _records(path):
+            _require_below(record, named)
+    for path in sorted(folder.rglob("*.metadata.json")):
+        _require_below(_json(path), named)
+    with _explained(catalog), closing(connect(catalog)) as connection:
+        for column in ("metadata_location", "previous_metadata_location"):
+            rows = connection.execute(f"select {column} from iceberg_tables").fetchall()  # noqa: S608 -- constants
+            for (location,) in rows:
+                _require_below({column: location}, named)
+
+
+def _require_below(value: Any, folder: Path) -> None:
+    for location in locations_in(value):
+        require_inside(location, folder)
 
 
 def relocate_catalog(catalog: Path, *, old: Path, new: Path) -> None:

@@ -7,7 +7,6 @@ next one. Warehouse and builds are made again from the lake.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import IO
 
 from analytics.access import claim_state
 from analytics.errors import DiskFullError, SettingsError, UsageError
-from analytics.files import read_state_text, replace_text
 from analytics.lake import is_elsewhere, lake_place
 from analytics.locks import exclusive
 from analytics.settings import Settings
@@ -30,11 +28,11 @@ from flows.backup.contents import (
     require_own_catalog,
 )
 from flows.backup.manifest import BUFFER, CATALOG, PRICES, SETTINGS, Manifest, damaged, lake_path
-from flows.backup.members import MANIFEST_BYTES, MemberPath, create_below
+from flows.backup.members import MemberPath, create_below
+from flows.backup.note import RestoreNote, read_note
 from loaders.lake import read_head
 
 _SPARE_BYTES = 64 * 1024 * 1024
-_NOTE_BYTES = 2 * MANIFEST_BYTES + 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +142,7 @@ def restore(
         _require_space(place, manifest)
         try:
             _unpack(place, archive, passphrase, manifest=manifest, progress=progress)
+            _require_own_files(place, manifest)
             sent = _send(settings, place, manifest) if place.is_sent else None
             if sent is None:
                 _relocate(place, manifest)
@@ -255,15 +254,22 @@ def _old_folder(place: Place, manifest: Manifest) -> Path | None:
     return None if old == place.lake and not place.is_sent else old
 
 
-def _relocate(place: Place, manifest: Manifest) -> None:
-    """Let the lake's metadata name its new folder; none of it is larger than Iceberg may read."""
-    from extractors.lake.avro_files import require_bounded_files
-    from extractors.lake.relocation import relocate, relocate_catalog
+def _require_own_files(place: Place, manifest: Manifest) -> None:
+    """Raise IntegrityError for metadata that names other files than those of the archive."""
+    if manifest.lake is None:
+        return
+    from extractors.lake.relocation import require_own_files
 
-    require_bounded_files(unpacked(place.lake))
+    named = Path(manifest.lake.folder)
+    require_own_files(unpacked(place.lake), place.target(CATALOG), named=named)
+
+
+def _relocate(place: Place, manifest: Manifest) -> None:
+    """Let the lake's metadata name its new folder."""
     old = _old_folder(place, manifest)
     if old is None:
         return
+    from extractors.lake.relocation import relocate, relocate_catalog
 
     relocate(unpacked(place.lake), old=old, new=place.lake)
     relocate_catalog(place.target(CATALOG), old=old, new=place.lake)
@@ -286,9 +292,7 @@ def _send(settings: Settings, place: Place, manifest: Manifest) -> str | None:
 def _announce(place: Place, manifest: Manifest, *, sent: str | None) -> None:
     """Put everything on stable storage, and note what is to be renamed and made known."""
     os.sync()
-    moves = {str(source): str(target) for source, target in place.moves().items()}
-    note = {"moves": moves, "sent": sent, "manifest": manifest.model_dump_json()}
-    replace_text(place.note, json.dumps(note))
+    RestoreNote(place.moves(), sent, manifest).write(place.note)
 
 
 def _finish(settings: Settings, place: Place) -> Manifest | None:
@@ -296,14 +300,14 @@ def _finish(settings: Settings, place: Place) -> Manifest | None:
 
     It can be done twice: what is renamed or known already is left.
     """
-    if not place.note.exists():
+    note = read_note(place.note, place.moves())
+    if note is None:
         return None
-    note = json.loads(read_state_text(place.note, limit=_NOTE_BYTES))
-    if sent := note.get("sent"):
+    if note.sent:
         from extractors.lake.copying import register_lake
 
-        register_lake(settings, sent)
-    for source, target in ((Path(one), Path(other)) for one, other in note["moves"].items()):
+        register_lake(settings, note.sent)
+    for source, target in note.moves.items():
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
@@ -311,7 +315,7 @@ def _finish(settings: Settings, place: Place) -> Manifest | None:
             source.replace(target)
     os.sync()
     place.note.unlink()
-    return Manifest.model_validate_json(note["manifest"])
+    return note.manifest
 
 
 def _clear(place: Place) -> None:

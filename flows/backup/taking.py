@@ -89,12 +89,13 @@ def backup(
     left out. Raises UsageError where ``to`` exists or there is nothing to keep, SettingsError for a
     catalog in a database server, IntegrityError for a lake or buffer that is damaged.
     """
-    if to.exists():
+    given, to = to, Path(os.path.realpath(to.parent), to.name)
+    if os.path.lexists(to):
         raise UsageError(f"{to} exists already", hint="Name another file; none is overwritten.")
-    if to.is_relative_to(settings.lake_folder):
+    if to.is_relative_to(os.path.realpath(settings.lake_folder)):
         raise UsageError(f"{to} lies in the lake itself", hint="Name a file outside of it.")
     claim_state(settings)
-    _make_parent(to, settings)
+    _make_parent(given, settings)
     half = to.with_name(f".{to.name}.part")
     try:
         with _private(half) as file, archive.writing(file, passphrase) as tar:

@@ -20,7 +20,6 @@ ALLOWED = {
     "analytics/prefect_api.py HTTPSConnection": "its answers go through read_answer",
     "analytics/transcripts/bounds.py decompress": "after its header was compared with the limit",
     "analytics/transcripts/documents.py decompress": "the bounded one of bounds.py",
-    "deploy/annals/healthy.py urlopen": "the status alone; the body is not read",
     "extractors/lake/avro_files.py decompress": "a piece of STEP_BYTES, nothing of it kept",
     "extractors/lake/avro_files.py fastavro.reader": "after each block was expanded piece by piece",
     "flows/ahead.py recv()": "a message of our own child, through a pipe",

@@ -68,7 +68,11 @@ def member(name: str, body: bytes = BODY, **fields: Any) -> tuple[tarfile.TarInf
 
 
 def write_archive(
-    path: Path, contents: list[tuple[tarfile.TarInfo, bytes]], *, promised: list[str] | None = None
+    path: Path,
+    contents: list[tuple[tarfile.TarInfo, bytes]],
+    *,
+    promised: list[str] | None = None,
+    lake: dict[str, str] | None = None,
 ) -> Path:
     """Write an archive whose manifest promises its members, or what is named."""
     names = [info.name for info, _ in contents] if promised is None else promised
@@ -78,7 +82,7 @@ def write_archive(
         "created_at": "2026-01-01T00:00:00Z",
         "annals_version": "0.1.0",
         "timezone": "UTC",
-        "lake": None,
+        "lake": lake,
         "snapshot_id": None,
         "agent_id": None,
         "members": [
