@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from analytics.errors import ConflictError
 from analytics.settings import Settings
@@ -20,6 +21,7 @@ from extractors.backfill import KnownIds, everything_held
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.lake import Lake, open_lake
 from extractors.lake.expiry import Retention, expire
+from extractors.local import held_record
 from extractors.refused import refusals
 from extractors.source import Agreement, Source
 from extractors.sources import agreed_source, require_source
@@ -177,6 +179,7 @@ def prepare(settings: Settings, lake: Lake, *, full_backfill: bool = False) -> E
         cursor=cursor,
         rollback_reach=settings.rollback_snapshots,
         full_backfill=full_backfill,
+        held=partial(held_record, settings.sqlite_path) if settings.mongo_uri else None,
     )
 
 
@@ -192,6 +195,8 @@ class Extraction:
     rollback_reach: int
     full_backfill: bool = False
     missing: Mapping[str, Ranges] | None = None
+    held: Callable[[str, int], Record | None] | None = None
+    """Returns the record of the local buffer at a position, if records come from elsewhere."""
 
     def run(self, tally: Tally, progress: Progress) -> None:
         """Read, write, commit and acknowledge; raise ConflictError where the lake has moved on."""
@@ -221,7 +226,8 @@ class Extraction:
                 if self.full_backfill
                 else self.source.read(agent_id, after=after, through=through)
             )
-            for chunk in chunks(tally.verification.batches(batches)):
+            held = partial(self.held, agent_id) if self.held is not None else None
+            for chunk in chunks(tally.verification.batches(batches, held=held)):
                 last = chunk[-1].seq
                 tally.records_read += len(chunk)
                 tally.note_refusals(chunk)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from analytics.errors import ConflictError, SourceGapError
+from analytics.errors import AnalyticsError, ConflictError, SourceGapError
 from analytics.transcripts import Record
 from extractors.buffer_file import (
     acknowledged,
@@ -246,6 +246,16 @@ def gap_error(pruned: int, consumers: list[str]) -> SourceGapError:
         pruned_through=pruned,
         consumers=consumers,
     )
+
+
+def held_record(path: Path, agent_id: str, seq: int) -> Record | None:
+    """Return the record at a position if the buffer at ``path`` is that agent and still has it."""
+    source = LocalSource(path)
+    with contextlib.suppress(AnalyticsError):
+        if agent_id in source.committed():
+            batch: list[Record] = next(source.read(agent_id, after=seq - 1, through=seq), [])
+            return batch[0] if batch else None
+    return None
 
 
 def _noted(connection: sqlite3.Connection) -> frozenset[str]:

@@ -8,6 +8,7 @@ other record, so that refusing it again changes nothing.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterable
@@ -58,10 +59,15 @@ def refused_record(
 
 
 def readable_record(record: Record) -> Record:
-    """Return ``record`` as it is, or quarantined if it calls itself an entry and is none.
+    """Return ``record`` as it is, or quarantined if its bytes are not of the kind that it says.
 
-    The SQL behind the lake fails as a whole for one value that is not JSON.
+    The SQL behind the lake fails as a whole for one value that is not JSON. An entry that calls
+    itself a ``file`` record would be in no report; the kind is not a part of the id.
     """
+    if record.record_kind == RecordKind.FILE and not _is_file_record(record.raw):
+        return record._replace(
+            record_kind=RecordKind.QUARANTINE.value, reason=f"{REFUSED} it is not a file record"
+        )
     if record.record_kind != RecordKind.ENTRY:
         return record
     try:
@@ -72,6 +78,14 @@ def readable_record(record: Record) -> Record:
             reason=f"{REFUSED} it is not a JSON object ({type(error).__name__})",
         )
     return record
+
+
+def _is_file_record(raw: bytes) -> bool:
+    try:
+        noted = json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(noted, dict) and {"event", "generation", "offset"} <= noted.keys()
 
 
 def refusals(records: Iterable[Record]) -> list[str]:

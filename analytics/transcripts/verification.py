@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -29,6 +29,9 @@ _KINDS = frozenset(RecordKind)
 _INTEGERS = ("file_generation", "byte_offset", "byte_length", "ingested_at")
 _FLAGS = ("is_sidechain",)
 _NEVER_NULL = ("project_id", "file_path", "file_key", "host")
+
+
+Held = Callable[[int], Record | None]
 
 
 def has_id(key: str, byte_offset: int, raw: bytes, wanted: str) -> bool:
@@ -68,18 +71,27 @@ class Verification:
     records_quarantined: int = 0
     places: list[str] = field(default_factory=list)
 
-    def batches(self, batches: Iterator[list[Record]]) -> Iterator[list[Record]]:
+    def batches(
+        self, batches: Iterator[list[Record]], *, held: Held | None = None
+    ) -> Iterator[list[Record]]:
         """Yield the batches with every record verified, restored or quarantined."""
         for batch in batches:
-            yield self.records(batch)
+            yield self.records(batch, held=held)
 
-    def records(self, records: Sequence[Record]) -> list[Record]:
-        """Return the records, each verified, restored or quarantined, under the same seqs."""
-        found = [record if is_verified(record) else self._mend(record) for record in records]
+    def records(self, records: Sequence[Record], *, held: Held | None = None) -> list[Record]:
+        """Return the records, each verified, restored or quarantined, under the same seqs.
+
+        ``held`` returns the record that another store has under a seq.
+        """
+        found = [record if is_verified(record) else self._mend(record, held) for record in records]
         self.bytes_verified += sum(len(record.raw) for record in found)
         return found
 
-    def _mend(self, record: Record) -> Record:
+    def _mend(self, record: Record, held: Held | None) -> Record:
+        copy = held(record.seq) if held is not None else None
+        if copy is not None and copy.entry_id == record.entry_id and is_verified(copy):
+            self.records_restored += 1
+            return copy
         record = _with_plain_types(record)
         if restored := restore_record(record):
             self.records_restored += 1
@@ -95,7 +107,7 @@ class Verification:
         if self.records_restored:
             found.append(
                 f"{self.records_restored} damaged records of {store} were restored from their"
-                " transcripts"
+                " transcripts, or from the buffer"
             )
         if self.records_quarantined:
             found.append(

@@ -1,0 +1,89 @@
+"""C3 from MongoDB to the lake: documents that a real server changed are found at the crossing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extractors.lake import open_lake
+from flows.lake_check import check_lake_files
+from tests.conftest import Run
+from tests.extractors.lakes import ids
+from tests.servers.running import Mongo
+from tests.sync_agent.agents import Agent
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "bytes": {"raw": '{"type":"user","n":999999}'},
+    "one letter": {"raw": None},
+    "offset": {"byteOffset": 77},
+    "file": {"fileKey": "another.jsonl"},
+    "kind": {"recordKind": "file"},
+    "position": {"byteLength": -5, "byteOffset": -1},
+}
+
+
+@pytest.fixture
+def agent(tmp_path: Path, mongo: Mongo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
+    """Return an agent that shipped 12 records of no transcript; commands have its settings."""
+    (tmp_path / "projects").mkdir()
+    found = Agent(
+        tmp_path / "sync" / "buffer.db",
+        mongo,
+        annals_home=tmp_path / "annals",
+        claude_dir=tmp_path / "projects",
+    )
+    found.buffer.append_entries(12)
+    found.ship()
+    for name in ("annals_home", "sqlite_path", "claude_dir", "mongo_db"):
+        monkeypatch.setenv(name.upper(), str(getattr(found.settings, name)))
+    monkeypatch.setenv("MONGO_URI", mongo.uri)
+    yield found
+    found.close()
+
+
+def change(mongo: Mongo, seq: int, values: dict[str, Any]) -> None:
+    """Change a document on the server as somebody with its password would."""
+    if values == {"raw": None}:
+        raw = mongo.conversations.find_one({"seq": seq})["raw"]
+        values = {"raw": raw[:-2] + "_" + raw[-1]}
+    assert mongo.conversations.update_one({"seq": seq}, {"$set": values}).matched_count == 1
+
+
+def test_changed_documents_are_quarantined_and_the_rest_goes_on(
+    agent: Agent, mongo: Mongo, in_process: Run
+) -> None:
+    """P-19 Each at its position, exit 6 and their places; the cursor passes, once."""
+    agent_id = agent.buffer.agent_id
+    agent.settings.sqlite_path.rename(agent.settings.sqlite_path.with_name("away"))
+    for seq, values in enumerate(CHANGES.values(), 2):
+        change(mongo, seq, values)
+    done = in_process("extract", "--json")
+    assert done.code == 6, done.err
+    report = done.data.get("extract", done.data)
+    bad = report["records_quarantined"] + report["records_refused"]
+    assert (bad, report["entries_new"]) == (len(CHANGES), 12 - len(CHANGES))
+    assert len(ids(agent.settings)) == 12
+    with open_lake(agent.settings) as lake:
+        assert lake.cursor().positions == {agent_id: 12}
+        table = lake.table.scan(selected_fields=("seq", "record_kind", "reason")).to_arrow()
+    rows = {row["seq"]: row for row in table.to_pylist()}
+    for seq in range(2, 2 + len(CHANGES)):
+        assert (rows[seq]["record_kind"], bool(rows[seq]["reason"])) == ("quarantine", True)
+    again = in_process("extract", "--json")
+    assert again.code == 0, again.err
+    assert check_lake_files(agent.settings).faults == ()
+
+
+@pytest.mark.parametrize("name", ["bytes", "one letter", "offset", "file"])
+def test_the_buffer_has_the_right_bytes(
+    agent: Agent, mongo: Mongo, in_process: Run, name: str
+) -> None:
+    """If the buffer of this machine still has the record, it is restored from there: exit 0."""
+    expected = mongo.ids()
+    change(mongo, 4, CHANGES[name])
+    done = in_process("extract")
+    assert done.code == 0, done.err
+    assert set(ids(agent.settings)) == set(expected)
