@@ -14,6 +14,7 @@ from analytics.errors import (
 )
 from analytics.lake import object_store_fault
 from analytics.lake.checksums import damaged_file
+from analytics.text import library_words
 
 _LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _MEMORY_USED = re.compile(r"/(?P<limit>[\d.]+ [KMGT]?i?B) used\)")
@@ -40,19 +41,20 @@ REBUILD_HINT = "Delete that file; `annals pipeline` rebuilds it from the lake."
 
 def error_for(path: Path | str, message: str) -> AnalyticsError:
     """Return the error of our tree that DuckDB's ``message`` about ``path`` means."""
-    if known := _limit_error(path, message):
+    words = library_words(message, path)
+    if known := _limit_error(path, message, words):
         return known
-    if "Could not set lock" in message:
+    if "Could not set lock" in words:
         return _locked(path, message)
     if OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
         return known
     if found := _LAKE_FILE.search(message):
         return _damaged_parquet(found["path"], message)
-    if any(text in message for text in _CORRUPT):
+    if any(text in words for text in _CORRUPT):
         return damaged_database(path, message)
     return WarehouseError(
         f"{path} cannot be used: {first_line(message)}",
-        hint=REBUILD_HINT if NEWER in message else "Correct the cause that DuckDB names above.",
+        hint=REBUILD_HINT if NEWER in words else "Correct the cause that DuckDB names above.",
         path=path,
     )
 
@@ -78,22 +80,22 @@ def _damaged_parquet(path: str, message: str) -> AnalyticsError:
     )
 
 
-def _limit_error(path: Path | str, message: str) -> AnalyticsError | None:
+def _limit_error(path: Path | str, message: str, words: str) -> AnalyticsError | None:
     """Return the error for a limit of memory or of spilled data that was reached."""
-    if any(text in message for text in _NO_SPACE):
+    if any(text in words for text in _NO_SPACE):
         return DiskFullError(
             f"no space left while writing {path}",
             hint="Make room and run the command again; what was committed before is kept.",
             path=path,
         )
-    if _NO_SPILL in message:
+    if _NO_SPILL in words:
         return DiskFullError(
             f"no room for what memory cannot hold while writing {path}: {first_line(message)}",
             hint="Set DUCKDB_SPILL_PATH to a folder with more room or DUCKDB_SPILL_LIMIT to more,"
             " or let DUCKDB_MEMORY_LIMIT be higher. What was committed before is kept.",
             path=path,
         )
-    if _OUT_OF_MEMORY not in message:
+    if _OUT_OF_MEMORY not in words:
         return None
     used = _MEMORY_USED.search(message)
     limit = used["limit"] if used else "DUCKDB_MEMORY_LIMIT"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analytics.errors import AnalyticsError, IntegrityError
 from analytics.secrecy import hide
-from analytics.text import json_text, one_line
+from analytics.text import json_text, library_words, one_line
 
 _USAGE = 2
 _DISK_FULL = 10
@@ -100,7 +100,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _is_disk_full(error: BaseException) -> bool:
     return any(
         getattr(cause, "errno", None) in _DISK_FULL_NUMBERS
-        or any(words in str(cause).lower() for words in _DISK_FULL_WORDS)
+        or any(words in library_words(str(cause)).lower() for words in _DISK_FULL_WORDS)
         for cause in _causes(error)
     )
 
@@ -112,5 +112,5 @@ def _is_unreadable_build(error: BaseException) -> bool:
 
 def _is_not_writable(error: BaseException) -> bool:
     return getattr(error, "errno", None) in _NOT_WRITABLE_NUMBERS or any(
-        words in str(error).lower() for words in _NOT_WRITABLE_WORDS
+        words in library_words(str(error)).lower() for words in _NOT_WRITABLE_WORDS
     )

@@ -1,7 +1,8 @@
 """What catalog servers and object stores report, in terms of the error tree.
 
 The libraries pass on what the store said only as text; the words looked for are the codes of S3's
-own interface (NoSuchBucket, AccessDenied, ...) as Arrow and DuckDB spell them.
+own interface (NoSuchBucket, AccessDenied, ...) as Arrow and DuckDB spell them, outside of names and
+values.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 
 from analytics.errors import AnalyticsError, DependencyError, IntegrityError, SettingsError
+from analytics.text import library_words
 
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|specified bucket does not exist")
 _REFUSED = re.compile(
@@ -30,7 +32,7 @@ def object_store_fault(text: str, place: object) -> AnalyticsError | None:
 
     ``place`` is the lake, or the file that was read or written.
     """
-    said = _line(text)
+    said, whole = _line(text), text
     if _NOT_SET in text:
         return SettingsError(
             f"{place} refers to files in an object store, which the settings do not name",
@@ -38,6 +40,7 @@ def object_store_fault(text: str, place: object) -> AnalyticsError | None:
             " AWS_SECRET_ACCESS_KEY, as they were; or delete the warehouse to build it anew.",
             path=place,
         )
+    text = library_words(text, place)
     if _NO_BUCKET.search(text):
         return SettingsError(
             f"the bucket of the lake {place} does not exist: {said}",
@@ -58,7 +61,7 @@ def object_store_fault(text: str, place: object) -> AnalyticsError | None:
             path=place,
         )
     if _MISSING.search(text):
-        file = found[0] if (found := _ADDRESS.search(text)) else place
+        file = found[0] if (found := _ADDRESS.search(whole)) else place
         return IntegrityError(
             f"the lake's file {file} is missing",
             hint="Restore the lake from a backup; nothing was changed.",
