@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from enum import Enum
 
+from analytics.http_server import GuardedHandler
 from analytics.prefect_api import PrefectApi
 
 POOL = "annals"
 _ANSWER_SECONDS = 8.0
-_MOST_BYTES = 64 * 1024
-"""The word that tells of it is near the beginning; the rest of a longer answer is not read."""
+_MOST_BYTES = 1024 * 1024
+"""The rest of a longer answer is not read, and such an answer is not an agent's."""
 _BEAT_SECONDS = 60.0
 _OK = 200
+_READING = ("ok", "degraded")
 
 
 class Answer(Enum):
@@ -29,31 +33,54 @@ class Answer(Enum):
     SILENT = "silent"
 
 
-def ask(url: str, method: str = "GET") -> Answer:
-    """Ask an address: a success is healthy, any other answer unwell."""
+Expected = Callable[[str, bytes], bool]
+"""Whether an answer, its ``Server`` header and body, is that of the service that we started."""
+
+
+def is_prefect(server: str, body: bytes) -> bool:
+    """Return whether the health of a Prefect server was answered."""
+    del server
+    return body.strip() == b"true"
+
+
+def is_ours(server: str, body: bytes) -> bool:
+    """Return whether a server of this program answered."""
+    del body
+    return server.split("/", maxsplit=1)[0].strip() == GuardedHandler.server_version
+
+
+def is_agent(server: str, body: bytes) -> bool:
+    """Return whether an agent answered that it reads."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return False
+    return is_ours(server, body) and isinstance(told, dict) and told.get("status") in _READING
+
+
+def ask(url: str, expected: Expected, method: str = "GET") -> Answer:
+    """Ask an address: a success with the expected answer is healthy, any other answer unwell.
+
+    Another program may have the port: that it answers is no sign of ours.
+    """
     request = urllib.request.Request(url, method=method)  # noqa: S310 -- our own
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as found:  # noqa: S310 -- as above
-            return Answer.HEALTHY if found.status == _OK else Answer.UNWELL
+            is_known = expected(str(found.headers.get("Server", "")), found.read(_MOST_BYTES))
+            return Answer.HEALTHY if found.status == _OK and is_known else Answer.UNWELL
     except urllib.error.HTTPError as error:
+        from sync_agent.observation import STUCK
+
         with error:
-            return Answer.UNWELL
+            is_stuck = expected is is_agent and STUCK.encode() in error.read(_MOST_BYTES)
+            return Answer.SILENT if is_stuck else Answer.UNWELL
     except (OSError, ValueError):
         return Answer.SILENT
 
 
 def ask_agent(url: str) -> Answer:
     """Ask the agent's ``/health``; one whose reading stands still is silent, though it answers."""
-    try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS):  # noqa: S310 -- our own
-            return Answer.HEALTHY
-    except urllib.error.HTTPError as error:
-        from sync_agent.observation import STUCK
-
-        with error:
-            return Answer.SILENT if STUCK.encode() in error.read(_MOST_BYTES) else Answer.UNWELL
-    except (OSError, ValueError):
-        return Answer.SILENT
+    return ask(url, is_agent)
 
 
 class Heartbeats:

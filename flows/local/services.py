@@ -15,7 +15,7 @@ from analytics.locks import held_by
 from analytics.prefect_api import find_login, make_login
 from analytics.settings import Settings
 from analytics.settings.passing import as_environment
-from flows.local.asking import Answer, Heartbeats, ask, ask_agent
+from flows.local.asking import Answer, Heartbeats, ask, ask_agent, is_ours, is_prefect
 
 _AT_REST = {
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",
@@ -135,7 +135,7 @@ def _server(api: str, environment: Mapping[str, str]) -> Service:
         command=_python("flows.orchestrated", "server", "--host", host, "--port", str(port)),
         environment=environment,
         address=api.removesuffix("/api"),
-        ask=lambda: ask(f"{api}/health"),
+        ask=lambda: ask(f"{api}/health", is_prefect),
         port=port,
         patience=90.0,
     )
@@ -174,6 +174,6 @@ def _docs(settings: Settings, environment: Mapping[str, str]) -> Service:
         command=_python("flows.dbt_docs", "--host", "127.0.0.1", "--port", str(port)),
         environment=environment,
         address=f"http://127.0.0.1:{port}",
-        ask=lambda: ask(f"http://127.0.0.1:{port}/", "HEAD"),
+        ask=lambda: ask(f"http://127.0.0.1:{port}/", is_ours, "HEAD"),
         port=port,
     )

@@ -20,7 +20,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from analytics.environments import child_environment, module_command
-from analytics.errors import SettingsError, UsageError
+from analytics.errors import DependencyError, SettingsError, UsageError
 from analytics.prefect_api import client_variables
 from analytics.settings import Settings
 from flows.orchestrated import automations
@@ -38,6 +38,7 @@ def deploy(settings: Settings) -> Iterator[str]:
         yield _pool(client, settings)
         if not _are_current(client):
             _deployments(settings)
+            _require_current(client)
         for found in client.read_deployments():
             if found.work_pool_name == POOL:
                 _close(client, found)
@@ -91,6 +92,16 @@ def _are_current(client: SyncPrefectClient) -> bool:
     wanted = {one["name"] for one in yaml.safe_load(DEPLOYMENTS.read_bytes())["deployments"]}
     found = {one.name: one.version for one in client.read_deployments()}
     return {found.get(name) for name in wanted} == {_version()}
+
+
+def _require_current(client: SyncPrefectClient) -> None:
+    """Raise DependencyError if the server lacks a deployment that Prefect's command should make."""
+    if not _are_current(client):
+        raise DependencyError(
+            "Prefect's command ended without an error, and the server does not have every"
+            " deployment of prefect.yaml",
+            hint="Run `make deploy` again; `prefect deployment ls` lists what there is.",
+        )
 
 
 def _deployments(settings: Settings) -> None:

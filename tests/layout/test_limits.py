@@ -26,7 +26,7 @@ ALLOWED = {
     "flows/dbt_docs.py read_text": "a page that our own dbt wrote",
     "flows/doctor/machine.py read_text": "a number of the kernel",
     "flows/doctor/state.py read_text": "the kernel's list of mounts",
-    "flows/local/asking.py urlopen": "the status, and 64 KiB of an error",
+    "flows/local/asking.py urlopen": "1 MiB of an answer",
     "flows/local/detaching.py read_text": "the words of our own child",
     "flows/local/preflight.py read_text": "the kernel's memory figures",
     "flows/local/state.py read_text": "the kernel's line of a process",

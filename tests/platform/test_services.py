@@ -18,7 +18,7 @@ import pytest
 
 from analytics.errors import SettingsError
 from analytics.settings import load_settings
-from flows.local.asking import Answer, Heartbeats, ask, ask_agent
+from flows.local.asking import Answer, Heartbeats, ask, ask_agent, is_ours, is_prefect
 from flows.local.running import Running
 from flows.local.services import Platform, Service
 from flows.local.state import folder_of
@@ -32,7 +32,7 @@ class Place(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
-        self.status, self.body = 200, "{}"
+        self.status, self.body, self.name = 200, json.dumps({"status": "ok"}), "annals "
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -40,6 +40,10 @@ class Answers(BaseHTTPRequestHandler):
     """GET and POST, all alike."""
 
     server: Place
+
+    def version_string(self) -> str:
+        """Return the name that answers carry."""
+        return self.server.name
 
     def do_GET(self) -> None:
         """Answer."""
@@ -67,14 +71,27 @@ def server() -> Iterator[Place]:
 
 def test_an_answer_is_told_from_silence(server: Place) -> None:
     """An error is an answer, which no restart mends; an agent that reads no more is silent."""
-    assert ask(server.url) is ask_agent(server.url) is Answer.HEALTHY
+    assert ask_agent(server.url) is ask(server.url, is_ours) is Answer.HEALTHY
     server.status, server.body = 503, json.dumps({"message": "the disk is full"})
-    assert ask(server.url) is ask_agent(server.url) is Answer.UNWELL
+    assert ask(server.url, is_ours) is ask_agent(server.url) is Answer.UNWELL
     server.body = json.dumps({"message": STUCK})
     assert ask_agent(server.url) is Answer.SILENT
     server.shutdown()
     server.server_close()
-    assert ask(server.url) is ask_agent(server.url) is Answer.SILENT
+    assert ask(server.url, is_ours) is ask_agent(server.url) is Answer.SILENT
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", "null", "true", "hello", '{"status": "error"}', '{"status": ["ok"]}']
+)
+def test_an_answer_of_something_else_is_not_healthy(server: Place, body: str) -> None:
+    """That something answers with a success is no sign of the service that we started."""
+    server.body = body
+    assert ask_agent(server.url) is Answer.UNWELL
+    is_right = Answer.HEALTHY if body == "true" else Answer.UNWELL
+    assert ask(server.url, is_prefect) is is_right
+    server.body, server.name = json.dumps({"status": "ok"}), "SimpleHTTP/0.6 Python/3.11"
+    assert ask_agent(server.url) is ask(server.url, is_ours) is Answer.UNWELL
 
 
 def _workers(**times: str | None) -> str:

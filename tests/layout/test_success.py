@@ -1,0 +1,58 @@
+"""Success is an answer that was looked at: no result is used unseen."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows", "deploy")
+LOOKS = {"run": "returncode", "Popen": "returncode", "urlopen": "read"}
+"""What a function that makes such a call has to look at; or what it is given back does."""
+
+ELSEWHERE = {
+    "flows/ahead.py start Popen": "the answer comes through a pipe; none is an error",
+    "flows/local/detaching.py detached Popen": "its poll, and the services' states, are looked at",
+    "flows/local/running.py _start Popen": "its poll looks at the exit code",
+    "flows/stack/preflight.py _run run": "whoever called it looks",
+    "sync_agent/installing.py _is_enabled run": "the word that systemctl prints is the answer",
+}
+
+
+def _calls() -> Iterator[tuple[str, str, set[str]]]:
+    """Yield each such call: the place, what it is, and the attributes that its function uses."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(function, ast.FunctionDef):
+                    nodes = list(ast.walk(function))
+                    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+                    for node in nodes:
+                        if isinstance(node, ast.Call) and (kind := _kind(node)):
+                            yield f"{name} {function.name} {kind}", kind, used
+
+
+def _kind(node: ast.Call) -> str:
+    called = ast.unparse(node.func)
+    last = called.rpartition(".")[2]
+    return last if called.startswith(("subprocess.", "urllib.request.")) and last in LOOKS else ""
+
+
+CALLS = sorted(_calls(), key=lambda call: call[0])
+
+
+def test_there_are_calls_to_look_at() -> None:
+    """The scan sees processes and addresses, and no exception is out of date."""
+    assert {kind for _, kind, _ in CALLS} == set(LOOKS)
+    unseen = {place for place, kind, used in CALLS if LOOKS[kind] not in used}
+    assert set(ELSEWHERE) == unseen
+
+
+@pytest.mark.parametrize(("place", "kind", "used"), CALLS, ids=[place for place, _, _ in CALLS])
+def test_a_result_is_looked_at(place: str, kind: str, used: set[str]) -> None:
+    """Whoever starts a process looks at its exit code, and whoever asks an address at the body."""
+    assert LOOKS[kind] in used or place in ELSEWHERE
