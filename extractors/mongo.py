@@ -191,13 +191,14 @@ class MongoSource:
                 held.append(ranges_of(one for one in numbers if one is not None))
         return join_ranges(one for ranges in held for one in ranges)
 
-    def holds_documents(self) -> bool:
-        """Return whether there is any document of an agent, known or not."""
+    def unknown_agent(self, known: Iterable[str]) -> str | None:
+        """Return an agent that shipped documents and is none of the known ones, or None."""
         with self._faults():
             found = self._database[CONVERSATIONS].find_one(
-                {"agentId": {"$exists": True}}, {"_id": 1}
+                {"agentId": {"$type": "string", "$nin": sorted(known)}, "seq": {"$exists": True}},
+                {"agentId": 1},
             )
-        return found is not None
+        return None if found is None else str(found["agentId"])
 
     def acknowledge(self, consumer: str, positions: Mapping[str, int]) -> None:
         """Do nothing: MongoDB prunes nothing."""

@@ -30,12 +30,13 @@ class Shortfall:
 
     ``returned`` says that some of what an earlier extraction passed is there now. ``gone_back`` are
     the agents of which the lake has more than the server knows, with both numbers.
+    ``unknown_agent`` has documents on the server, and the server does not know it.
     """
 
     missing: Mapping[str, Ranges] = field(default_factory=dict)
     returned: bool = False
     gone_back: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    has_unknown_agents: bool = False
+    unknown_agent: str | None = None
 
     def sentences(self, database: str) -> tuple[str, ...]:
         """Return a sentence for each agent: what is missing, and what ships it again."""
@@ -49,10 +50,11 @@ class Shortfall:
             " older than the lake. Run `annals sync flush` where that agent runs"
             for agent, (known, taken) in self.gone_back.items()
         ]
-        if self.has_unknown_agents:
+        if self.unknown_agent is not None:
             older.append(
-                f"the database {database} has documents, and its collection of agents is empty."
-                " Run `annals sync flush` where each agent runs: it makes itself known again"
+                f"the database {database} has documents of agent {self.unknown_agent}, and its"
+                " collection of agents does not have that one: they are not read. Run `annals sync"
+                " flush` where each agent runs: it makes itself known again"
             )
         return (*lost, *older)
 
@@ -76,9 +78,9 @@ def find_shortfall(settings: Settings) -> Shortfall:
                 expected = passed
             missing[agent] = subtract_ranges(expected, held)
             returned |= subtract_ranges(passed, held) != join_ranges(passed)
-        is_unknown = not committed and source.holds_documents()
+        unknown = source.unknown_agent(committed)
     lost = {agent: ranges for agent, ranges in missing.items() if ranges}
-    return Shortfall(lost, returned, _gone_back(cursor, committed), is_unknown)
+    return Shortfall(lost, returned, _gone_back(cursor, committed), unknown)
 
 
 def _expected(after: int, through: int, absent: Ranges | None) -> Ranges:

@@ -49,12 +49,12 @@ def _acknowledged(settings: Settings) -> Iterator[str]:
 
     try:
         with closing(MongoSource(settings)) as source:
-            committed = sum(source.committed().values())
-            unknown = not committed and source.holds_documents()
+            known = source.committed()
+            committed, unknown = sum(known.values()), source.unknown_agent(known)
     except AnalyticsError as error:
         yield f"MongoDB cannot be asked: {error.message}"
         return
     if committed:
         yield f"MongoDB acknowledged {committed:,} records"
-    if unknown:
-        yield "MongoDB has documents of agents that it does not know"
+    if unknown is not None:
+        yield f"MongoDB has documents of agent {unknown}, which it does not know"

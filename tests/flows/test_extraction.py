@@ -122,6 +122,26 @@ def test_a_lost_collection_of_agents_is_named(agent: Agent, mongo: Mongo, tmp_pa
     assert len(ids(settings)) == 12
 
 
+@pytest.mark.parametrize(
+    "change", [{"$unset": {"committedSeq": 1}}, {"$set": {"committedSeq": "9"}}]
+)
+def test_an_agent_that_the_server_forgot_is_named(
+    agent: Agent, mongo: Mongo, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """S-30 Documents of one agent of several are not passed over if its own document is bad."""
+    settings = _elsewhere(agent, tmp_path)
+    other = Agent(tmp_path / "other" / "buffer.db", mongo)
+    other.buffer.offset = 10_000  # other records than the first agent's
+    other.buffer.append_entries(5)
+    other.ship()
+    name = other.buffer.agent_id
+    assert mongo.database["agents"].update_one({"_id": name}, change).modified_count == 1
+    (sentence,) = stages.extract(settings).missing
+    assert name in sentence
+    assert "annals sync flush" in sentence
+    other.close()
+
+
 def test_a_database_older_than_the_lake_is_named(
     agent: Agent, mongo: Mongo, tmp_path: Path
 ) -> None:
