@@ -22,8 +22,12 @@ MARK, MADE = "ANNALS_ENVIRONMENT", "made"
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds our packages."""
 
-_ICEBERG_HOME = {"PYICEBERG_HOME": str(ROOT / "analytics" / "lake" / "iceberg_home")}
-"""Where Iceberg's library finds a file of ours before one of other work."""
+_SAFE = {
+    "PYICEBERG_HOME": str(ROOT / "analytics" / "lake" / "iceberg_home"),
+    "PYTHONSAFEPATH": "1",
+}
+"""Iceberg's library finds a file of ours before one of other work, and a process that a library
+starts with ``python -c``, such as multiprocessing's, imports nothing from the working folder."""
 
 FAMILIES = (
     "DBT_",
@@ -79,6 +83,7 @@ _HARMLESS = frozenset(
         "PYTHONIOENCODING",
         "PYTHONNOUSERSITE",
         "PYTHONPYCACHEPREFIX",
+        "PYTHONSAFEPATH",
         "PYTHONUNBUFFERED",
         "PYTHONUTF8",
     }
@@ -123,9 +128,8 @@ def child_environment(additions: Mapping[str, str] | None = None) -> dict[str, s
     return {
         **own,
         **_chosen_proxy,
-        **_ICEBERG_HOME,
+        **_SAFE,
         "PYTHONPATH": str(ROOT),
-        "PYTHONSAFEPATH": "1",
         "DO_NOT_TRACK": "1",
         MARK: MADE,
         **(additions or {}),
@@ -167,7 +171,7 @@ def prepare_environment() -> None:
         _removed.add(name.upper())
         if _PROXY.fullmatch(name):
             _proxies_of_others[name] = value
-    os.environ.update(_ICEBERG_HOME)
+    os.environ.update(_SAFE)
 
 
 def removed_proxies() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from analytics.errors import TranscriptError
+from analytics.settings.roots import missing_root_hint
 from analytics.transcripts.opening import READ_FOLDER, is_inside, open_real
 from sync_agent.ignores import Ignores
 
@@ -239,7 +240,7 @@ def _open_root(root: Path, ignores: Ignores) -> Listing:
     except OSError as error:
         raise TranscriptError(
             f"the transcript folder {root} cannot be read: {error.strerror}",
-            hint="Set CLAUDE_DIR to the folder that holds the project folders, or mount it.",
+            hint=missing_root_hint(root),
             path=root,
         ) from error
     if not stat.S_ISDIR(status.st_mode):

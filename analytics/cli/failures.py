@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from dataclasses import dataclass
 
@@ -15,6 +16,15 @@ _DISK_FULL = 10
 _DISK_FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}
 _DISK_FULL_WORDS = ("no space left on device", "database or disk is full", "disk quota exceeded")
 _NOT_WRITABLE_NUMBERS = {errno.EACCES, errno.EPERM, errno.EROFS}
+_WRONG_KIND_NUMBERS = {
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+_ENCODING_HINT = "Name folders and save text files in UTF-8."
+_TOO_MANY_NUMBERS = {errno.EMFILE, errno.ENFILE}
 _NOT_WRITABLE_WORDS = ("readonly database", "unable to open database file")
 
 
@@ -56,12 +66,8 @@ def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 -- one case a 
             hint="Set ANNALS_HOME and SQLITE_PATH to places that you may write.",
         )
     if isinstance(error, UnicodeError):
-        return _failure(
-            1,
-            type(error).__name__,
-            f"text or a file name is not in the encoding that is needed: {str(error)!a}",
-            hint="Name folders and save text files in UTF-8.",
-        )
+        what = f"text or a file name is not in the encoding that is needed: {str(error)!a}"
+        return _failure(1, type(error).__name__, what, hint=_ENCODING_HINT)
     if _is_unreadable_build(error):
         return _failure(
             IntegrityError.exit_code,
@@ -69,6 +75,8 @@ def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 -- one case a 
             f"the published build cannot be read: {error}",
             hint="Run `annals pipeline`; it publishes a new build.",
         )
+    if isinstance(error, OSError) and error.errno is not None:
+        return _failure(1, type(error).__name__, _system_message(error), hint=_system_hint(error))
     return _failure(
         1,
         type(error).__name__,
@@ -81,6 +89,24 @@ def _failure(exit_code: int, name: str, message: str, *, hint: str) -> Failure:
     return Failure(
         exit_code, {"error": name, "message": hide(message), "hint": hint, "context": {}}
     )
+
+
+def _system_message(error: OSError) -> str:
+    """Return which path failed, and how the system names the cause."""
+    paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+    where = " and ".join(paths) or "the system refused a call"
+    return f"{where}: {error.strerror or os.strerror(error.errno or 0)}"
+
+
+def _system_hint(error: OSError) -> str:
+    if error.errno in _WRONG_KIND_NUMBERS:
+        return (
+            "Remove what lies at this path, or set the path of the setting that leads there to a"
+            " folder; `annals config show --origin` lists them."
+        )
+    if error.errno in _TOO_MANY_NUMBERS:
+        return "Raise the limit of open files (`ulimit -n`), or end other programs."
+    return "Check this path, its disk and its permissions; `annals doctor` names what is wrong."
 
 
 def _usage_hint(error: BaseException) -> str:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from analytics.settings.roots import resolve_root
+
 
 def require_home(value: str | Path) -> None:
     """Raise ValueError if a path begins with ``~`` and HOME is not set."""
@@ -21,8 +23,7 @@ def expanded_path(value: Any) -> Any:
     """
     if not isinstance(value, str | Path):
         return value
-    require_home(value)
-    path = Path(value).expanduser().absolute()
+    path = _at_home(value).absolute()
     text = str(path)
     if not text.isprintable() and any(ord(letter) < 32 or ord(letter) == 127 for letter in text):  # noqa: PLR2004
         raise ValueError(f"{text!r} has control characters in it; name another folder")
@@ -33,9 +34,13 @@ def expanded_path(value: Any) -> Any:
     return path
 
 
-def _root(part: str) -> Path:
-    require_home(part)
-    return Path(part).expanduser().absolute()
+def _at_home(value: str | Path) -> Path:
+    require_home(value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        user = Path(value).parts[0].removeprefix("~")
+        raise ValueError(f"{str(value)!r} names a user who is unknown here: {user!r}") from error
 
 
 def joined_roots(value: Any) -> Any:
@@ -45,9 +50,12 @@ def joined_roots(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
     parts = [part for one in value for part in str(one).split(os.pathsep) if part]
-    roots = dict.fromkeys(Path(os.path.realpath(_root(part))) for part in parts)
-    for root in roots:
-        for other in roots:
+    if not parts:
+        raise ValueError("names no folder")
+    roots = dict.fromkeys(Path(os.path.realpath(_at_home(part).absolute())) for part in parts)
+    meant = dict.fromkeys(resolve_root(root) for root in roots)
+    for root in meant:
+        for other in meant:
             if other is not root and other.is_relative_to(root):
                 raise ValueError(f"{other} lies below {root}; name only one of the two")
-    return Path(os.pathsep.join(map(str, roots))) if roots else value
+    return Path(os.pathsep.join(map(str, roots)))

@@ -62,7 +62,13 @@ def _named_faults(error: ValidationError, places: Mapping[str, str]) -> Iterator
     for fault in error.errors(include_input=False):
         name = ".".join(map(str, fault["loc"]))
         place = f" ({places[name]})" if name in places else ""
-        yield name, f"{name.upper()}{place}: {fault['msg']}"
+        yield name, f"{name.upper()}{place}: {_own_words(fault)}"
+
+
+def _own_words(fault: Mapping[str, Any]) -> str:
+    """Return what is wrong without what the library puts before the words of a check of ours."""
+    reason = fault.get("ctx", {}).get("error")
+    return str(reason) if isinstance(reason, ValueError) else str(fault["msg"])
 
 
 def _without(given: Mapping[str, Any], places: Mapping[str, str]) -> Settings:
@@ -77,7 +83,7 @@ def _without(given: Mapping[str, Any], places: Mapping[str, str]) -> Settings:
             wrong = _wrong_names(error) - invalid.keys()
             if not wrong:
                 raise _refusal(error, places) from error
-            for name in wrong:
+            for name in sorted(wrong):
                 invalid[name] = _refusal(error, places, only=name)
                 default = Settings.model_fields[name].get_default(call_default_factory=True)
                 defaults[name] = default

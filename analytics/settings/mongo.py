@@ -118,8 +118,8 @@ def wrong_uri(why: str, settings: Settings) -> SettingsError:
     return SettingsError(
         f"MONGO_URI ({shown_server(settings)}) cannot be used:"
         f" {masked(why, uri=mongo_uri(settings))}",
-        hint="Write it as mongodb://USER:PASSWORD@HOST:PORT/?OPTIONS or mongodb+srv://...,"
-        " with special characters in user and password percent-encoded.",
+        hint="Write it as mongodb://HOST:PORT or mongodb+srv://HOST, USER:PASSWORD@ before the"
+        " host, /?NAME=VALUE behind it; percent-encode special characters in user and password.",
     )
 
 

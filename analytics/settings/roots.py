@@ -10,16 +10,39 @@ CONFIG_DIR = "CLAUDE_CONFIG_DIR"
 """The variable that moves Claude Code's own folder; transcripts are in its ``projects``."""
 
 _HOMES = ("~/.claude", "~/.config/claude")
-_OWN_FILES = ("history.jsonl", "settings.json", ".credentials.json", ".claude.json")
-"""Files that tell Claude Code's own folder from any other that holds a folder ``projects``."""
+_OWN_FILES = (
+    "history.jsonl",
+    "settings.json",
+    "settings.local.json",
+    ".credentials.json",
+    ".claude.json",
+    "CLAUDE.md",
+    "todos",
+    "statsig",
+    "shell-snapshots",
+    "file-history",
+)
+"""Names that tell Claude Code's own folder from any other that holds a folder ``projects``."""
 
 
 def known_places(environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Return every folder in which Claude Code keeps transcripts, whether it exists or not."""
-    config = environment.get(CONFIG_DIR, "")
-    texts = ((config,) if config else ()) + _HOMES
-    folders = (os.path.expanduser(text) for text in texts)  # noqa: PTH111 -- never raises
+    homes = tuple(map(os.path.expanduser, _HOMES))
+    folders = (*_config_folders(environment), *homes)
     return tuple(dict.fromkeys(Path(folder, "projects") for folder in folders))
+
+
+def _config_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the folders that CLAUDE_CONFIG_DIR names.
+
+    Tools beside Claude Code let it name several, with commas between them. A colon cannot be part
+    of a root's name, so it separates them, too.
+    """
+    text = environment.get(CONFIG_DIR, "")
+    is_one = os.path.isdir(os.path.expanduser(text))  # noqa: PTH111, PTH112 -- never raise
+    lists = [text] if is_one else text.split(",")
+    parts = (part.strip() for one in lists for part in one.split(os.pathsep))
+    return tuple(os.path.expanduser(part) for part in parts if part)  # noqa: PTH111 -- as above
 
 
 def default_roots(environment: Mapping[str, str] = os.environ) -> Path:
@@ -28,11 +51,19 @@ def default_roots(environment: Mapping[str, str] = os.environ) -> Path:
     With CLAUDE_CONFIG_DIR its ``projects``; else those that exist of ``~/.claude/projects`` and
     ``~/.config/claude/projects``, and the first if neither does.
     """
-    first, *others = known_places(environment)
-    if environment.get(CONFIG_DIR):
-        return first
-    existing = [place for place in (first, *others) if os.path.lexists(place)]
-    return Path(os.pathsep.join(map(str, _apart(existing)))) if existing else first
+    places = known_places(environment)
+    if configured := len(_config_folders(environment)):
+        return Path(os.pathsep.join(map(str, _apart(places[:configured]))))
+    existing = [place for place in places if os.path.lexists(place)]
+    return Path(os.pathsep.join(map(str, _apart(existing)))) if existing else places[0]
+
+
+def missing_root_hint(root: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Return what to do about a root that is not there, by the variable that names it."""
+    places = known_places(environment)[: len(_config_folders(environment))]
+    if any(root == Path(os.path.realpath(place)) for place in places):
+        return f"Correct {CONFIG_DIR}, whose folder `projects` is read, or set CLAUDE_DIR."
+    return "Set CLAUDE_DIR to the folder that holds the project folders, or mount it."
 
 
 def _apart(places: Iterable[Path]) -> Iterator[Path]:
@@ -52,13 +83,17 @@ def resolve_root(root: Path) -> Path:
     """
     for folder in (root, root / ".claude"):
         projects = folder / "projects"
-        if _is_own_folder(folder) and projects.is_dir():
+        if projects.is_dir() and _is_own_folder(folder):
             return Path(os.path.realpath(projects))
     return root
 
 
 def _is_own_folder(folder: Path) -> bool:
-    return folder.name == ".claude" or any(os.path.lexists(folder / name) for name in _OWN_FILES)
+    return (
+        folder.name == ".claude"
+        or folder / "projects" in known_places(os.environ)
+        or any(os.path.lexists(folder / name) for name in _OWN_FILES)
+    )
 
 
 def resolve_roots(roots: Iterable[Path]) -> tuple[Path, ...]:

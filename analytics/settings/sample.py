@@ -11,6 +11,11 @@ from analytics.settings.roots import holds_transcripts, known_places
 SAMPLE_TRANSCRIPTS = Path(__file__).resolve().parents[2] / "examples" / "transcripts"
 """The bundled transcripts: beside the packages, in a checkout and in an installed wheel alike."""
 
+_STATE = frozenset(
+    {"claude_dir", "sqlite_path", "annals_home", "iceberg_warehouse_path", "publish_path"}
+)
+"""Settings that name transcripts or state; where one is wrong, nobody knows what was kept."""
+
 
 def wants_sample(settings: Settings) -> bool:
     """Tell whether these settings mean the sample.
@@ -19,7 +24,8 @@ def wants_sample(settings: Settings) -> bool:
     one, and nothing was ever kept on this machine: a folder that is only unmounted never turns into
     the sample, nor does one that may not be looked into.
     """
-    if "claude_dir" in settings.model_fields_set or any(map(holds_transcripts, _places())):
+    is_named = "claude_dir" in settings.model_fields_set or not _STATE.isdisjoint(settings.invalid)
+    if is_named or any(map(holds_transcripts, _places())):
         return False
     kept = (settings.sqlite_path, settings.lake_folder, settings.builds_folder)
     return not any(path.exists() for path in kept)

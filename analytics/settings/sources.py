@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -24,6 +26,25 @@ class FileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return the values of the file that are settings."""
+        file = settings_file()
         known = self.settings_cls.model_fields
-        found = settings_values(settings_file())
-        return {name: value for name, value in found.items() if name in known}
+        return {
+            name: _from_folder(value, file.parent)
+            if file and "Path" in str(known[name].annotation)
+            else value
+            for name, value in settings_values(file).items()
+            if name in known
+        }
+
+
+def _from_folder(value: str, folder: Path) -> str:
+    """Return paths as absolute ones: a relative one begins at the file that it stands in.
+
+    The working folder must not decide what a settings file means.
+    """
+    if "://" in value:
+        return value
+    return os.pathsep.join(
+        part if not part or part.startswith("~") else os.path.join(folder, part)  # noqa: PTH118
+        for part in value.split(os.pathsep)
+    )

@@ -54,7 +54,8 @@ no other one is read, and never `.env` of the working folder:
 
 `annals config show --origin` says where each value came from. The file has to be regular, at most
 1 MiB of UTF-8 text, and neither another user's nor writable by every user; a link is followed, and
-its target judged. `~` is the home folder; an empty value counts as absent.
+its target judged. `~` is the home folder, and a relative path in the file begins at the file's own
+folder; an empty value counts as absent.
 
 A place off this machine (MONGO_URI, ICEBERG_CATALOG_URI, S3_ENDPOINT, NOTIFY_URL, PREFECT_API_URL,
 OUTBOUND_PROXY)

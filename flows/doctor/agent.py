@@ -14,6 +14,7 @@ from urllib.parse import quote
 from analytics.errors import AnalyticsError
 from analytics.limits import STATE_BYTES, read_file
 from analytics.settings import Settings
+from analytics.settings.roots import missing_root_hint
 from flows.doctor.findings import Finding, broken, doubtful, fine
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _DAY_SECONDS = 86_400
 def transcripts(root: Path) -> list[Finding]:
     """Return whether the transcripts can be read."""
     if not root.is_dir():
-        remedy = "Set CLAUDE_DIR to the folder that holds the project folders, or mount it."
-        return [broken("transcripts", f"there is no folder {root}", remedy=remedy)]
+        what = f"there is no folder {root}"
+        return [broken("transcripts", what, remedy=missing_root_hint(root))]
     if not os.access(root, os.R_OK | os.X_OK):
         remedy = "Give this user the right (chmod -R u+rX)."
         return [broken("transcripts", f"{root} may not be read", remedy=remedy)]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from analytics.errors import AnalyticsError, QualityError
+from analytics.errors import AnalyticsError, QualityError, SettingsError
 from analytics.settings import Settings
 from flows.doctor import agent, machine, places, state, stores, trust
 from flows.doctor.findings import Finding, broken
@@ -21,7 +21,7 @@ def examine(settings: Settings) -> list[Finding]:
 
     Without rights, space or a sound buffer the checks that need them say so; none raises.
     """
-    roots = settings.claude_dirs
+    roots = _roots(settings)
     now = agent.standing(settings)
     last_read_at = None if isinstance(now, Finding) else now.last_read_at
     told = (
@@ -32,7 +32,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         *machine.versions(),
         *trust.settings_found(settings),
-        *_survived("clock", machine.clock, last_read_at, instants(settings)),
+        *_survived("clock", _clock, settings, last_read_at),
         *(found for root in roots for found in agent.transcripts(root)),
         *_survived("places", places.places, settings),
         *(found for root in roots for found in agent.retention(root, last_read_at)),
@@ -44,10 +44,22 @@ def examine(settings: Settings) -> list[Finding]:
         *_survived("buffer", agent.buffer, settings),
         *told,
         *agent.service(Path(os.path.expanduser("~"))),  # noqa: PTH111 -- never raises
-        *trust.destinations_found(settings),
-        *stores.mongo(settings),
+        *_survived("destination", trust.destinations_found, settings),
+        *_survived("mongodb", stores.mongo, settings),
         *_survived("lake", stores.lake, settings),
     ]
+
+
+def _roots(settings: Settings) -> tuple[Path, ...]:
+    """Return the transcript folders; none if CLAUDE_DIR is wrong, which has a finding already."""
+    try:
+        return settings.claude_dirs
+    except SettingsError:
+        return ()
+
+
+def _clock(settings: Settings, last_read_at: int | None) -> list[Finding]:
+    return machine.clock(last_read_at, instants(settings))
 
 
 def _survived(
@@ -59,4 +71,6 @@ def _survived(
     except (OSError, AnalyticsError) as error:
         message = error.message if isinstance(error, AnalyticsError) else str(error)
         remedy = "See the check `owner`, or give this user the right to read it."
+        if isinstance(error, SettingsError):
+            remedy = error.hint
         return [broken(name, f"cannot be looked at: {message}", remedy=remedy)]

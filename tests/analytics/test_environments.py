@@ -113,6 +113,32 @@ def test_packages_of_the_working_folder_are_not_imported(tmp_path: Path) -> None
     assert json.loads(done.stdout)
 
 
+def test_what_a_library_starts_imports_nothing_from_the_working_folder(tmp_path: Path) -> None:
+    """A process begun with ``python -c`` by a library finds no module beside the user's files."""
+    for name in ("contextlib", "threading", "json", "signal"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\n")
+    program = tmp_path / "bin" / "program.py"
+    program.parent.mkdir()
+    program.write_text(
+        "from analytics.environments import own_variables, prepare_environment\n"
+        "prepare_environment()\n"
+        "import subprocess, sys\n"
+        "from multiprocessing import resource_tracker\n"
+        "with own_variables():\n"
+        "    resource_tracker.ensure_running()\n"
+        "    resource_tracker.register('/x', 'noop')\n"
+        "    subprocess.run([sys.executable, '-c', 'import json'])\n"
+    )
+    environment = clean_environment(tmp_path)
+    environment.pop(environments.MARK, None)
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(
+        [sys.executable, program], env=environment, cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "mark").exists()
+
+
 def test_packages_in_pythonpath_do_not_replace_ours(tmp_path: Path) -> None:
     """A command goes on with our packages where PYTHONPATH has others of the same names."""
     for name in ("flows", "loaders", "sync_agent", "extractors"):

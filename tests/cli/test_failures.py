@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shlex
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from analytics import errors
 from analytics.cli.failures import failure_of
-from examples.generator import write_sample
+from examples.generator import write_plain, write_sample
 from tests.conftest import Built, Run, clean_environment
 
 
@@ -38,6 +39,28 @@ def test_every_error_has_an_exit_code_a_message_and_a_hint(error: Exception, cod
     assert failure.exit_code == code
     assert failure.envelope["message"]
     assert failure.envelope["hint"]
+
+
+@pytest.mark.parametrize("number", sorted(errno.errorcode))
+def test_no_error_of_the_system_is_called_a_defect(number: int) -> None:
+    """Each names the path and the cause; it is the machine's, and never a defect of the program."""
+    failure = failure_of(OSError(number, os.strerror(number), "/some/path"))
+    assert "/some/path" in str(failure.envelope["message"])
+    assert "defect" not in str(failure.envelope["hint"])
+
+
+@pytest.mark.parametrize("name", ["annals_home", "sqlite_path"])
+@pytest.mark.parametrize(
+    "command", ["sync once", "pipeline", "extract", "doctor", "status", "usage daily", "backup"]
+)
+def test_a_file_in_the_place_of_a_folder_is_no_defect(
+    name: str, command: str, in_process: Run, home: Path
+) -> None:
+    """It is named by its path, whichever setting leads to it."""
+    write_plain(home / ".claude" / "projects", sessions=1, entries=2)
+    (home / "file").touch()
+    done = in_process("--set", f"{name}={home / 'file' / 'x'}", *command.split())
+    assert "defect" not in done.err, done.err
 
 
 def test_a_full_disk_is_found_behind_other_errors() -> None:

@@ -105,6 +105,18 @@ def test_no_single_setting_comes_from_the_working_folder(
     assert getattr(load_settings(), name) == expected
 
 
+@pytest.mark.parametrize("name", ["claude_dir", "annals_home", "sqlite_path", "duckdb_path"])
+def test_a_relative_path_begins_at_the_file(
+    name: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From whichever folder a command is typed, the settings file means the same places."""
+    file = home / "annals.env"
+    file.write_text(f"{name.upper()}=state/x\n")
+    monkeypatch.setenv(VARIABLE, str(file))
+    monkeypatch.chdir(tmp_path)
+    assert getattr(load_settings(), name) == home.resolve() / "state" / "x"
+
+
 def test_the_first_file_counts(
     checkout: Path, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

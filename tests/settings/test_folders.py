@@ -21,6 +21,28 @@ def test_control_characters_are_refused(name: str, text: str) -> None:
     assert name.upper() in caught.value.message
 
 
+@pytest.mark.parametrize("name", ["claude_dir", "annals_home", "sqlite_path", "prices_csv"])
+def test_the_home_of_an_unknown_user_is_refused(name: str) -> None:
+    """``~name`` of a user who does not exist is a wrong setting that names the user."""
+    with pytest.raises(SettingsError, match="'nobody-here'") as caught:
+        load_settings(**{name: "~nobody-here/x"})
+    assert name.upper() in caught.value.message
+
+
+def test_no_folder_at_all_is_refused() -> None:
+    """A list of transcript folders without a folder in it is named in our words."""
+    with pytest.raises(SettingsError, match="CLAUDE_DIR: names no folder"):
+        load_settings(claude_dir=os.pathsep)
+
+
+def test_two_names_of_one_folder_are_one_root(home: Path) -> None:
+    """Claude Code's own folder and the ``projects`` in it are the same transcripts."""
+    projects = home / ".claude" / "projects"
+    projects.mkdir(parents=True)
+    both = os.pathsep.join(map(str, (projects.parent, projects)))
+    assert load_settings(claude_dir=both).claude_dirs == (projects.resolve(),)
+
+
 def test_bytes_that_are_no_text_are_refused() -> None:
     """A path that is not UTF-8 is named before a library fails at it."""
     with pytest.raises(SettingsError, match="not UTF-8"):

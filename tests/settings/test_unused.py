@@ -8,6 +8,11 @@ from analytics.errors import SettingsError
 from analytics.settings import Settings, load_settings
 from tests.conftest import Built, Run, WriteSettings
 
+PATHS = sorted(
+    name
+    for name, field in Settings.model_fields.items()
+    if "Path" in str(field.annotation) and name != "duckdb_spill_path"
+)
 FOREIGN = {"LOG_LEVEL": "http", "BATCH_SIZE": "auto", "HEALTH_PORT": "web"}
 
 
@@ -61,6 +66,19 @@ def test_doctor_lists_what_is_invalid(in_process: Run, monkeypatch: pytest.Monke
     assert done.code == 5
     found = [one for one in done.data["findings"] if one["check"] == "settings"]
     assert [(one["verdict"], "LOG_LEVEL" in one["says"]) for one in found] == [("fail", True)]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_doctor_survives_a_wrong_path(
+    name: str, in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No path of a setting, a folder of an unknown user included, ends the list of findings."""
+    monkeypatch.setenv(name.upper(), "~nobody-here/x")
+    done = in_process("doctor", "--json")
+    assert done.code == 5, done.err
+    found = [one["says"] for one in done.data["findings"] if one["check"] == "settings"]
+    assert [name.upper() in says for says in found] == [True]
+    assert "defect" not in done.err
 
 
 @pytest.mark.parametrize("name", ["timezone", "batch_size", "log_level", "s3_endpoint"])
