@@ -75,6 +75,7 @@ def main() -> None:
 def _commit(settings: Settings, path: Path, line: bytes) -> dict[str, float]:
     """Append a line and bring it to the warehouse; return what that cost, and what is there."""
     from extractors.extract import extract
+    from loaders import entries, warehouse
     from loaders.load import load
     from sync_agent.once import sync_once
 
@@ -82,6 +83,8 @@ def _commit(settings: Settings, path: Path, line: bytes) -> dict[str, float]:
         file.write(line)
     sync_once(settings)
     row = {"extract_cpu_ms": _cpu_ms(extract, settings), "load_cpu_ms": _cpu_ms(load, settings)}
+    with warehouse.connect(settings) as connection, warehouse.transaction(connection):
+        entries.clear_pending(connection)  # as after a transform, which takes a second
     return row | _metadata(settings.lake_folder)
 
 

@@ -8,6 +8,7 @@ one by now is verified again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,10 @@ create table if not exists meta.file_checks (
 _ROWS = """
 select entry_id, file_key, byte_offset, raw, raw_binary
 from read_parquet(?, hive_partitioning = false)
+"""
+_KNOWN_FILES = """
+select file_path, data_files.file_size, content_hash
+from meta.data_files left join meta.file_checks using (file_path)
 """
 _ROWS_AT_ONCE = 1_000
 SWEPT_AFTER = timedelta(days=7)
@@ -106,12 +111,11 @@ def sweep(connection: Connection, *, bytes_per_day: int, build: Path | None = No
         built = build_checks.sweep(connection, build, before=now - SWEPT_AFTER, limit=left // 2)
         left -= built
     due = []
-    for path, size, noted, at in _known(connection):
+    for path, size, noted in _unverified(connection, now - SWEPT_AFTER, now):
         if left <= 0:
             break
-        if at is None or not now - SWEPT_AFTER <= at <= now:
-            due.append((path, size, noted, at))
-            left -= size
+        due.append((path, size, noted))
+        left -= size
     if not due and not built:
         return 0
     swept = built + _verify_known(connection, due)
@@ -139,18 +143,23 @@ def _state(connection: Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def _known(connection: Connection) -> list[tuple[str, int, str | None, datetime | None]]:
+def _known(connection: Connection) -> list[tuple[str, int, str | None]]:
+    return connection.execute(_KNOWN_FILES).fetchall()
+
+
+def _unverified(
+    connection: Connection, since: datetime, until: datetime
+) -> list[tuple[str, int, str | None]]:
+    """Return the files that were not verified in this time, least recently verified first."""
     return connection.execute(
-        "select file_path, data_files.file_size, content_hash, checked_at"
-        " from meta.data_files left join meta.file_checks using (file_path)"
-        " order by checked_at nulls first, file_path"
+        f"{_KNOWN_FILES} where checked_at is null or checked_at not between ? and ?"
+        " order by checked_at nulls first, file_path",
+        [since, until],
     ).fetchall()
 
 
-def _verify_known(
-    connection: Connection, files: Sequence[tuple[str, int, str | None, datetime | None]]
-) -> int:
-    checks = [_verified(connection, path, size, noted=noted) for path, size, noted, _ in files]
+def _verify_known(connection: Connection, files: Sequence[tuple[str, int, str | None]]) -> int:
+    checks = [_verified(connection, path, size, noted=noted) for path, size, noted in files]
     _note(connection, checks)
     return sum(check.file_size for check in checks)
 
@@ -180,7 +189,7 @@ def _hash(connection: Connection, path: str) -> str:
 
 def _size_and_time(path: str) -> tuple[int, int]:
     try:
-        found = Path(path).stat()
+        found = os.stat(path)  # noqa: PTH116 - every load looks at every file
     except OSError as error:
         raise damaged_file(path, error.strerror or str(error)) from error
     return found.st_size, found.st_mtime_ns

@@ -88,16 +88,20 @@ def drop_files(connection: Connection, paths: Sequence[str]) -> None:
         )
 
 
-def add_pending_sessions(connection: Connection, files: Sequence[DataFile]) -> int:
+def add_pending_sessions(
+    connection: Connection, files: Sequence[DataFile], field_ids: Mapping[str, int]
+) -> int:
     """Note the sessions of these files as to be rebuilt; return how many are pending now.
 
-    Only entries count: a file or quarantine record changes nothing that is built per session.
+    Only entries count: a file or quarantine record changes nothing that is built per session. Files
+    that were loaded before and are pending still are not read again.
     """
     if files:
-        source = "select session_id from raw.new_records where record_kind = 'entry'"
+        rows = _rows([file.file_path for file in files], field_ids)
         connection.execute(
-            f"insert into meta.pending_sessions select distinct session_id from ({source})"  # noqa: S608 - no input in it
-            " where session_id not in (select session_id from meta.pending_sessions)"
+            "insert into meta.pending_sessions select distinct session_id"  # noqa: S608 - as in _rows
+            f" from ({rows}) where record_kind = 'entry'"
+            " and session_id not in (select session_id from meta.pending_sessions)"
         )
     return count_pending_sessions(connection)
 
@@ -173,13 +177,18 @@ def move_views(connection: Connection, old: str, new: str) -> None:
 def _point(
     connection: Connection, view: str, paths: Sequence[str], field_ids: Mapping[str, int]
 ) -> None:
+    connection.execute(f"create or replace view raw.{view} as {_rows(paths, field_ids)}")
+
+
+def _rows(paths: Sequence[str], field_ids: Mapping[str, int]) -> str:
+    """Return the query for the rows of these files, in the lake's columns."""
     present = {name: field_ids[name] for name in COLUMNS if name in field_ids}
     columns = ", ".join(
         f'"{name}"' if paths and name in present else f'cast(null as {kind}) as "{name}"'
         for name, kind in COLUMNS.items()
     )
     relation = _parquet(paths, present) if paths else "(select 1) where false"
-    connection.execute(f"create or replace view raw.{view} as select {columns} from {relation}")  # noqa: S608 - names are constants, paths are quoted
+    return f"select {columns} from {relation}"  # noqa: S608 - names are constants, paths are quoted
 
 
 def _parquet(paths: Sequence[str], field_ids: Mapping[str, int]) -> str:

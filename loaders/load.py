@@ -101,7 +101,7 @@ def _apply(connection: Connection, changes: Changes, field_ids: dict[str, int]) 
     entries.add_files(connection, changes.new, is_pending=True)
     entries.add_files(connection, changes.rewritten, is_pending=False)
     entries.point_views(connection, field_ids)
-    return entries.add_pending_sessions(connection, changes.new)
+    return entries.add_pending_sessions(connection, changes.new, field_ids)
 
 
 def _without_lake(connection: Connection, settings: Settings) -> LoadReport:

@@ -68,7 +68,7 @@ def arrive(settings: Settings, lake: Lake, step: Step) -> None:
         with warehouse.transaction(connection):
             entries.add_files(connection, step, is_pending=True)
             entries.point_views(connection, lake.field_ids)
-            entries.add_pending_sessions(connection, step)
+            entries.add_pending_sessions(connection, step, lake.field_ids)
 
 
 def put_back(settings: Settings, state: Path | None) -> None:
