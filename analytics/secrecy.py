@@ -7,9 +7,9 @@ and every unexpected error is cleaned of them. Standard library alone: the error
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 if TYPE_CHECKING:
     import logging
@@ -23,6 +23,7 @@ _SHOWN_PATHS = frozenset({"", "/", "/api"})
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]+)?"
 _HOSTS = re.compile(rf"{_HOST}(?:,{_HOST})*")
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s'\"<>`]*)")
+_ESCAPE = re.compile("%[0-9A-F]{2}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _PAIRS = re.compile("[&;#]")
 _NO_SECRET = re.compile("[a-z_-]{0,15}|v?[0-9.]+|true|false")
@@ -85,16 +86,25 @@ def register_address(address: str) -> None:
 
 def register(secrets: Iterable[str]) -> None:
     """Note texts that are never to be shown, in each form in which an error may quote them."""
-    forms = {
-        form
-        for secret in secrets
-        for form in (secret, unquote(secret), unquote_plus(secret), quote(secret, safe=""))
-        if len(form) >= SHORTEST_SECRET
-    }
+    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= SHORTEST_SECRET}
     _secrets.update(forms)
     if forms and not _has_log_filter:
         _has_log_filter.append(True)
         _clean_log_records()
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, decoded, encoded as libraries do it, and as literals quote it."""
+    import json  # noqa: PLC0415 -- only where there is a secret
+
+    for plain in {secret, unquote(secret), unquote_plus(secret)}:
+        yield from (plain, plain.replace("\n", " ").replace("\t", " "))
+        yield from (json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1])
+        escaped = repr(plain)[1:-1]
+        yield from (escaped, escaped.replace("'", "\\'"), ascii(plain)[1:-1])
+        for encode, safe in ((quote, ""), (quote, "/"), (quote_plus, "")):
+            encoded = encode(plain, safe=safe, errors="surrogateescape")
+            yield from (encoded, _ESCAPE.sub(lambda found: found[0].lower(), encoded))
 
 
 def hide(text: str) -> str:

@@ -5,7 +5,7 @@ A setting that is added is a secret until it is marked (docs/adr/0032).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,6 +40,9 @@ HARMLESS = frozenset(
 )
 """Settings whose whole value may be printed, logged and archived."""
 
+_CATALOG_VARIABLES = "PYICEBERG_CATALOG__"
+_CATALOG_SECRETS = ("__TOKEN", "__CREDENTIAL", "KEY", "SECRET", "PASSWORD")
+
 ADDRESSES = frozenset(
     {"s3_endpoint", "prefect_api_url", "dbt_docs_url", "mongo_uri", "iceberg_catalog_uri"}
     | {"notify_url", "outbound_proxy"}
@@ -67,6 +70,17 @@ def register_settings(values: Iterable[tuple[str, Any]]) -> None:
             register_address(text)
         else:
             register([text, text.partition(":")[2]])
+
+
+def register_variables(variables: Mapping[str, str]) -> None:
+    """Register what is secret in the variables that Iceberg's library reads on its own."""
+    for name, value in variables.items():
+        if not name.upper().startswith(_CATALOG_VARIABLES):
+            continue
+        if "://" in value:
+            register_address(value)
+        elif name.upper().endswith(_CATALOG_SECRETS):
+            register([value, value.partition(":")[2]])
 
 
 def is_web_address(text: str) -> bool:

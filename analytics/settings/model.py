@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from analytics.errors import SettingsError
-from analytics.settings.harmless import is_web_address, register_settings
+from analytics.settings.harmless import is_web_address, register_settings, register_variables
 from analytics.settings.leaving import DestinationSettings
 from analytics.settings.roots import default_roots, resolve_roots
 from analytics.settings.serving import ServingSettings
@@ -349,6 +349,7 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
     def model_post_init(self, _context: Any) -> None:
         """Register what is secret in the values, so that no text shows it."""
         register_settings(iter(self))
+        register_variables(os.environ)
 
     @property
     def prefect_api(self) -> str:

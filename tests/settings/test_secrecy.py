@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from analytics import secrecy
 from analytics.errors import SettingsError
 from analytics.secrecy import hide, register, register_address, shown_address
 from analytics.settings import Settings, load_settings
 from analytics.settings.harmless import ADDRESSES, HARMLESS, shown_setting
+from analytics.text import one_line
 
 CANARY = "Zx9Canary77"
 SECRET = "pa55word-Of-Mine"  # noqa: S105 -- a made-up one
@@ -73,6 +77,33 @@ def test_a_registered_secret_is_in_no_text(text: str) -> None:
     register(["p@ss/word 1"])
     for form in ("p@ss/word 1", "p%40ss%2Fword%201"):
         assert form not in hide(text % form)
+
+
+@given(secret=st.text(alphabet="ab1 %+/\\\"'@:&\n\tü", min_size=8, max_size=12))
+def test_no_form_in_which_a_library_quotes_a_secret_is_shown(secret: str) -> None:
+    """Percent-encoded, escaped as in JSON or Python, or with its lines joined: hidden."""
+    known = set(secrecy._secrets)
+    register([secret])
+    said = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+    encoded = quote(secret), quote_plus(secret), quote(secret, safe="")
+    try:
+        for form in (secret, repr(secret)[1:-1], one_line(secret), *said, *encoded):
+            assert form not in hide(f"POST {form} failed")
+    finally:  # made-up secrets are words that other tests need
+        secrecy._secrets.intersection_update(known)
+
+
+def test_variables_of_the_catalog_s_library_are_secrets_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What Iceberg's library takes from the environment by itself is in no text either."""
+    names = ("TOKEN", "CREDENTIAL", "OAUTH2_SERVER_URI", "WAREHOUSE")
+    values = ("t0ken-AA1", "id:s3cret-BB2", "http://u:pw-CC3x@h/tenant-DD4/token?k=EE5-key", "wh")
+    for name, value in zip(names, values, strict=True):
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__DEFAULT__{name}", value)
+    load_settings()
+    said = hide("t0ken-AA1 s3cret-BB2 pw-CC3x url: /tenant-DD4/token?k=EE5-key wh")
+    assert said.split() == ["***", "***", "***", "url:", "/***?k=***", "wh"]
 
 
 def test_errors_and_log_records_are_cleaned(caplog: pytest.LogCaptureFixture) -> None:
