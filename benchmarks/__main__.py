@@ -17,6 +17,7 @@ from benchmarks.figures import Figure, table
 from benchmarks.increments import append_one, backlog, growth, no_change
 from benchmarks.lists import lists
 from benchmarks.live import at_once, begin, live, rest, restart
+from benchmarks.many_files import many_files
 from benchmarks.processes import ROOT
 from benchmarks.proofs import completeness
 from benchmarks.shipping import outage, ship_backlog, ship_live
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "volumes": volumes,
     "commits": commits,
     "lists": lists,
+    "many-files": many_files,
     "live": live,
     "at-once": at_once,
     "begin": begin,

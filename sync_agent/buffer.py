@@ -123,14 +123,14 @@ class Buffer:
         row = self.connection.execute("select value from meta where key = ?", (key,)).fetchone()
         return row[0] if row else None
 
-    def known_files(self, root: bytes) -> list[Known]:
-        """Return what is known of every file below ``root``."""
+    def known_files(self, root: bytes) -> Iterator[Known]:
+        """Yield what is known of every file below ``root``, as it was when this began."""
         rows = self.connection.execute(
             "select path_bytes, size, mtime_ns, inode, device, state, file_id, location_id, host,"
             " key_bytes, offset from files join locations using (location_id) where root = ?",
             (root,),
         )
-        return [Known._make(row) for row in rows]
+        yield from map(Known._make, rows)
 
     def file(self, file_id: int) -> FileRow:
         """Return the row of a file, as it was put last."""
@@ -148,13 +148,11 @@ class Buffer:
             _remember(self._places, location_id, known)
         return known
 
-    def location_ids(self, host: str, root: bytes) -> dict[bytes, int]:
-        """Return the location of every path that ever held a file below ``root`` on ``host``."""
-        return dict(
-            self.connection.execute(
-                "select path_bytes, location_id from locations where host = ? and root = ?",
-                (host, root),
-            )
+    def location_ids(self, host: str, root: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yield path and location of all that ever held a file below ``root`` on ``host``."""
+        return self.connection.execute(
+            "select path_bytes, location_id from locations where host = ? and root = ?",
+            (host, root),
         )
 
     def new_location_id(self) -> int:

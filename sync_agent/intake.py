@@ -113,7 +113,8 @@ class Intake:
         self._host = host
         self._max_line_bytes = max_line_bytes
         self._tally = tally
-        self._location_ids: dict[bytes, int] | None = None
+        self._old_locations: dict[int, int] | None = None
+        self._new_locations: dict[bytes, int] = {}
 
     def read(self, task: Task) -> Read:
         """Queue what is new in a file, and commit where the queue is long.
@@ -352,9 +353,7 @@ class Intake:
 
     def _location(self, path: bytes) -> Location:
         """Return the location of ``path``, queued where it is new."""
-        if self._location_ids is None:
-            self._location_ids = self._buffer.location_ids(self._host, self._root)
-        known = self._location_ids.get(path)
+        known = self._location_id(path)
         project, key = key_of(path, self._root)
         location = Location(
             location_id=known or self._buffer.new_location_id(),
@@ -368,5 +367,21 @@ class Intake:
         )
         if known is None:
             self._buffer.add_location(location)
-            self._location_ids[path] = location.location_id
+            self._new_locations[path] = location.location_id
         return location
+
+    def _location_id(self, path: bytes) -> int | None:
+        """Return the location of ``path``, None where it is new.
+
+        Of locations that were there before, only the hash of the path is in memory.
+        """
+        if self._old_locations is None:
+            rows = self._buffer.location_ids(self._host, self._root)
+            self._old_locations = {hash(old): location_id for old, location_id in rows}
+        if path in self._new_locations:
+            return self._new_locations[path]
+        known = self._old_locations.get(hash(path))
+        if known is None or self._buffer.location(known).path_bytes == path:
+            return known
+        rows = self._buffer.location_ids(self._host, self._root)  # two paths with one hash
+        return dict(rows).get(path)

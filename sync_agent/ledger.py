@@ -65,7 +65,6 @@ class _Account(NamedTuple):
     separator_bytes: int
 
 
-_NOTHING_READ = _Account(b"", State.ACTIVE, 0, 0, 0, 0, 0, 0, 0)
 _SELECT = """
 select path_bytes, state, coalesce(size, offset), offset, entries, quarantined, entry_bytes,
        quarantined_bytes, separator_bytes
@@ -80,27 +79,27 @@ def custody(settings: Settings) -> Custody:
     read. Changes nothing.
     """
     surveyed = survey(settings)
-    accounts = [
-        account
-        for listing in surveyed.listings
-        for account in _accounts(settings.sqlite_path, listing.root)
-    ]
-    living = {item.path: item for item in accounts if item.state != State.VANISHED}
-    vanished = [item for item in accounts if item.state == State.VANISHED]
+    unread = {found.path: found.size for listing in surveyed.listings for found in listing.files}
+    vanished: list[_Account] = []
     total = [0] * 7
     balanced = True
-    for found in (found for listing in surveyed.listings for found in listing.files):
-        account = living.get(found.path, _NOTHING_READ)
-        if account.offset > found.size:
-            account = _NOTHING_READ  # cut since: the next sync reads it again
+    for account in _accounts(settings.sqlite_path, surveyed):
+        if account.state == State.VANISHED:
+            vanished.append(account)
+            continue
+        size = unread.get(account.path)
+        if size is None or account.offset > size:
+            continue  # not there, or cut since: the next sync reads it again
+        del unread[account.path]
         judged = account.entry_bytes + account.quarantined_bytes + account.separator_bytes
         balanced = balanced and judged == account.offset
-        figures = (found.size, found.size - account.offset, *account[4:])
+        figures = (size, size - account.offset, *account[4:])
         total = [sum(pair) for pair in zip(total, figures, strict=True)]
+    pending = sum(unread.values())
     kept = Custody(
         files=surveyed.files,
-        bytes_on_disk=total[0],
-        pending_bytes=total[1],
+        bytes_on_disk=total[0] + pending,
+        pending_bytes=total[1] + pending,
         entries=total[2],
         quarantined=total[3],
         entry_bytes=total[4],
@@ -145,15 +144,17 @@ def _forgotten(settings: Settings) -> Iterator[Place]:
         yield Place(str(root), "transcripts were read here, and it is missing; mount it")
 
 
-def _accounts(path: Path, root: bytes) -> list[_Account]:
+def _accounts(path: Path, surveyed: Survey) -> Iterator[_Account]:
+    """Yield what was read of each file below the roots that were surveyed."""
     if not path.exists():
-        return []
+        return
     with translated(path):
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)
         with contextlib.closing(connection):
             if not _has_tables(connection):
-                return []
-            return [_Account._make(row) for row in connection.execute(_SELECT, (root,))]
+                return
+            for listing in surveyed.listings:
+                yield from map(_Account._make, connection.execute(_SELECT, (listing.root,)))
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

@@ -161,7 +161,7 @@ def _location(
     folder = re.sub(r"[/\0]", "_", project)
     key = os.fsencode(f"legacy/{name}.jsonl")
     path = os.fsencode(aside) + b"/" + os.fsencode(folder) + b"/" + key
-    known = buffer.location_ids(settings.host_name, root).get(path)
+    known = dict(buffer.location_ids(settings.host_name, root)).get(path)
     location = Location(
         location_id=known or buffer.new_location_id(),
         host=settings.host_name,

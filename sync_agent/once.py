@@ -133,8 +133,8 @@ def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncRepor
 
 
 def _plan(buffer: Buffer, listing: Listing, wanted: set[bytes]) -> Plan:
-    known = buffer.known_files(listing.root)
-    return add_rereads(plan(listing, known), listing, known, wanted)
+    todo = plan(listing, buffer.known_files(listing.root))
+    return add_rereads(todo, listing, buffer.known_files(listing.root), wanted)
 
 
 def _intake(buffer: Buffer, settings: Settings, root: bytes, tally: Tally) -> Intake:

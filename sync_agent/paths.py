@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +56,10 @@ class Outside(NamedTuple):
         return f"{shown(self.path)} was skipped: {self.why}"
 
 
+def _never(_found: Found) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The transcripts below one root, and the places that are outside custody.
@@ -63,6 +67,7 @@ class Listing:
     ``unlisted`` are folders that could not be listed: of what lies below them nothing is known.
     ``links`` are the folders that are read through a link: its path, and the real one.
     ``real_folders`` has the same and the root; no other part of a path may be a link.
+    Files that ``is_known`` says yes to are left out.
     """
 
     root: bytes
@@ -74,6 +79,7 @@ class Listing:
     unlisted: list[bytes] = field(default_factory=list)
     links: list[tuple[bytes, bytes]] = field(default_factory=list)
     real_folders: dict[bytes, bytes] = field(default_factory=dict)
+    is_known: Callable[[Found], bool] = _never
 
     @property
     def warnings(self) -> list[str]:
@@ -130,15 +136,18 @@ def discover(
     within: bytes = b"",
     real_folders: Mapping[bytes, bytes] | None = None,
     entered: Callable[[bytes], None] = _nothing_to_do,
+    is_known: Callable[[Found], bool] = _never,
 ) -> Listing:
     """Return every transcript below ``root``, and each place that is outside custody.
 
     With ``within``, a folder below the root, only what lies in that folder; links in it are left
     to a look at the whole root, and links to it are those of ``real_folders``, which that look
-    found. ``entered`` is told of each folder right before it is listed.
+    found. ``entered`` is told of each folder right before it is listed; files that ``is_known``
+    says yes to are left out.
     Raises TranscriptError where the root is missing, is no folder or cannot be listed.
     """
-    walk = _Walk(_open_root(root, ignores or Ignores()), entered)
+    opened = _open_root(root, ignores or Ignores())
+    walk = _Walk(replace(opened, is_known=is_known), entered)
     real_root = walk.listing.real_folders[walk.listing.root]
     if within:
         walk.listing.real_folders.update(real_folders or {})
@@ -286,7 +295,9 @@ def _below(folder: _Folder, path: bytes, name: bytes) -> bytes:
     return path if folder.real == folder.path else folder.real.rstrip(b"/") + b"/" + name
 
 
-def _add(listing: Listing, folder: _Folder, path: bytes, status: os.stat_result) -> None:
+def _add(
+    listing: Listing, folder: _Folder, path: bytes, status: os.stat_result, *, real: bytes = b""
+) -> None:
     if not stat.S_ISREG(status.st_mode):
         _skip(listing, path, "it is not a regular file; move it out of the transcript folder")
     elif folder.depth == 0:
@@ -294,8 +305,11 @@ def _add(listing: Listing, folder: _Folder, path: bytes, status: os.stat_result)
     elif folder.depth > 1 and path.endswith(b"/journal.jsonl"):
         return  # a workflow's own journal is no conversation
     else:
-        real = b"" if folder.real == folder.path else folder.real + path[len(folder.path) :]
-        listing.files.append(Found.of(path, status)._replace(real=real))
+        found = Found.of(path, status)
+        if real or folder.real != folder.path:
+            found = found._replace(real=real or folder.real + path[len(folder.path) :])
+        if not listing.is_known(found):
+            listing.files.append(found)
 
 
 def _in_no_project(root: bytes) -> str:
@@ -325,9 +339,7 @@ def _judge(walk: _Walk, folder: _Folder, path: bytes) -> _Folder | None:
         return _judge_folder(walk, folder, path, target)
     if path.endswith(b".jsonl"):
         if any(is_inside(target, tree) for tree in walk.trees):
-            _add(listing, _Folder(folder.path, folder.depth, folder.real), path, status)
-            if listing.files and listing.files[-1].path == path:
-                listing.files[-1] = listing.files[-1]._replace(real=target)
+            _add(listing, folder, path, status, real=target)
         else:
             _skip(
                 listing,

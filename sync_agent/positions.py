@@ -72,26 +72,30 @@ def key_of(path: bytes, root: bytes) -> tuple[bytes, bytes]:
     return project, key
 
 
-def plan(listing: Listing, known_files: Iterable[Known]) -> Plan:
-    """Compare the listing with what is known; a file that did not change is in neither list."""
+def plan(listing: Listing, known_files: Iterable[Known], *, others: int = 0) -> Plan:
+    """Compare the listing with what is known; a file that did not change is in neither list.
+
+    ``others`` counts unchanged files that are in neither of the two given. What is known is read
+    once, and only that of files that changed is kept.
+    """
+    changed = {found.path: found for found in listing.files}
     known: dict[bytes, Known] = {}
     for item in known_files:
-        if item.path not in known or item.state != State.VANISHED:
+        found = changed.get(item.path)
+        if found is not None and is_unchanged(item, found):
+            del changed[item.path]
+            known.pop(item.path, None)
+        elif item.path not in known or item.state != State.VANISHED:
             known[item.path] = item
-    changed: list[Found] = []
-    present = 0
-    for found in listing.files:
-        before = known.get(found.path)
-        if before is not None:
-            present += before.state != State.VANISHED
-            if is_unchanged(before, found):
-                continue
-        changed.append(found)
-    living = sum(item.state != State.VANISHED for item in known.values())
-    gone = _gone(listing, known) if living > present else []
-    if gone and not listing.files and all(item.device != listing.device for item in gone):
+    gone = [
+        item
+        for path, item in known.items()
+        if item.state != State.VANISHED and path not in changed and listing.knows(path)
+    ]
+    is_empty = not listing.files and not others
+    if gone and is_empty and all(item.device != listing.device for item in gone):
         return Plan(warnings=[_not_mounted(listing.root)])
-    return _matched(listing, changed, known, gone)
+    return _matched(listing, list(changed.values()), known, gone)
 
 
 def is_unchanged(known: Known, found: Found) -> bool:
@@ -109,15 +113,6 @@ def _not_mounted(root: bytes) -> str:
         f"{shown(root)} is empty and lies on another disk than the files known from it: nothing is"
         " marked as vanished; mount that disk, or set CLAUDE_DIR"
     )
-
-
-def _gone(listing: Listing, known: dict[bytes, Known]) -> list[Known]:
-    paths = {found.path for found in listing.files}
-    return [
-        item
-        for path, item in known.items()
-        if item.state != State.VANISHED and path not in paths and listing.knows(path)
-    ]
 
 
 def _matched(

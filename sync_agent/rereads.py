@@ -85,7 +85,9 @@ def add_rereads(
     if not wanted:
         return todo
     known: Mapping[bytes, Known] = {
-        item.path: item for item in known_files if item.state != State.VANISHED
+        item.path: item
+        for item in known_files
+        if item.path in wanted and item.state != State.VANISHED
     }
     tasks = [
         replace(task, from_start=task.from_start or task.found.path in wanted)
@@ -102,7 +104,7 @@ def add_rereads(
 
 def forget_missing(buffer: Buffer, listing: Listing, wanted: set[bytes]) -> None:
     """Forget wanted files below the root that are gone: nothing is left to read there."""
-    listed = {found.path for found in listing.files}
+    listed = {found.path for found in listing.files if found.path in wanted}
     prefix = listing.root.rstrip(b"/") + b"/"
     gone = [path for path in wanted - listed if path.startswith(prefix) and listing.knows(path)]
     if gone:

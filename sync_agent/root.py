@@ -16,6 +16,7 @@ from sync_agent.activity import Activity, RootState
 from sync_agent.buffer import Buffer
 from sync_agent.ignores import Ignores
 from sync_agent.intake import Intake, Read
+from sync_agent.known_files import KnownFiles, Seen
 from sync_agent.logbook import Logbook
 from sync_agent.paths import Found, Listing, discover, glance, shown, signed
 from sync_agent.positions import Event, Plan, State, Task, plan
@@ -72,7 +73,7 @@ class Root:
         self.is_unsure = False
         self.listing = Listing(bytes(path), 0, ignores=around.ignores)
         self._around = around
-        self._known: dict[bytes, Known] = {}
+        self._known = KnownFiles()
         self._by_inode: dict[int, bytes] = {}
         self._told: set[str] = set()
         self._troubles: dict[bytes, _Trouble] = {}
@@ -95,13 +96,16 @@ class Root:
 
         Raises TranscriptError where the root cannot be read.
         """
-        listing = discover(self.path, ignores=self._around.ignores, entered=entered)
+        seen = Seen(self._known)
+        listing = discover(
+            self.path, ignores=self._around.ignores, entered=entered, is_known=seen.is_unchanged
+        )
         self.listing = self._empty_listing(listing.device, listing.inode)
         self.listing.real_folders.update(listing.real_folders)
-        self.is_unsure = bool(listing.unlisted or listing.outside) or any(
-            found.real and found.device != listing.device for found in listing.files
+        self.is_unsure = bool(
+            listing.unlisted or listing.outside or seen.devices_of_links - {listing.device}
         )
-        todo = plan(listing, self._known.values())
+        todo = plan(listing, seen.others(), others=seen.files)
         self._warn(listing.warnings + todo.warnings)
         return self._enqueue(todo)
 
@@ -214,7 +218,7 @@ class Root:
 
     def _enqueue(self, todo: Plan) -> list[bytes]:
         for known in todo.vanished:
-            if self._known.get(known.path) is known:
+            if self._known.get(known.path) == known:
                 self.intake.vanish(known)
                 self.state.lag.pop(known.path, None)
                 self._around.activity.happened(Event.VANISHED, name_of(known.path), seconds=0)
@@ -302,7 +306,7 @@ class Root:
     def _leave_old_place(self, task: Task) -> None:
         """Forget where a moved file stood, once its position is noted at the new place."""
         old = task.known
-        if old is None or not task.has_moved or self._known.get(old.path) is not old:
+        if old is None or not task.has_moved or self._known.get(old.path) != old:
             return
         now = self._known.get(task.found.path)
         if now is not None and now.file_id == old.file_id:

@@ -55,8 +55,11 @@ def verify_grown(
 
     A file that cannot be read is left due.
     """
-    listed = {found.path: found for one in roots for found in one.listing.files}
-    due = (item for item in due_files(buffer.connection, limit=-1) if item.path in listed)
+    grown = {item.path: item for item in due_files(buffer.connection, limit=-1)}
+    listed = {
+        found.path: found for one in roots for found in one.listing.files if found.path in grown
+    }
+    due = (item for path, item in grown.items() if path in listed)
     proved: list[tuple[Due, Verdict]] = []
     changed: dict[bytes, int] = {}
     for item in within_budget(list(due), RUN_BYTES):
