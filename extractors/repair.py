@@ -27,7 +27,7 @@ from extractors.cursor import SnapshotKind
 from extractors.entries import MICROSECONDS_PER_DAY, to_arrow
 from extractors.lake import Lake, open_lake
 from extractors.lake.recovery import recover_head
-from extractors.lake.restoring import Span, restore_copy, restore_rows, spans
+from extractors.lake.restoring import Span, restore_copy, restore_rows, salvage, spans
 from extractors.salvage import rows_table, salvage_rows
 
 Row = dict[str, Any]
@@ -116,7 +116,7 @@ def repair_lake(
         missing = damaged.missing
         found = 0 if missing else sum(copied.values()) + len(damaged.found)
         if not missing and not dry_run:
-            aside += _put_back(copied, copies)
+            aside += _put_back(lake, copied, copies)
             aside += _write(lake, damaged)
     return RepairReport(names, found, missing, metadata, tuple(aside))
 
@@ -126,12 +126,11 @@ def _is_copied(name: str, copies: Copies) -> bool:
     return copy is not None and hash_file(copy) == named_hash(name)
 
 
-def _put_back(names: Iterable[str], copies: Copies) -> Iterator[str]:
+def _put_back(lake: Lake, names: Iterable[str], copies: Copies) -> Iterator[str]:
     """Put whole copies in the places of damaged files; yield what these are called now."""
     for name in names:
-        kept = restore_copy(Path(name), copies[Path(name).name])
-        if kept != Path(name):
-            yield str(kept)
+        if kept := restore_copy(lake, name, copies[Path(name).name]):
+            yield kept
 
 
 def _find(
@@ -144,7 +143,7 @@ def _find(
         return damaged
     damaged.whole = lake.positions(without=without)
     for name in rows:
-        damaged.add(salvage_rows(Path(name)))
+        damaged.add(salvage(lake, name))
     named = [copies[Path(name).name] for name in rows if Path(name).name in copies]
     for copy in (*named, *copies.values()):
         if damaged.missing:
@@ -187,18 +186,18 @@ def _write(lake: Lake, damaged: _Damaged) -> Iterator[str]:
     for name, rows in damaged.rows.items():
         found = damaged.rows_of(name)
         table = rows_table(_ordered(found))
-        kept = restore_rows(lake, name, Path(name), table) if len(found) == rows else None
+        kept = restore_rows(lake, name, table) if len(found) == rows else None
         if kept is None:
             replaced.append(name)
             continue
         for row in found:
             del damaged.found[row["agent_id"], row["seq"]]
-        if kept != Path(name):
-            yield str(kept)
+        if kept:
+            yield kept
     if replaced:
         _replace(lake, replaced, list(damaged.found.values()))
     for name in replaced:
-        if Path(name).exists():
+        if "://" not in name and Path(name).exists():
             yield str(set_aside(Path(name)))
 
 

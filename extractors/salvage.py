@@ -19,7 +19,7 @@ from extractors.entries import SCHEMA
 _RAW = ("raw", "raw_binary")
 
 
-def salvage_rows(path: Path) -> list[dict[str, Any]]:
+def salvage_rows(path: Path | pa.NativeFile) -> list[dict[str, Any]]:
     """Return the rows of a data file that match their ids; none if it has no readable footer."""
     found: list[dict[str, Any]] = []
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from analytics.errors import LakeDamageError
+from analytics.lake import is_elsewhere
 from analytics.locks import exclusive
 from analytics.settings import Settings
 
@@ -82,7 +83,7 @@ def _repair_lake(
 ) -> RepairReport | None:
     from extractors.repair import repair_lake
 
-    if not settings.lake_folder.is_dir() or not any(settings.lake_folder.iterdir()):
+    if not is_elsewhere(settings) and not _has_lake(settings):
         return None
     if not archives:
         return repair_lake(settings, dry_run=dry_run)
@@ -91,6 +92,10 @@ def _repair_lake(
         for archive in archives:
             copies |= _unpack_data_files(archive, passphrase, Path(folder))
         return repair_lake(settings, dry_run=dry_run, copies=copies)
+
+
+def _has_lake(settings: Settings) -> bool:
+    return settings.lake_folder.is_dir() and any(settings.lake_folder.iterdir())
 
 
 def _unpack_data_files(archive: Path, passphrase: str | None, folder: Path) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 _NAMED = re.compile(r"-(?P<hash>[0-9a-f]{32})\.parquet$")
 _SCHEME = re.compile(r"^file:(?://)?(?=/)")
-_STEP_BYTES = 1024 * 1024
+STEP_BYTES = 1024 * 1024
 
 
 def content_hash(blocks: Iterable[bytes | memoryview]) -> str:
@@ -27,7 +27,7 @@ def content_hash(blocks: Iterable[bytes | memoryview]) -> str:
 def hash_file(path: Path) -> str:
     """Return the hash of a local file's bytes; raises OSError."""
     with path.open("rb", buffering=0) as file:
-        return content_hash(iter(lambda: file.read(_STEP_BYTES), b""))
+        return content_hash(iter(lambda: file.read(STEP_BYTES), b""))
 
 
 def named_hash(location: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from analytics.errors import AnalyticsError, LakeDamageError
 from analytics.lake.checksums import Checksums, damaged_file
-from analytics.lake.content import hash_file, local_path, named_hash
+from analytics.lake.content import STEP_BYTES, content_hash, hash_file, local_path, named_hash
 
 
 def find_damage(table: Any, checksums: Checksums, error: Exception) -> AnalyticsError:
@@ -51,13 +51,35 @@ def require_data_file(location: str, size: int) -> None:
         raise damaged_file(path, error.strerror or str(error)) from error
 
 
-def is_whole(file: Any) -> bool:
-    """Return whether an Iceberg data file on this machine is what was written."""
+def is_whole(file: Any, io: Any) -> bool:
+    """Return whether an Iceberg data file is what was written.
+
+    One in an object store is read by way of ``io``, if its name carries its hash. Raises what a
+    store raises that does not answer.
+    """
+    if local_path(file.file_path) is None:
+        return _is_whole_object(file, io)
     try:
         require_data_file(file.file_path, file.file_size_in_bytes)
     except LakeDamageError:
         return False
     return True
+
+
+def data_file_place(location: str) -> str:
+    """Return how a data file is called: by its path on this machine, or by its address."""
+    return str(local_path(location) or location)
+
+
+def _is_whole_object(file: Any, io: Any) -> bool:
+    wanted = named_hash(file.file_path)
+    if wanted is None:
+        return True
+    try:
+        with io.new_input(file.file_path).open() as stream:
+            return content_hash(iter(lambda: stream.read(STEP_BYTES), b"")) == wanted
+    except FileNotFoundError:
+        return False
 
 
 def live_files(table: Any) -> Iterator[Any]:

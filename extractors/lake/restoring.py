@@ -6,8 +6,9 @@ from whole copies are encoded again and compared with that hash.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+import io
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,11 +18,12 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.types import PrimitiveType
 
 from analytics.files import replacing, set_aside
-from analytics.lake.content import content_hash, local_path, named_hash
-from analytics.lake.damage import live_files
+from analytics.lake.content import content_hash, named_hash
+from analytics.lake.damage import data_file_place, live_files
 from analytics.limits import copy_bounded
 from extractors.files import write_parquet
 from extractors.lake.table import Lake
+from extractors.salvage import salvage_rows
 
 _CHARACTERS = 16
 """So much of a text is in a manifest's least and greatest values."""
@@ -50,9 +52,9 @@ class Span:
         )
 
 
-def spans(lake: Lake, paths: Iterable[str]) -> dict[str, Span]:
-    """Return the span of each of these local data files, by its path."""
-    schema, wanted = lake.table.schema(), set(paths)
+def spans(lake: Lake, places: Iterable[str]) -> dict[str, Span]:
+    """Return the span of each of these data files, by its place."""
+    schema, wanted = lake.table.schema(), set(places)
 
     def bound(bounds: dict[int, bytes] | None, name: str) -> Any:
         field = schema.find_field(name)
@@ -64,46 +66,69 @@ def spans(lake: Lake, paths: Iterable[str]) -> dict[str, Span]:
         )
 
     return {
-        str(local_path(file.file_path)): Span(
+        data_file_place(file.file_path): Span(
             bound(file.lower_bounds, "agent_id"),
             bound(file.upper_bounds, "agent_id"),
             bound(file.lower_bounds, "seq"),
             bound(file.upper_bounds, "seq"),
         )
         for file in live_files(lake.table)
-        if str(local_path(file.file_path)) in wanted
+        if data_file_place(file.file_path) in wanted
     }
 
 
-def restore_rows(lake: Lake, location: str, path: Path, rows: pa.Table) -> Path | None:
+def restore_rows(lake: Lake, name: str, rows: pa.Table) -> str | None:
     """Put a file of these rows in the place of a damaged one, if its bytes are the same.
 
-    Return the new name of the damaged file (``path`` itself if there was none), or None if
-    nothing was changed.
+    Return the new name of the damaged file (an empty text if there was none), or None if nothing
+    was changed.
     """
     encoded = pa.BufferOutputStream()
     write_parquet(encoded, rows, schema=lake.file_schema)
     content = encoded.getvalue().to_pybytes()
-    if named_hash(location) != content_hash([content]):
+    if named_hash(name) != content_hash([content]):
         return None
-    with _replacing(path) as (file, kept):
-        file.write(content)
-    return kept
+    return _replace(lake, name, io.BytesIO(content), len(content))
 
 
-def restore_copy(path: Path, copy: Path) -> Path:
+def restore_copy(lake: Lake, name: str, copy: Path) -> str:
     """Put a copy of a data file, which has its hash, in the place of the damaged one.
 
-    Return the new name of the damaged file (``path`` itself if there was none).
+    Return the new name of the damaged file (an empty text if there was none).
     """
-    with _replacing(path) as (file, kept), copy.open("rb") as source:
-        copy_bounded(source, file, limit=copy.stat().st_size)
+    with copy.open("rb") as source:
+        return _replace(lake, name, source, copy.stat().st_size)
+
+
+def salvage(lake: Lake, name: str) -> list[dict[str, Any]]:
+    """Return the rows of a damaged data file that match their ids, wherever the file is."""
+    if "://" not in name:
+        return salvage_rows(Path(name))
+    try:
+        with lake.table.io.new_input(name).open() as stream:
+            return salvage_rows(pa.BufferReader(stream.read()))
+    except FileNotFoundError:
+        return []
+
+
+def _replace(lake: Lake, name: str, source: IO[bytes], size: int) -> str:
+    if "://" in name:
+        return _replace_object(lake, name, source.read(size))
+    path = Path(name)
+    kept = str(set_aside(path)) if path.exists() else ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        copy_bounded(source, file, limit=size)
     return kept
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    kept = set_aside(path) if path.exists() else path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        yield file, kept
+def _replace_object(lake: Lake, name: str, content: bytes) -> str:
+    """Write an object anew, in one step for whoever reads it; keep a copy of the damaged one."""
+    store, kept = lake.table.io, ""
+    if store.new_input(name).exists():
+        kept = f"{name}.damaged-{uuid.uuid4().hex[:8]}"
+        with store.new_input(name).open() as stream, store.new_output(kept).create() as copy:
+            copy.write(stream.read())
+    with store.new_output(name).create(overwrite=True) as target:
+        target.write(content)
+    return kept

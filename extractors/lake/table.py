@@ -29,8 +29,8 @@ from sqlalchemy.exc import DBAPIError
 from analytics.errors import AnalyticsError, ConflictError, IntegrityError, LakeError
 from analytics.lake import catalog_server_fault
 from analytics.lake.checksums import Checksums, metadata_files
-from analytics.lake.content import content_hash, local_path
-from analytics.lake.damage import find_damage, is_whole, live_files
+from analytics.lake.content import content_hash
+from analytics.lake.damage import data_file_place, find_damage, is_whole, live_files
 from extractors.cursor import KIND, Cursor, SnapshotKind, from_summary, to_summary
 from extractors.entries import SCHEMA
 from extractors.faults import catalog_fault, lake_fault
@@ -220,24 +220,23 @@ class Lake:
         return int(self._table.metadata.current_snapshot_id or 0)
 
     def damaged_files(self) -> list[tuple[str, int]]:
-        """Return the path and the number of rows of each local data file that is damaged."""
-        found = []
+        """Return the place and the number of rows of each data file that is damaged."""
         with self._reading():
             self.checksums.require(metadata_files(self._table))
-            for file in live_files(self._table):
-                path = local_path(file.file_path)
-                if path is not None and not is_whole(file):
-                    found.append((str(path), int(file.record_count)))
-        return found
+            return [
+                (data_file_place(file.file_path), int(file.record_count))
+                for file in live_files(self._table)
+                if not is_whole(file, self._table.io)
+            ]
 
     def positions(self, *, without: Collection[str]) -> set[tuple[str, int]]:
         """Return the positions (agent, seq) of all rows but those of the files ``without``."""
         found: set[tuple[str, int]] = set()
         with self._reading():
             for file in live_files(self._table):
-                path = str(local_path(file.file_path))
-                if path not in without:
-                    rows = pq.read_table(path, columns=["agent_id", "seq"], partitioning=None)
+                if data_file_place(file.file_path) not in without:
+                    with self._table.io.new_input(file.file_path).open() as stream:
+                        rows = pq.read_table(stream, columns=["agent_id", "seq"])
                     found.update(
                         zip(rows["agent_id"].to_pylist(), rows["seq"].to_pylist(), strict=True)
                     )
@@ -259,7 +258,7 @@ class Lake:
                     transaction.update_snapshot(to_summary(cursor, kind)).overwrite() as snapshot,
                 ):
                     for file in live_files(self._table):
-                        if str(local_path(file.file_path)) in names:
+                        if data_file_place(file.file_path) in names:
                             snapshot.delete_data_file(file)
                     for written in files:
                         snapshot.append_data_file(written.data_file)
