@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from analytics.errors import AnalyticsError, SettingsError
 from analytics.files import foreign, owner_name, read_state_text, replace_text, set_umask
+from analytics.limits import parse_json
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -176,7 +177,7 @@ def tighten(settings: Settings) -> None:
 
 def _noted(note: Path) -> object:
     try:
-        return json.loads(read_state_text(note))
+        return parse_json(read_state_text(note))
     except (OSError, ValueError, AnalyticsError):
         return None
 

@@ -48,6 +48,9 @@ FAMILIES = (
     "WEB_CONCURRENCY",
     "FORWARDED_ALLOW_IPS",
     "SSLKEYLOGFILE",
+    "PGHOST",
+    "PGSERVICE",
+    "PGSYSCONFDIR",
 )
 """How the variables begin by which the tools below us take options; case does not matter."""
 

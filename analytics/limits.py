@@ -7,11 +7,12 @@ members of archives. ``tests/layout/test_limits.py`` lists what reads in another
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import time
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 STEP_BYTES = 1024 * 1024
 
@@ -41,6 +42,14 @@ class Readable(Protocol):
 
     def read1(self, size: int = -1, /) -> bytes:
         """Return some bytes after one read of the source; none at the end."""
+
+
+def parse_json(content: str | bytes) -> Any:
+    """Return what JSON of others says; raise ValueError, also if it is nested too deeply."""
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def read_bounded(stream: IO[bytes], *, limit: int) -> bytes:

@@ -20,6 +20,7 @@ from typing import TextIO
 
 from analytics.errors import LockedError, SettingsError
 from analytics.files import open_state_file, read_state_text
+from analytics.limits import parse_json
 
 _DYING_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
@@ -112,7 +113,7 @@ def _is_zombie(pid: int) -> bool:
 def read_holder(path: Path) -> Holder | None:
     """Return who wrote the lock file last, or None where it cannot be told."""
     try:
-        return Holder(**json.loads(read_state_text(path)))
+        return Holder(**parse_json(read_state_text(path)))
     except (OSError, ValueError, TypeError, SettingsError):
         return None
 

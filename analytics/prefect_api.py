@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from analytics.errors import SettingsError
 from analytics.guard import is_loopback
-from analytics.limits import TooLargeError, read_answer
+from analytics.limits import TooLargeError, parse_json, read_answer
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -190,4 +190,4 @@ class PrefectApi:
             connection.close()
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise PrefectRefusedError(answer.status, content)
-        return json.loads(content) if content else None
+        return parse_json(content) if content else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from analytics.errors import AnalyticsError
 from analytics.files import read_state_text, replace_text
+from analytics.limits import parse_json
 from analytics.settings import Settings
 
 
@@ -56,7 +57,7 @@ def noted(settings: Settings, command: str) -> Iterator[Run]:
 def last_run(settings: Settings) -> dict[str, Any] | None:
     """Return the note of the last run, or None where there is none that can be read."""
     try:
-        note = json.loads(read_state_text(_path(settings)))
+        note = parse_json(read_state_text(_path(settings)))
     except (OSError, ValueError):
         return None
     return note if isinstance(note, dict) else None

@@ -7,7 +7,6 @@ and brings none; where anything else happened to the lineage, all files are list
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +41,8 @@ from analytics.lake.catalog_file import (
 from analytics.lake.checksums import Checksums, damaged_file, metadata_files
 from analytics.lake.damage import find_damage
 from analytics.lake.moving import moved_error, moved_from
-from analytics.limits import METADATA_BYTES, read_file
+from analytics.lake.sql_catalog import open_sql_catalog
+from analytics.limits import METADATA_BYTES, parse_json, read_file
 from analytics.settings import Settings
 from analytics.settings.destinations import require_allowed
 from loaders.entries import DataFile
@@ -252,7 +252,7 @@ def read_head(settings: Settings) -> Head | None:
         raise moved_error(old, settings)
     checksums_of(settings).require([str(metadata)])
     try:
-        content = json.loads(read_file(metadata, limit=METADATA_BYTES))
+        content = parse_json(read_file(metadata, limit=METADATA_BYTES))
         newest = content.get("current-snapshot-id")
         return Head(content["table-uuid"], None if newest in (None, -1) else int(newest))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -311,8 +311,6 @@ def _catalog(settings: Settings) -> Catalog:
 
         return rest_catalog(settings)
     require_allowed(settings, "iceberg_catalog_uri")
-    from pyiceberg.catalog import load_catalog  # noqa: PLC0415 - half a second
-
     uri = settings.iceberg_catalog_uri
     properties = {
         "type": "sql",
@@ -322,7 +320,7 @@ def _catalog(settings: Settings) -> Catalog:
         "warehouse": f"file://{settings.lake_folder}",
         "init_catalog_tables": "false",
     }
-    return load_catalog(settings.iceberg_catalog_name, **properties)
+    return open_sql_catalog(settings.iceberg_catalog_name, properties)
 
 
 def _metadata_location(settings: Settings, catalog: Path) -> Path | None:

@@ -6,12 +6,11 @@ is left (docs/specs/byte-ledger.md, L-11).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from analytics.errors import IntegrityError
-from analytics.limits import METADATA_BYTES, read_file
+from analytics.limits import METADATA_BYTES, parse_json, read_file
 from analytics.settings import Settings
 from loaders import lake
 from loaders.warehouse import Connection
@@ -95,7 +94,7 @@ def agents_of_lake(settings: Settings) -> tuple[str, ...]:
     if lake.read_head(settings) is None:
         return ()
     summaries = _summaries(settings)
-    positions = [json.loads(summary.get(_POSITIONS, "{}")) for summary in summaries]
+    positions = [parse_json(summary.get(_POSITIONS, "{}")) for summary in summaries]
     return tuple(sorted({str(agent) for one in positions for agent in one}))
 
 
@@ -103,7 +102,7 @@ def _summaries(settings: Settings) -> Iterator[dict[str, str]]:
     metadata = lake.head_location(settings)
     if metadata is not None:
         try:
-            content = json.loads(read_file(metadata, limit=METADATA_BYTES))
+            content = parse_json(read_file(metadata, limit=METADATA_BYTES))
             yield from (one.get("summary", {}) for one in content.get("snapshots", ()))
         except (OSError, ValueError, AttributeError) as error:
             raise IntegrityError(
@@ -152,7 +151,7 @@ def _origin(
 def _figures(note: str | None) -> dict[str, int]:
     """Return the whole numbers of a ``file`` record; of one that cannot be read, none."""
     try:
-        noted = json.loads(note or "{}")
+        noted = parse_json(note or "{}")
         return {name: value for name, value in noted.items() if type(value) is int}
     except (ValueError, AttributeError):
         return {}

@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _PORTS = {"mongodb": 27017, "http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
+_HOSTS_ELSEWHERE = ("service", "servicefile", "odbc_connect", "dsn", "read_default_file")
+"""Options of database drivers that lead to a host which the address itself does not name."""
+
 _AUTHORITY = re.compile(
     r"(?:[^@\\\s]*@)?(?P<host>\[[^\[\]@\\\s]+\]|[^\[\]@:\\\s]+)(?::(?P<port>[0-9]*))?"
 )
@@ -114,7 +117,10 @@ def database_destinations(uri: str) -> tuple[Destination, ...]:
     _require_plain_authority(uri)
     parts = urlsplit(uri)
     name, default = parts.path.strip("/"), _PORTS.get(scheme)
-    asked = [value for key, value in parse_qsl(parts.query) if key in ("host", "hostaddr")]
+    options = parse_qsl(parts.query)
+    if any(key.lower() in _HOSTS_ELSEWHERE for key, _ in options):
+        raise ValueError("names its host in a place that is not part of the address")
+    asked = [value for key, value in options if key in ("host", "hostaddr")]
     hosts = [*(one for value in asked for one in value.split(",")), parts.netloc]
     return tuple(
         _destination(host, name, default=default)

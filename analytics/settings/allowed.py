@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from analytics.errors import SettingsError
+from analytics.limits import parse_json
 from analytics.settings.addresses import Destination, parse_destination
 from analytics.settings.model import Settings
 
@@ -52,14 +53,17 @@ def allowed_places(settings: Settings) -> list[AllowedPlace]:
         return []
     except OSError as error:
         raise _refusal(path, f"cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         is_ours = found.st_uid in (os.geteuid(), 0) and not found.st_mode & stat.S_IWOTH
         if not stat.S_ISREG(found.st_mode) or not is_ours or found.st_size > _MAX_BYTES:
             raise _refusal(path, "is not a small regular file that you alone may change")
-        content = file.read(_MAX_BYTES)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(_MAX_BYTES)
+    finally:
+        os.close(descriptor)
     try:
-        entries = [AllowedPlace(**entry) for entry in json.loads(content)["allowed"]]
+        entries = [AllowedPlace(**entry) for entry in parse_json(content)["allowed"]]
         for entry in entries:
             parse_destination(entry.destination)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
     NoSuchTableError,
@@ -23,6 +23,7 @@ from analytics.lake.catalog_file import CATALOG_FILE, catalog_file, checksums_of
 from analytics.lake.checksums import metadata_files
 from analytics.lake.damage import find_damage
 from analytics.lake.moving import moved_error, moved_from
+from analytics.lake.sql_catalog import open_sql_catalog
 from analytics.settings import Settings
 from analytics.settings.destinations import require_allowed
 from extractors.entries import SCHEMA
@@ -153,7 +154,7 @@ def connect_catalog(settings: Settings) -> Catalog:
         "warehouse": f"file://{settings.lake_folder}",
         "py-io-impl": file_io,
     }
-    return load_catalog(settings.iceberg_catalog_name, **properties)
+    return open_sql_catalog(settings.iceberg_catalog_name, properties)
 
 
 def _create_table(catalog: Catalog, identifier: tuple[str, ...]) -> Table:

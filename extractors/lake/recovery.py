@@ -6,7 +6,6 @@ Nothing is deleted: what is damaged stays beside the lake under another name.
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from analytics.lake import is_elsewhere
 from analytics.lake.catalog_file import catalog_file, checksums_of, table_row
 from analytics.lake.checksums import Checksums
 from analytics.lake.content import local_path
-from analytics.limits import METADATA_BYTES, read_file
+from analytics.limits import METADATA_BYTES, parse_json, read_file
 from analytics.settings import Settings
 from extractors.lake.avro_files import open_avro
 from extractors.lake.catalog import connect_catalog, table_identifier
@@ -84,7 +83,7 @@ def is_whole(metadata: Path, checksums: Checksums) -> bool:
     """Return whether a metadata file and all that its newest snapshot is read from are whole."""
     try:
         checksums.require([str(metadata)])
-        content = json.loads(read_file(metadata, limit=METADATA_BYTES))
+        content = parse_json(read_file(metadata, limit=METADATA_BYTES))
         newest = content.get("current-snapshot-id")
         if newest in (None, -1):
             return bool(content["table-uuid"])
@@ -110,7 +109,7 @@ def _version(path: Path) -> tuple[int, int]:
     number, _, _ = path.name.partition("-")
     written = 0
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-        written = int(json.loads(read_file(path, limit=METADATA_BYTES)).get("last-updated-ms", 0))
+        written = int(parse_json(read_file(path, limit=METADATA_BYTES)).get("last-updated-ms", 0))
     return (int(number) if number.isdigit() else -1), written
 
 

@@ -22,7 +22,7 @@ from analytics.files import replace_text, replacing
 from analytics.lake.boundary import locations_in, require_inside
 from analytics.lake.checksums import DROP_CHECKSUMS, Checksums, damaged_file
 from analytics.lake.damage import require_data_file
-from analytics.limits import METADATA_BYTES, read_file
+from analytics.limits import METADATA_BYTES, parse_json, read_file
 from extractors.lake.avro_files import open_avro
 
 _DELETED = 2
@@ -243,7 +243,7 @@ def _records(path: Path) -> Iterator[Any]:
 
 def _json(path: Path) -> Any:
     with _explained(path):
-        return json.loads(read_file(path, limit=METADATA_BYTES))
+        return parse_json(read_file(path, limit=METADATA_BYTES))
 
 
 def _require(known: dict[str, int], location: str, size: int | None) -> Path | None:

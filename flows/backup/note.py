@@ -10,6 +10,7 @@ from typing import Any
 
 from analytics.errors import IntegrityError
 from analytics.files import read_state_text, replace_text
+from analytics.limits import parse_json
 from flows.backup.manifest import Manifest
 from flows.backup.members import MANIFEST_BYTES, member_path
 
@@ -41,7 +42,7 @@ def read_note(path: Path, expected: Mapping[Path, Path]) -> RestoreNote | None:
     if not path.exists() and not path.is_symlink():
         return None
     try:
-        note = json.loads(read_state_text(path, limit=_NOTE_BYTES))
+        note = parse_json(read_state_text(path, limit=_NOTE_BYTES))
         known = {str(source): (source, target) for source, target in expected.items()}
         moves = dict(_expected(known, *move) for move in note["moves"].items())
         sent = _location(note.get("sent"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from analytics.errors import AnalyticsError
-from analytics.limits import STATE_BYTES, read_file
+from analytics.limits import STATE_BYTES, parse_json, read_file
 from analytics.settings import Settings
 from analytics.settings.roots import missing_root_hint
 from flows.doctor.findings import Finding, broken, doubtful, fine
@@ -45,7 +44,7 @@ def retention(root: Path, last_read_at: int | None) -> list[Finding]:
     """
     path = root.parent / "settings.json"
     try:
-        found = json.loads(read_file(path, limit=STATE_BYTES)).get("cleanupPeriodDays")
+        found = parse_json(read_file(path, limit=STATE_BYTES)).get("cleanupPeriodDays")
     except FileNotFoundError:
         found = None
     except (OSError, ValueError, AttributeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.error
 import urllib.request
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from analytics.http_server import GuardedHandler
+from analytics.limits import parse_json
 from analytics.prefect_api import PrefectApi
 
 POOL = "annals"
@@ -52,7 +52,7 @@ def is_ours(server: str, body: bytes) -> bool:
 def is_agent(server: str, body: bytes) -> bool:
     """Return whether an agent answered that it reads."""
     try:
-        told = json.loads(body)
+        told = parse_json(body)
     except ValueError:
         return False
     return is_ours(server, body) and isinstance(told, dict) and told.get("status") in _READING

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from analytics.files import read_state_text, replace_text
+from analytics.limits import parse_json
 from analytics.settings import Settings
 
 _PATIENCE_SECONDS = 10.0
@@ -69,7 +70,7 @@ def log_of(settings: Settings) -> Path:
 def read_state(settings: Settings) -> State | None:
     """Return the state noted last, or None where there is none that can be read."""
     try:
-        noted = json.loads(read_state_text(folder_of(settings) / "up.json"))
+        noted = parse_json(read_state_text(folder_of(settings) / "up.json"))
         services = tuple(ServiceState(**service) for service in noted["services"])
         return State(int(noted["pid"]), services)
     except (OSError, ValueError, TypeError, KeyError):

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from analytics.errors import DiskFullError, SettingsError
 from analytics.files import read_state_text
 from analytics.lake import waiting
-from analytics.limits import TooLargeError, read_answer, read_bounded, read_file
+from analytics.limits import TooLargeError, parse_json, read_answer, read_bounded, read_file
 from analytics.prefect_api import PrefectApi
 from analytics.settings import load_settings
 from extractors.lake import avro_files
@@ -218,3 +218,10 @@ def test_damaged_avro_files_are_an_error_or_records(at: int, byte: int, length: 
     with contextlib.suppress(Exception):
         for _ in zip(avro_files.open_avro(io.BufferedReader(file)), range(1_000), strict=False):
             pass
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_json_without_an_end_of_its_depth_is_a_wrong_value(opening: str) -> None:
+    """What is nested too deeply is refused as any other text that is no JSON."""
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json(opening * 100_000)

@@ -31,6 +31,19 @@ def test_looking_makes_no_lake(settings: Settings) -> None:
     assert not settings.lake_folder.exists()
 
 
+@pytest.mark.parametrize(
+    "uri",
+    ["nonsense", "postgresql://127.0.0.1/lake", "nobase://127.0.0.1/x", "sqlite+nodriver:///x"],
+)
+def test_a_database_that_cannot_be_spoken_to_is_a_wrong_setting(
+    uri: str, settings: Settings
+) -> None:
+    """Neither a text that is no address nor a missing driver is called a defect."""
+    wrong = load_settings(annals_home=settings.annals_home, iceberg_catalog_uri=uri)
+    with pytest.raises(SettingsError, match="ICEBERG_CATALOG_URI"):
+        open_lake(wrong, create=True)
+
+
 def test_a_lake_is_made_once(settings: Settings) -> None:
     """Of several that make the lake at the same time, all end up with the same table."""
     found: list[str] = []

@@ -179,7 +179,8 @@ def test_a_place_with_a_password_is_a_usage_error(in_process: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["no json", "{}", '{"allowed": [{"destination": "a b", "how": "x", "at": "x"}]}']
+    "text",
+    ["no json", "{}", "[" * 9000, '{"allowed": [{"destination": "a b", "how": "x", "at": "x"}]}'],
 )
 def test_a_damaged_list_allows_nothing(in_process: Run, home: Path, text: str) -> None:
     """It is exit 3 with the file's name, for whoever needs it."""
@@ -201,12 +202,13 @@ def test_a_list_that_others_can_change_allows_nothing(home: Path) -> None:
         for make in (
             lambda: path.symlink_to("/dev/zero"),
             lambda: os.mkfifo(path),
+            path.mkdir,
             lambda: (path.write_text('{"allowed": []}'), path.chmod(0o666)),
         ):
             make()
             with pytest.raises(SettingsError, match=r"allowed\.json"):
                 require_allowed(load_settings(sqlite_path=home / "buffer.db"), "mongo_uri")
-            path.unlink()
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     finally:
         del os.environ["MONGO_URI"]
 

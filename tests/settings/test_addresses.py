@@ -132,6 +132,20 @@ def test_a_catalog_in_a_database_names_all_its_hosts() -> None:
 
 
 @pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql:///db?service=work",
+        "mssql+pyodbc:///?odbc_connect=SERVER%3Dh",
+        "mysql://127.0.0.1/db?read_default_file=/etc/work.cnf",
+    ],
+)
+def test_a_host_that_the_address_does_not_name_is_refused(uri: str) -> None:
+    """An option that leads to another place cannot be judged."""
+    with pytest.raises(ValueError, match="not part of the address"):
+        database_destinations(uri)
+
+
+@pytest.mark.parametrize(
     ("rule", "covers"),
     [
         ("db.example.org", True),
