@@ -290,11 +290,20 @@ def open_lake(settings: Settings) -> Lake | None:
             catalog=settings.iceberg_catalog_name,
         ) from error
     except Exception as error:  # whatever the library raises here, it was reading the lake
-        place = Path(str(head_location(settings) or lake_place(settings)))
-        raise _broken_metadata(place) from error
+        raise _reading_fault(error, settings) from error
     usable_location(settings, table.location())
     folder = None if is_elsewhere(settings) else settings.lake_folder
     return Lake(table, checksums_of(settings), folder=folder)
+
+
+def _reading_fault(error: Exception, settings: Settings) -> AnalyticsError:
+    """Return the error for a lake that cannot be read; raise one of ours as it is.
+
+    A place that is not allowed, or an address that is wrong, is not a damaged file.
+    """
+    if isinstance(error, AnalyticsError):
+        raise error
+    return _broken_metadata(Path(str(head_location(settings) or lake_place(settings))))
 
 
 def head_location(settings: Settings) -> Path | None:

@@ -22,6 +22,7 @@ from analytics.settings import load_settings
 from analytics.settings.allowed import add_allowed, allowed_file
 from analytics.settings.destinations import judge_all, require_allowed
 from analytics.settings.passing import as_environment
+from loaders.lake import open_lake
 from tests.conftest import ROOT, Run, WriteSettings, clean_environment
 from tests.servers.running import Mongo
 
@@ -211,6 +212,16 @@ def test_a_list_that_others_can_change_allows_nothing(home: Path) -> None:
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     finally:
         del os.environ["MONGO_URI"]
+
+
+def test_a_catalog_that_is_not_allowed_is_no_damage(home: Path) -> None:
+    """Whoever only reads the lake is told of the place, not of files that are damaged."""
+    os.environ["ICEBERG_CATALOG_URI"] = "postgresql://db.example.org/lake"
+    try:
+        with pytest.raises(SettingsError, match=r"db\.example\.org"):
+            open_lake(load_settings(annals_home=home))
+    finally:
+        del os.environ["ICEBERG_CATALOG_URI"]
 
 
 def test_a_server_that_took_records_stays_allowed(annals: Run, home: Path, mongo: Mongo) -> None:
