@@ -61,13 +61,20 @@ _MESSAGES: dict[str, dict[str, Any]] = {
 """What is posted, by NOTIFY_WITH. Prefect's own blocks for Slack and Teams accept an address that
 they do not know without a word and then send nothing; these go to whatever speaks the same."""
 
+_ESCAPES: dict[str, tuple[tuple[str, str], ...]] = {
+    "slack": (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")),  # <!channel>, <http://...|words>
+    "teams": (("\\", "\\\\"), ("[", "\\[")),  # [words](http://...), ![](http://...)
+}
+"""What is replaced in the words of a run, which quote names of files, for who reads markup."""
+
 _BROKEN = tuple(f"prefect.flow-run.{name}" for name in ("Failed", "Crashed", "TimedOut", PARTIAL))
 
 
 def apply(client: SyncPrefectClient, settings: Settings) -> Iterator[str]:
     """Make the automations what the settings say, and yield a line about each."""
     block = _block(client, settings)
-    for wanted in (_failed(block), _zombies(settings), _overdue(settings, block)):
+    kind = settings.notify_with
+    for wanted in (_failed(block, kind), _zombies(settings), _overdue(settings, block)):
         found = client.read_automations_by_name(wanted.name)
         for doubled in found[1:]:
             client.delete_automation(doubled.id)
@@ -100,7 +107,7 @@ def _of_ours() -> ResourceSpecification:
     return ResourceSpecification(labels)
 
 
-def _failed(block: UUID | None) -> AutomationCore:
+def _failed(block: UUID | None, kind: str) -> AutomationCore:
     """Notify of every run that failed, crashed, took too long or left something undone."""
     return AutomationCore(
         name=FAILED,
@@ -116,10 +123,16 @@ def _failed(block: UUID | None) -> AutomationCore:
         ),
         actions=_told(
             block,
-            "Annals: {{ flow_run.state.name }}: {{ flow_run.name }}",
-            "{{ flow_run.state.message }}\n\n{{ flow_run | ui_url }}",
+            f"Annals: {{{{ flow_run.state.name }}}}: {_words('flow_run.name', kind)}",
+            f"{_words('flow_run.state.message', kind)}\n\n{{{{ flow_run | ui_url }}}}",
         ),
     )
+
+
+def _words(expression: str, kind: str) -> str:
+    """Return the template of an expression whose markup means nothing to the reader."""
+    replaced = "".join(f" | replace({old!r}, {new!r})" for old, new in _ESCAPES.get(kind, ()))
+    return f"{{{{ {expression}{replaced} }}}}"
 
 
 def _zombies(settings: Settings) -> AutomationCore:
