@@ -34,8 +34,15 @@ _NO_CSRF = (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def login_file(settings: Settings) -> Path:
-    """Return the file that holds the login of our own Prefect server."""
-    return settings.annals_home / "prefect" / "login"
+    """Return the file that holds the login of our own Prefect server.
+
+    The sample has a state folder of its own, and no server of its own.
+    """
+    from analytics.settings.sample import SAMPLE_TRANSCRIPTS  # noqa: PLC0415 -- loads settings
+
+    home = settings.annals_home
+    is_sample = settings.claude_dir == SAMPLE_TRANSCRIPTS and home.name == "sample"
+    return (home.parent if is_sample else home) / "prefect" / "login"
 
 
 def find_login(settings: Settings) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from analytics.access import claim_state
 from analytics.errors import LakeDamageError
 from analytics.lake import is_elsewhere
 from analytics.locks import exclusive
@@ -60,6 +61,7 @@ def repair(
     whole copies. Raises UsageError for an archive that is not one, LockedError (exit 7) while the
     pipeline runs, LakeDamageError (exit 9) if the lake's metadata has no whole version.
     """
+    claim_state(settings)
     archives = [file.expanduser() for file in files if _is_archive(file)]
     transcripts = [str(file) for file in files if not _is_archive(file)]
     with exclusive(settings.pipeline_lock, role="repair", what="the pipeline"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from analytics.errors import AnalyticsError, QualityError, SettingsError
 from analytics.settings import Settings
-from flows.doctor import agent, machine, places, state, stores, trust
+from flows.doctor import agent, machine, places, server, state, stores, trust
 from flows.doctor.findings import Finding, broken
 from flows.doctor.instants import instants
 
@@ -46,6 +46,7 @@ def examine(settings: Settings) -> list[Finding]:
         *agent.service(Path(os.path.expanduser("~"))),  # noqa: PTH111 -- never raises
         *_survived("destination", trust.destinations_found, settings),
         *_survived("mongodb", stores.mongo, settings),
+        *_survived("prefect", server.prefect, settings),
         *_survived("lake", stores.lake, settings),
     ]
 

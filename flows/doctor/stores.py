@@ -61,6 +61,9 @@ def lake(settings: Settings) -> list[Finding]:
     if not has_lake:
         return [fine("lake", "there is none yet; `annals pipeline` makes it")]
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            remedy = "Mount it read-write, or set ICEBERG_WAREHOUSE_PATH to another disk."
+            return [broken("lake", f"{folder} is on a read-only file system", remedy=remedy)]
         remedy = "Give this user the right to read and write it (chmod -R u+rwX)."
         return [broken("lake", f"{folder} may not be written", remedy=remedy)]
     return [*_lake_here(settings), *_builds(settings)]

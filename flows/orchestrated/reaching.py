@@ -34,6 +34,17 @@ def reach(settings: Settings) -> str:
             "Prefect is not installed here",
             hint="Run `make platform`, or leave out --prefect and PREFECT_API_URL.",
         )
+    require_server(settings)
+    os.environ.update(client_variables(settings))
+    os.environ.setdefault("PREFECT_HOME", str(settings.annals_home / "prefect"))
+    with contextlib.chdir(work_folder(settings.annals_home)):
+        # Prefect reads settings files of the folder in which it is imported first.
+        importlib.import_module("prefect.context")
+    return settings.prefect_api
+
+
+def require_server(settings: Settings) -> None:
+    """Ask the server whether it lets us in; raises as :func:`reach`. Prefect is not loaded."""
     require_allowed(settings, "prefect_api_url")
     address = settings.prefect_api
     login = find_login(settings)
@@ -47,12 +58,6 @@ def reach(settings: Settings) -> str:
             hint="Start it with `annals up`, or unset PREFECT_API_URL to run without it.",
             url=shown_address(address),
         ) from error
-    os.environ.update(client_variables(settings))
-    os.environ.setdefault("PREFECT_HOME", str(settings.annals_home / "prefect"))
-    with contextlib.chdir(work_folder(settings.annals_home)):
-        # Prefect reads settings files of the folder in which it is imported first.
-        importlib.import_module("prefect.context")
-    return address
 
 
 def _refused(settings: Settings, error: PrefectRefusedError, *, is_known: bool) -> DependencyError:

@@ -57,6 +57,7 @@ class Process:
                 cwd=environment["HOME"],
                 stdout=file,
                 stderr=file,
+                umask=0,  # what they write is private all the same
             )
 
     def kill(self) -> None:
@@ -142,6 +143,7 @@ class Platform:
             text=True,
             timeout=PATIENCE_SECONDS,
             check=False,
+            umask=0,
         )
 
     def start_worker(self, *name: str, **environment: str) -> Process:
