@@ -40,7 +40,11 @@ def enrol(outbox: Outbox, remote: Remote) -> Enrolment:
         identity = outbox.identity()
         known = remote.agent(identity.agent_id)
         if known is not None and known.incarnation not in identity.noted:
-            outbox.rename(identity.agent_id, committed=known.committed)
+            outbox.rename(identity.agent_id, committed=max(known.committed, 0))
+            continue
+        if known is not None and min(known.committed, known.missing_through) < 0:
+            through = max(known.committed, identity.acknowledged)  # which was covered
+            remote.set_committed(identity.agent_id, known.incarnation, through=through)
             continue
         incarnation = _note(outbox, remote, identity, known)
         if incarnation is None:

@@ -52,7 +52,7 @@ from analytics.transcripts.documents import (
     DOCUMENT_BYTES,
     to_claim,
 )
-from analytics.transcripts.seq_ranges import Ranges, flat_ranges, ranges_from
+from analytics.transcripts.seq_ranges import Ranges, flat_ranges, position_from, ranges_from
 from sync_agent.mongo_collections import INDEXES, STORED, create_missing, deletion_rules
 
 Document = dict[str, Any]
@@ -165,10 +165,15 @@ class Remote:
             return None
         return Agent(
             str(found.get("incarnation")),
-            int(found.get("committedSeq", 0)),
-            int(found.get("missingThrough", 0)),
+            position_from(found.get("committedSeq", 0)),
+            position_from(found.get("missingThrough", 0)),
             ranges_from(found["absent"]) if "absent" in found else None,
         )
+
+    def set_committed(self, agent_id: str, incarnation: str, *, through: int) -> bool:
+        """Replace positions that are not numbers; False as in :meth:`commit`."""
+        change = {"committedSeq": through, "missingThrough": 0}
+        return self._update(agent_id, incarnation, {"$set": change})
 
     def introduce(self, agent_id: str, incarnation: str, *, committed: int) -> bool:
         """Make an agent known; False where it is by now."""

@@ -70,5 +70,14 @@ def ranges_from(value: object) -> Ranges:
     numbers = value if isinstance(value, list) else []
     if not all(isinstance(one, int | float) for one in numbers):
         return ()
-    whole = [int(one) for one in numbers]
+    whole = [max(0, position_from(one)) for one in numbers]
     return join_ranges(zip(whole[::2], whole[1::2], strict=False))
+
+
+def position_from(value: object) -> int:
+    """Return a position as a document has it; -1 for what is not one, whatever its type."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return -1
+    return value if 0 <= value < 2**63 else -1

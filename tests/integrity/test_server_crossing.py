@@ -87,3 +87,18 @@ def test_the_buffer_has_the_right_bytes(
     done = in_process("extract")
     assert done.code == 0, done.err
     assert set(ids(agent.settings)) == set(expected)
+
+
+@pytest.mark.parametrize("value", ["12", None, 1e300, -5, [3]])
+def test_a_position_that_is_no_number_is_set_again(
+    agent: Agent, mongo: Mongo, in_process: Run, value: object
+) -> None:
+    """A committedSeq of a wrong type ends neither the agent nor its extraction."""
+    wrong = {"committedSeq": value, "missingThrough": value, "absent": value}
+    mongo.database["agents"].update_one({"_id": agent.buffer.agent_id}, {"$set": wrong})
+    agent.restart()
+    agent.buffer.append_entries(1)
+    agent.ship()
+    done = in_process("extract")
+    assert done.code == 0, done.err
+    assert len(ids(agent.settings)) == 13
