@@ -60,14 +60,18 @@ def object_store_fault(text: str, place: object) -> AnalyticsError | None:
             hint="Check S3_ENDPOINT, the object store and the network, then run the command again.",
             path=place,
         )
-    if _MISSING.search(text):
-        file = found[0] if (found := _ADDRESS.search(whole)) else place
-        return IntegrityError(
-            f"the lake's file {file} is missing",
-            hint="Restore the lake from a backup; nothing was changed.",
-            path=file,
-        )
-    return None
+    return _missing_object(text, whole, place)
+
+
+def _missing_object(text: str, whole: str, place: object) -> IntegrityError | None:
+    if not _MISSING.search(text):
+        return None
+    file = found[0] if (found := _ADDRESS.search(whole)) else place
+    return IntegrityError(
+        f"the lake's file {file} is missing",
+        hint="Restore the lake from a backup; nothing was changed.",
+        path=file,
+    )
 
 
 def catalog_server_fault(error: Exception, place: object) -> AnalyticsError:

@@ -89,11 +89,7 @@ def backup(
     left out. Raises UsageError where ``to`` exists or there is nothing to keep, SettingsError for a
     catalog in a database server, IntegrityError for a lake or buffer that is damaged.
     """
-    given, to = to, Path(os.path.realpath(to.parent), to.name)
-    if os.path.lexists(to):
-        raise UsageError(f"{to} exists already", hint="Name another file; none is overwritten.")
-    if to.is_relative_to(os.path.realpath(settings.lake_folder)):
-        raise UsageError(f"{to} lies in the lake itself", hint="Name a file outside of it.")
+    given, to = to, _free_place(settings, to)
     claim_state(settings)
     _make_parent(given, settings)
     half = to.with_name(f".{to.name}.part")
@@ -114,6 +110,16 @@ def backup(
         agent_id=manifest.agent_id,
         encrypted=passphrase is not None,
     )
+
+
+def _free_place(settings: Settings, to: Path) -> Path:
+    """Return the real place of the archive, where there is nothing yet."""
+    to = Path(os.path.realpath(to.parent), to.name)
+    if os.path.lexists(to):
+        raise UsageError(f"{to} exists already", hint="Name another file; none is overwritten.")
+    if to.is_relative_to(os.path.realpath(settings.lake_folder)):
+        raise UsageError(f"{to} lies in the lake itself", hint="Name a file outside of it.")
+    return to
 
 
 def _make_parent(to: Path, settings: Settings) -> None:
