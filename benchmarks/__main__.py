@@ -14,6 +14,7 @@ from benchmarks.cold import cold, peer, sizes
 from benchmarks.commits import commits
 from benchmarks.deployed import deployed
 from benchmarks.figures import Figure, table
+from benchmarks.hashing import hashing
 from benchmarks.increments import append_one, backlog, growth, no_change
 from benchmarks.lists import lists
 from benchmarks.live import at_once, begin, live, rest, restart
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "append": append_one,
     "growth": growth,
     "completeness": completeness,
+    "hashing": hashing,
     "volumes": volumes,
     "commits": commits,
     "lists": lists,

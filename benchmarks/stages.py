@@ -26,13 +26,14 @@ def main() -> None:
     from analytics.settings import load_settings
 
     settings = load_settings()
-    stages = [(name, _function(name)) for name in sys.argv[1:]]
+    stages = [(name, stage_function(name)) for name in sys.argv[1:]]
     result: dict[str, Any] = {"import_seconds": round(time.perf_counter() - started, 4)}
     result["stages"] = [_timed(name, stage, settings) for name, stage in stages]
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def _function(name: str) -> Callable[[Any], Any]:
+def stage_function(name: str) -> Callable[[Any], Any]:
+    """Return the function of a stage, imported."""
     module, function = _WHERE[name]
     found: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
     return found
