@@ -63,11 +63,14 @@ def expire(lake: Lake, retention: Retention) -> ExpiryReport:
     """Remove old snapshots if twice as many as wanted are there; finish an interrupted removal.
 
     If another process commits at the same moment, nothing is removed and the next run tries
-    again. Raises what a commit raises.
+    again. Nothing is removed either while a file is missing that a kept snapshot reaches: what
+    it names would pass for unreached. Raises what a commit raises.
     """
     table = lake.table
     with faults(lake.location):
         files = _delete_noted_files(lake)
+        if files is None:
+            return ExpiryReport()
         expired = _due(table.metadata, retention)
         if not expired:
             return ExpiryReport(files=files)
@@ -75,7 +78,7 @@ def expire(lake: Lake, retention: Retention) -> ExpiryReport:
             _remove_snapshots(table, expired)
         except CommitFailedException:
             return ExpiryReport(files=files)
-        return ExpiryReport(len(expired), files + _delete_noted_files(lake))
+        return ExpiryReport(len(expired), files + (_delete_noted_files(lake) or 0))
 
 
 def _due(metadata: TableMetadata, retention: Retention) -> list[Snapshot]:
@@ -135,8 +138,11 @@ def _is_append_only(metadata: TableMetadata, expired: Iterable[Snapshot]) -> boo
     return appended and {one.snapshot_id for one in expired} <= {one.snapshot_id for one in lineage}
 
 
-def _delete_noted_files(lake: Lake) -> int:
-    """Delete what only the noted manifest lists reach; return the number of deleted files."""
+def _delete_noted_files(lake: Lake) -> int | None:
+    """Delete what only the noted manifest lists reach; return the number of deleted files.
+
+    None where that cannot be told, because a file of a kept snapshot is missing.
+    """
     table = lake.table
     note = json.loads(table.properties.get(NOTE, "{}"))
     lists: list[str] = note.get("lists", [])
@@ -146,6 +152,9 @@ def _delete_noted_files(lake: Lake) -> int:
     if not lists or not table.io.new_input(lists[-1]).exists():
         return 0
     reached = dict(_manifests(table.io, kept))
+    needed = (*kept, *reached)
+    if not all(table.io.new_input(path).exists() for path in needed):
+        return None
     known = dict(_manifests(table.io, lists))
     dead = {path: manifest for path, manifest in known.items() if path not in reached}
     data = _dead_data_files(table, dead, reached) if note.get("data", True) else set()

@@ -239,3 +239,29 @@ def test_the_note_names_what_was_removed(small: Settings, buffer: Buffer) -> Non
         assert note["data"] is False
         assert len(note["lists"]) == 4
         assert SnapshotKind.EXTRACT in {one.kind for one in lake.snapshots()}
+
+
+@pytest.mark.parametrize("kind", ["list", "manifest"])
+def test_nothing_is_deleted_while_a_kept_file_is_missing(
+    settings: Settings, buffer: Buffer, kind: str
+) -> None:
+    """P-21: what a kept snapshot reaches is not known without its lists and manifests."""
+    run_extractions(settings, buffer, 12)
+    with open_lake(settings) as lake:
+        tagged = lake.table.metadata.snapshots[2]
+        lake.table.manage_snapshots().create_tag(tagged.snapshot_id, "before").commit()
+        roll_back_to = lake.table.metadata.snapshots[8].snapshot_id
+        lake.table.manage_snapshots().rollback_to_snapshot(roll_back_to).commit()
+        (manifest, *_) = tagged.manifests(lake.table.io)
+        name = tagged.manifest_list if kind == "list" else manifest.manifest_path
+    missing = Path(name.removeprefix("file://"))
+    aside = missing.rename(missing.with_suffix(".aside"))
+    data = set(settings.lake_folder.rglob("*.parquet"))
+    with open_lake(settings) as lake:
+        assert expire(lake, KEPT).files == 0
+    assert set(settings.lake_folder.rglob("*.parquet")) == data
+    aside.rename(missing)
+    require_whole_lake(settings)
+    with open_lake(settings) as lake:
+        assert expire(lake, KEPT).files > 0
+    require_whole_lake(settings)
