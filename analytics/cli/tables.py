@@ -15,6 +15,10 @@ _STEP = 1000
 _ROWS_MEASURED = 1000
 """A table of more rows is printed as plain text, on a terminal too."""
 
+_GAP = "  "
+_LONGEST_WHOLE, _LEAST_FOLDED = 16, 12
+"""Longer names may be folded on a narrow terminal, to this width at least; dates are not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -93,22 +97,40 @@ def _aligned(line: tuple[str, ...], widths: list[int], *, text_columns: int) -> 
         cell.ljust(width) if index < text_columns else cell.rjust(width)
         for index, (cell, width) in enumerate(zip(line, widths, strict=True))
     )
-    return "  ".join(cells).rstrip() + "\n"
+    return _GAP.join(cells).rstrip() + "\n"
 
 
 def _show_rich(table: Table, rows: list[tuple[str, ...]]) -> None:
+    """Show the table as wide as the terminal; long names are folded, figures and dates are not."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    shown = RichTable(show_footer=table.footer is not None, header_style="bold")
+    console = Console(markup=False, highlight=False, emoji=False)
+    footer = [tuple(map(printable, table.footer))] if table.footer else []
+    widths = [max(map(len, column)) for column in zip(table.columns, *rows, *footer, strict=True)]
+    folded = [i < table.text_columns and width > _LONGEST_WHOLE for i, width in enumerate(widths)]
+    least = sum(_LEAST_FOLDED if fold else w for w, fold in zip(widths, folded, strict=True))
+    if least + len(_GAP) * (len(widths) - 1) > console.width:  # a figure that is cut is wrong
+        sys.stdout.writelines(_plain(table, rows, ()))
+        return
+    shown = RichTable(
+        show_footer=table.footer is not None,
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     for index, column in enumerate(table.columns):
+        is_figure = index >= table.text_columns
         shown.add_column(
-            column,
+            column.replace(" ", "\n") if is_figure else column,
             footer=table.footer[index] if table.footer else "",
-            justify="left" if index < table.text_columns else "right",
+            justify="right" if is_figure else "left",
             overflow="fold",
-            no_wrap=index >= table.text_columns,  # a figure that is cut is a wrong figure
+            no_wrap=not folded[index],
         )
     for row in rows:
         shown.add_row(*row)
-    Console(markup=False, highlight=False, emoji=False).print(shown)
+    console.print(shown)
