@@ -20,12 +20,15 @@ from pyiceberg.types import PrimitiveType
 from analytics.files import replacing, set_aside
 from analytics.lake.content import content_hash, named_hash
 from analytics.lake.damage import data_file_place, live_files
-from analytics.limits import copy_bounded
+from analytics.limits import TooLargeError, copy_bounded, read_bounded
 from extractors.files import write_parquet
 from extractors.lake.table import Lake
 from extractors.salvage import salvage_rows
 
 _CHARACTERS = 16
+LARGEST_FILE_BYTES = 4 * 1024**3
+"""No data file that the lake is written in has more; an object of another size is no copy."""
+
 """So much of a text is in a manifest's least and greatest values."""
 
 
@@ -106,8 +109,9 @@ def salvage(lake: Lake, name: str) -> list[dict[str, Any]]:
         return salvage_rows(Path(name))
     try:
         with lake.table.io.new_input(name).open() as stream:
-            return salvage_rows(pa.BufferReader(stream.read()))
-    except FileNotFoundError:
+            content = read_bounded(cast("IO[bytes]", stream), limit=LARGEST_FILE_BYTES)
+            return salvage_rows(pa.BufferReader(content))
+    except (FileNotFoundError, TooLargeError):
         return []
 
 
@@ -128,7 +132,9 @@ def _replace_object(lake: Lake, name: str, content: bytes) -> str:
     if store.new_input(name).exists():
         kept = f"{name}.damaged-{uuid.uuid4().hex[:8]}"
         with store.new_input(name).open() as stream, store.new_output(kept).create() as copy:
-            copy.write(stream.read())
+            copy_bounded(
+                cast("IO[bytes]", stream), cast("IO[bytes]", copy), limit=LARGEST_FILE_BYTES
+            )
     with store.new_output(name).create(overwrite=True) as target:
         target.write(content)
     return kept

@@ -15,6 +15,7 @@ from analytics.errors import (
     DiskFullError,
     LakeDamageError,
     LockedError,
+    SettingsError,
     WarehouseDamageError,
     WarehouseError,
 )
@@ -201,3 +202,15 @@ def test_views_file_is_small(tmp_path: Path) -> None:
     assert path.stat().st_size < 100_000
     with duckdb.connect(str(path), read_only=True) as connection:
         assert connection.execute("from a").fetchall() == [(1,)]
+
+
+def test_a_link_in_the_place_of_the_spill_folder_is_refused(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """DuckDB would write rows through it, and remove what it finds there."""
+    with warehouse.connect(settings):
+        pass
+    beside = settings.warehouse_file.with_name(settings.warehouse_file.name + ".tmp")
+    beside.symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(SettingsError, match="a symbolic link"), warehouse.connect(settings):
+        pass
