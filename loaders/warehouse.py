@@ -17,7 +17,7 @@ from duckdb import DuckDBPyConnection as Connection
 from analytics.errors import (
     WarehouseError,
 )
-from analytics.files import make_folder, require_database, require_plain_tree
+from analytics.files import make_folder, require_database
 from analytics.lake import is_elsewhere, lake_place, object_store_fault
 from analytics.lake.checksums import damaged_file
 from analytics.settings import Settings
@@ -173,8 +173,9 @@ def _configure(connection: Connection, settings: Settings) -> None:
 def _spill_to(connection: Connection, settings: Settings) -> None:
     """Set where DuckDB puts what memory cannot hold, and how much of it."""
     beside = settings.warehouse_file.with_name(settings.warehouse_file.name + ".tmp")
-    if os.path.lexists(beside):  # DuckDB follows whatever has that name
-        require_plain_tree(make_folder(beside))
+    with contextlib.suppress(FileNotFoundError):  # DuckDB removes it when it is done
+        if os.path.lexists(beside):  # and follows whatever has that name
+            make_folder(beside)
     folder = settings.duckdb_spill_path or beside
     connection.execute(f"set temp_directory = {quoted(folder)}")
     if settings.duckdb_spill_limit != AUTOMATIC:
