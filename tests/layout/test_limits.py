@@ -21,7 +21,6 @@ ALLOWED = {
     "analytics/transcripts/bounds.py decompress": "after its header was compared with the limit",
     "analytics/transcripts/documents.py decompress": "the bounded one of bounds.py",
     "extractors/lake/avro_files.py decompress": "a piece of STEP_BYTES, nothing of it kept",
-    "extractors/lake/restoring.py read()": "a data file of the lake, of a size that we write",
     "extractors/lake/avro_files.py fastavro.reader": "after each block was expanded piece by piece",
     "flows/ahead.py recv()": "a message of our own child, through a pipe",
     "flows/dbt_docs.py read_text": "a page that our own dbt wrote",
