@@ -103,7 +103,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 """This machine; the last is what a container calls the one that it runs on."""
 
 _PROXY = re.compile(r"(?i)(?!no_|outbound_).+_proxy")
-"""Variables that send requests to somebody else's server first (docs/adr/0037)."""
+"""Variables that send requests to somebody else's server first (docs/adr/0036)."""
 
 _removed: set[str] = set()
 _chosen_proxy: dict[str, str] = {}
