@@ -37,6 +37,7 @@ JUDGED = {
 """Modules that call ``require_allowed`` before they open anything."""
 
 BEHIND = {
+    "analytics/lake/sql_catalog.py": "both callers judge ICEBERG_CATALOG_URI first",
     "analytics/prefect_api.py": "called after reach(), `up` or the trigger judged",
     "extractors/mongo.py": "open_client of analytics.settings.mongo judges",
     "sync_agent/mongo.py": "open_client of analytics.settings.mongo judges",
