@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from analytics.files import folder_mode
+from analytics.files import folder_mode, make_folder
 
 MARK, MADE = "ANNALS_ENVIRONMENT", "made"
 """Set for processes that we start and in our containers: there no variable is removed."""
@@ -155,11 +155,10 @@ def module_command(module: str, *words: str) -> tuple[str, ...]:
 def work_folder(home: Path) -> Path:
     """Return the folder in which child processes start, below ANNALS_HOME; it is made if missing.
 
-    No configuration file of another program lies there, so a library finds none.
+    No configuration file of another program lies there, so a library finds none. Raises
+    SettingsError (exit 3) if a link or a folder of another user has its name.
     """
-    folder = home / "work"
-    folder.mkdir(parents=True, exist_ok=True, mode=folder_mode())
-    return folder
+    return make_folder(home / "work", mode=folder_mode())
 
 
 def prepare_environment() -> None:

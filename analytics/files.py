@@ -76,13 +76,13 @@ def make_database(path: Path) -> Path:
     return path
 
 
-def make_folder(path: Path) -> Path:
+def make_folder(path: Path, *, mode: int = 0o777) -> Path:
     """Make a folder of ours with all that is above it, and return it.
 
     Raises SettingsError (exit 3) if a link, a file or a folder of another user has that name.
     """
     with contextlib.suppress(FileExistsError):
-        path.mkdir(parents=True)
+        path.mkdir(mode, parents=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise _wrong_kind(path, status.st_mode, wanted="a folder")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from analytics.errors import SettingsError
+from analytics.files import make_folder
 from analytics.guard import is_loopback
 from analytics.limits import TooLargeError, parse_json, read_answer
 
@@ -65,7 +66,7 @@ def make_login(settings: Settings) -> str:
     if (found := find_login(settings)) is not None:
         return found
     path = login_file(settings)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent, mode=0o700)
     half = path.with_name(f"login.{secrets.token_hex(8)}.new")
     descriptor = os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, _PRIVATE)
     try:

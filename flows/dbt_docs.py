@@ -18,6 +18,7 @@ from typing import Any
 
 from analytics.environments import child_environment, module_command
 from analytics.errors import DependencyError, WarehouseError
+from analytics.files import make_folder
 from analytics.guard import bound_names
 from analytics.http_server import BoundedServer, GuardedHandler
 from analytics.settings import Settings, load_settings
@@ -34,7 +35,7 @@ def build(settings: Settings) -> Path:
     Raises WarehouseError where dbt finds something wrong with the project.
     """
     page = settings.annals_home / "docs" / "index.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(page.parent)
     with tempfile.TemporaryDirectory(dir=page.parent) as folder:
         done = subprocess.run(  # noqa: S603 -- a fixed command
             _command(settings, Path(folder)),
