@@ -159,4 +159,4 @@ def _clean(record: logging.LogRecord, formatter: logging.Formatter) -> None:
     if cleaned != message:
         record.msg, record.args = cleaned, ()
     if record.exc_info and record.exc_info[0] is not None:
-        record.exc_text = hide(formatter.formatException(record.exc_info))
+        record.exc_text = hide(record.exc_text or formatter.formatException(record.exc_info))

@@ -23,6 +23,7 @@ EVIL = "\x1b]0;own\x07\x1b[31m\x9b5n\u202e\u2066\u200b\x00<!channel> <b>[x](http
 @pytest.fixture
 def cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clean states and logs for the length of a test."""
+    secrecy.register(["hunter2secret"])  # installs the filter of secrets, which stays
     factory = logging.getLogRecordFactory()
     monkeypatch.setattr(cleaning, "_is_installed", [])
     monkeypatch.setitem(vars(states), "format_exception", states.format_exception)
@@ -62,7 +63,7 @@ def test_log_records_pass_the_filter(caplog: pytest.LogCaptureFixture) -> None:
     try:
         _fail(f"hunter2secret {EVIL}")
     except ValueError:
-        logging.getLogger("prefect.task_runs").exception("%s", f"failed: hunter2secret {EVIL}")
+        logging.getLogger("of.a.library").exception("%s", f"failed: hunter2secret {EVIL}")
     (record,) = caplog.records
     text = logging.Formatter().format(record)
     assert "hunter2" not in text

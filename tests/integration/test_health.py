@@ -68,7 +68,14 @@ def test_health_says_what_happens(place: Place) -> None:
         found = agent.health()
         assert set(found) == set(MEMBERS)
         assert found["watchers"] == [
-            {"mode": "events", "state": "active", "filesWatched": 7, "queued": 0, "note": ""}
+            {
+                "mode": "events",
+                "state": "active",
+                "filesWatched": 7,
+                "queued": 0,
+                "foldersPolled": 0,
+                "note": "",
+            }
         ]
         assert found["filesWatched"] == 7
         assert [each["file"] for each in found["lastEvents"]][-1] == "6.jsonl"
