@@ -177,7 +177,9 @@ def _spill_to(connection: Connection, settings: Settings) -> None:
         if os.path.lexists(beside):  # and follows whatever has that name
             make_folder(beside)
     folder = settings.duckdb_spill_path or beside
-    connection.execute(f"set temp_directory = {quoted(folder)}")
+    now = connection.execute("select current_setting('temp_directory')").fetchone()
+    if now != (str(folder),):  # not even to itself, once something was spilled
+        connection.execute(f"set temp_directory = {quoted(folder)}")
     if settings.duckdb_spill_limit != AUTOMATIC:
         connection.execute(f"set max_temp_directory_size = {quoted(settings.duckdb_spill_limit)}")
 

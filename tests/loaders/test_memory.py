@@ -143,3 +143,12 @@ def test_a_spill_folder_on_another_disk_is_used(settings: Settings, tmp_path: Pa
         assert spill.exists()
         assert connection.execute("select count(*) from sorted").fetchone() == (2_000_000,)
     assert not list(spill.rglob("*")) if spill.exists() else True
+
+
+def test_after_a_spill_the_warehouse_opens_again(settings: Settings) -> None:
+    """Stages of a pipeline open it one in another, also after the first one spilled."""
+    tight = settings.model_copy(update={"duckdb_memory_limit": "100MB"})
+    with warehouse.connect(tight) as outer:
+        outer.execute(f"create temp table sorted as {MILLIONS} order by b")
+        with warehouse.connect(tight) as inner:
+            assert inner.execute("select 1").fetchone() == (1,)
