@@ -137,8 +137,7 @@ sweep: develop ## kill the pipeline at many points and compare what it leads to
 	@SWEEP_POINTS=$${SWEEP_POINTS:-200} $(RUN) -m pytest tests/sweep --timeout=1500 $(ARGS)
 
 test-long: soak sweep ## the long forms: soak, sweep, builds of 1 and 3 million entries, killed expiries
-	@VOLUME_ENTRIES=$${VOLUME_ENTRIES:-1000000,3000000} LAKE_COMMITS=$${LAKE_COMMITS:-1000} \
-		$(RUN) -m pytest tests/volumes --timeout=7200 $(ARGS)
+	@VOLUME_ENTRIES=$${VOLUME_ENTRIES:-1000000,3000000} $(RUN) -m pytest tests/volumes --timeout=7200 $(ARGS)
 
 check: develop ## format, lint, types, import contracts, scripts, Dockerfiles
 	@$(RUN) -m ruff format --check .

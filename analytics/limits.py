@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -57,14 +58,16 @@ def read_bounded(stream: IO[bytes], *, limit: int) -> bytes:
 
     At most STEP_BYTES beyond the limit are ever read, whatever the stream says about its length.
     """
-    pieces: list[bytes] = []
+    return b"".join(_pieces(stream.read, limit))
+
+
+def _pieces(read: Callable[[int], bytes], limit: int) -> Iterator[bytes]:
     size = 0
-    while piece := stream.read(STEP_BYTES):
+    while piece := read(STEP_BYTES):
         size += len(piece)
         if size > limit:
             raise TooLargeError(limit)
-        pieces.append(piece)
-    return b"".join(pieces)
+        yield piece
 
 
 def read_answer(
@@ -76,11 +79,7 @@ def read_answer(
     """
     until = time.monotonic() + seconds
     pieces: list[bytes] = []
-    size = 0
-    while piece := answer.read1(STEP_BYTES):
-        size += len(piece)
-        if size > limit:
-            raise TooLargeError(limit)
+    for piece in _pieces(answer.read1, limit):
         if time.monotonic() > until:
             raise TimeoutError(errno.ETIMEDOUT, f"no whole answer after {seconds:.0f} s")
         pieces.append(piece)
@@ -108,9 +107,7 @@ def read_file(path: Path, *, limit: int) -> bytes:
 def copy_bounded(source: IO[bytes], target: IO[bytes], *, limit: int) -> int:
     """Copy ``source`` to ``target``; return the bytes, raise TooLargeError above ``limit``."""
     size = 0
-    while piece := source.read(STEP_BYTES):
+    for piece in _pieces(source.read, limit):
         size += len(piece)
-        if size > limit:
-            raise TooLargeError(limit)
         target.write(piece)
     return size

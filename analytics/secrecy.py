@@ -7,7 +7,7 @@ and every unexpected error is cleaned of them. Standard library alone: the error
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -90,7 +90,7 @@ def register(secrets: Iterable[str]) -> None:
     _secrets.update(forms)
     if forms and not _has_log_filter:
         _has_log_filter.append(True)
-        _clean_log_records()
+        clean_log_records(hide)
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -135,8 +135,11 @@ def _split(rest: str) -> tuple[str, str, str]:
     return rest[: found.start()], found[0], rest[found.end() :]
 
 
-def _clean_log_records() -> None:
-    """Clean every record of the standard library's logging, whichever library wrote it."""
+def clean_log_records(clean: Callable[[str], str]) -> None:
+    """Pass every record of the standard library's logging through ``clean`` from now on.
+
+    Whichever library writes it. Filters add up: each one cleans what those before it have left.
+    """
     import logging  # noqa: PLC0415 -- only where there is a secret
 
     make = logging.getLogRecordFactory()
@@ -144,19 +147,21 @@ def _clean_log_records() -> None:
 
     def make_clean(*arguments: Any, **options: Any) -> logging.LogRecord:
         record = make(*arguments, **options)
-        _clean(record, formatter)
+        _clean_record(record, clean, formatter)
         return record
 
     logging.setLogRecordFactory(make_clean)
 
 
-def _clean(record: logging.LogRecord, formatter: logging.Formatter) -> None:
+def _clean_record(
+    record: logging.LogRecord, clean: Callable[[str], str], formatter: logging.Formatter
+) -> None:
     try:
         message = record.getMessage()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # the handler that formats it says so
         return
-    cleaned = hide(message)
+    cleaned = clean(message)
     if cleaned != message:
         record.msg, record.args = cleaned, ()
     if record.exc_info and record.exc_info[0] is not None:
-        record.exc_text = hide(record.exc_text or formatter.formatException(record.exc_info))
+        record.exc_text = clean(record.exc_text or formatter.formatException(record.exc_info))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from analytics.settings import Settings
 
 if TYPE_CHECKING:
-    from loaders.origins import Origin
+    from analytics.transcripts.kept_files import KeptFile
 
 
 def note_vanished(settings: Settings) -> int:
@@ -19,7 +19,7 @@ def note_vanished(settings: Settings) -> int:
     be called when all transcripts were read: what the buffer does not know then is gone.
     """
     from loaders.origins import agents_of_lake
-    from sync_agent.vanished import KeptFile, existing_roots, known_to_buffer, note_kept_files
+    from sync_agent.vanished import existing_roots, known_to_buffer, note_kept_files
 
     if not settings.reads_transcripts:
         return 0
@@ -31,12 +31,12 @@ def note_vanished(settings: Settings) -> int:
     signature = json.dumps([known.agent_id, *agents, *roots])
     if signature == known.signature:
         return 0
-    files = [KeptFile(*origin) for origin in _missing(settings, known.paths, roots)]
+    files = _missing(settings, known.paths, roots)
     note_kept_files(settings, files, signature=signature)
     return len(files)
 
 
-def _missing(settings: Settings, known: Sequence[str], roots: Sequence[str]) -> list[Origin]:
+def _missing(settings: Settings, known: Sequence[str], roots: Sequence[str]) -> list[KeptFile]:
     from loaders import audit
     from loaders.origins import missing_origins
 

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-CATALOG = "catalog.duckdb"
-"""The database of a build that readers open."""
+from loaders.moved_build import CATALOG
 
 _BUILD = re.compile(r"(?:b(?P<number>\d{8,})-)?\d{8}T\d{6}Z-[0-9a-f]{8}")
 _FLOCK = "hhqqi4x"

@@ -8,6 +8,9 @@ from typing import Any
 
 _FILE = re.compile(r"'(?P<folder>(?:[^']|'')*)/[^/']+\.parquet'")
 
+CATALOG = "catalog.duckdb"
+"""The database beside the files of a published build."""
+
 
 def views_elsewhere(build: Any, folder: Path) -> dict[str, str]:
     """Return the gold views of a build that was moved to ``folder``, with their text rewritten.

@@ -7,11 +7,11 @@ is left (docs/specs/byte-ledger.md, L-11).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from analytics.errors import IntegrityError
 from analytics.limits import METADATA_BYTES, parse_json, read_file
 from analytics.settings import Settings
+from analytics.transcripts.kept_files import KeptFile
 from loaders import lake
 from loaders.warehouse import Connection
 
@@ -77,18 +77,6 @@ order by newest.file_path
 """  # noqa: S608 (constants)
 
 
-class Origin(NamedTuple):
-    """A transcript that the lake has records of, in bytes; ``lost_bytes`` were never read."""
-
-    file_path: str
-    entries: int
-    quarantined: int
-    entry_bytes: int
-    quarantined_bytes: int
-    separator_bytes: int
-    lost_bytes: int
-
-
 def agents_of_lake(settings: Settings) -> tuple[str, ...]:
     """Return the agents whose records the lake has, in order; read from its snapshots."""
     if lake.read_head(settings) is None:
@@ -117,7 +105,7 @@ def _summaries(settings: Settings) -> Iterator[dict[str, str]]:
 
 def missing_origins(
     connection: Connection, *, known: Iterable[str], roots: Sequence[str], host: str | None
-) -> list[Origin]:
+) -> list[KeptFile]:
     """Return the transcripts below ``roots`` that the lake knows and ``known`` does not.
 
     ``connection`` is one of :func:`loaders.audit.lake_rows`. A file whose records were all read
@@ -132,10 +120,10 @@ def missing_origins(
 
 def _origin(
     path: str, note: str | None, reached: int, entries: int, quarantined: int, whole: int, rest: int
-) -> Origin:
+) -> KeptFile:
     noted = _figures(note)
     if noted.get("offset", 0) >= reached:
-        return Origin(
+        return KeptFile(
             path,
             noted.get("entries", entries),
             quarantined,
@@ -145,7 +133,7 @@ def _origin(
             max(0, noted.get("size", 0) - noted.get("offset", 0)),
         )
     separators = max(0, reached - whole - rest)
-    return Origin(path, entries, quarantined, whole, rest, separators, 0)
+    return KeptFile(path, entries, quarantined, whole, rest, separators, 0)
 
 
 def _figures(note: str | None) -> dict[str, int]:

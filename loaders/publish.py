@@ -21,8 +21,9 @@ from analytics.settings import Settings
 from analytics.telemetry import NO_PROGRESS, Progress
 from loaders import build_checks, completeness, warehouse
 from loaders.build_faults import build_errors
-from loaders.builds import CATALOG, next_build, remove_old, remove_unfinished, utc_now
+from loaders.builds import next_build, remove_old, remove_unfinished, utc_now
 from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
+from loaders.moved_build import CATALOG
 from loaders.prices import PRICE_BOOK
 from loaders.transform import GOLD_REVISION, TIMEZONE
 from loaders.warehouse import Connection, quoted

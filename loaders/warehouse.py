@@ -22,7 +22,7 @@ from analytics.lake import is_elsewhere, lake_place, object_store_fault
 from analytics.lake.checksums import damaged_file
 from analytics.settings import Settings
 from loaders.memory import AUTOMATIC, memory_limit
-from loaders.moved_build import views_elsewhere
+from loaders.moved_build import CATALOG, views_elsewhere
 from loaders.object_store import reach_objects
 from loaders.warehouse_errors import (
     NEWER,
@@ -256,7 +256,7 @@ def open_build(settings: Settings) -> Connection:
     WarehouseError where nothing is published yet.
     """
     current = settings.builds_folder / "current"
-    catalog = current.resolve() / "catalog.duckdb"
+    catalog = current.resolve() / CATALOG
     if not catalog.exists():
         raise WarehouseError(
             f"nothing is published at {settings.builds_folder}",

@@ -15,6 +15,7 @@ from analytics.errors import (
 from analytics.lake import object_store_fault
 from analytics.lake.checksums import damaged_file
 from analytics.text import library_words
+from loaders.moved_build import CATALOG
 
 _LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _MEMORY_USED = re.compile(r"/(?P<limit>[\d.]+ [KMGT]?i?B) used\)")
@@ -22,9 +23,6 @@ _LAKE_FILE = re.compile(r"""["'](?P<path>[^"']+\.parquet)["']""")
 OBJECT_STORE = re.compile(
     r"HTTP Error: HTTP |IO Error: [^\n]* for HTTP |required extension 'httpfs'"
 )
-BUILD_CATALOG = "catalog.duckdb"
-"""The database beside the files of a published build."""
-
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 _NO_SPILL = "failed to offload data block"
 _OUT_OF_MEMORY = "Out of Memory Error"
@@ -71,7 +69,7 @@ def damaged_database(path: Path | str, message: str) -> WarehouseDamageError:
 
 def _damaged_parquet(path: str, message: str) -> AnalyticsError:
     """Return the error for a Parquet file, which is the lake's or one of a published build."""
-    if not Path(path).with_name(BUILD_CATALOG).exists():
+    if not Path(path).with_name(CATALOG).exists():
         return damaged_file(path, first_line(message))
     return WarehouseDamageError(
         f"the build's file {path} is damaged: {first_line(message)}",

@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 from analytics.settings import Settings
 from analytics.transcripts.identity import readable
+from analytics.transcripts.kept_files import KeptFile
 from sync_agent.faults import translated
 from sync_agent.foreign import foreign_files
 from sync_agent.holdings import forgotten_roots
 from sync_agent.paths import shown
 from sync_agent.positions import State
 from sync_agent.survey import Place, Survey, places_outside, survey
-from sync_agent.vanished import KeptFile, kept_files
+from sync_agent.vanished import kept_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from analytics.settings import Settings
 from analytics.transcripts.identity import readable
+from analytics.transcripts.kept_files import KeptFile
 from sync_agent.buffer import connect, transaction
 from sync_agent.faults import translated
 from sync_agent.holdings import reading
@@ -33,23 +34,6 @@ select * from kept_files
 where file_path not in (select file_path from files join locations using (location_id))
 order by file_path
 """
-
-
-class KeptFile(NamedTuple):
-    """What the lake has of a file that is gone, in bytes; ``lost_bytes`` were never read."""
-
-    file_path: str
-    entries: int
-    quarantined: int
-    entry_bytes: int
-    quarantined_bytes: int
-    separator_bytes: int
-    lost_bytes: int
-
-    @property
-    def kept_bytes(self) -> int:
-        """The bytes that are kept."""
-        return self.entry_bytes + self.quarantined_bytes + self.separator_bytes
 
 
 class Knowledge(NamedTuple):

@@ -7,13 +7,11 @@ version that requirements/platform.txt pins.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import Any
 
 from prefect import states
 
-from analytics.secrecy import hide
+from analytics.secrecy import clean_log_records, hide
 from analytics.text import one_line
 
 _LONGEST = 20_000
@@ -34,28 +32,8 @@ def clean_states_and_logs() -> None:
     _is_installed.append(True)
     members = vars(states)
     members["format_exception"] = _cleaned(states.format_exception)
-    make = logging.getLogRecordFactory()
-    formatter = logging.Formatter()
-
-    def make_clean(*arguments: Any, **options: Any) -> logging.LogRecord:
-        record = make(*arguments, **options)
-        _clean(record, formatter)
-        return record
-
-    logging.setLogRecordFactory(make_clean)
+    clean_log_records(shown_text)
 
 
 def _cleaned(function: Callable[..., str]) -> Callable[..., str]:
     return lambda *arguments, **options: shown_text(function(*arguments, **options))
-
-
-def _clean(record: logging.LogRecord, formatter: logging.Formatter) -> None:
-    try:
-        message = record.getMessage()
-    except (TypeError, ValueError):  # the handler that formats it says so
-        return
-    cleaned = shown_text(message)
-    if cleaned != message:
-        record.msg, record.args = cleaned, ()
-    if record.exc_info and record.exc_info[0] is not None:
-        record.exc_text = shown_text(record.exc_text or formatter.formatException(record.exc_info))

@@ -14,6 +14,7 @@ from flows.lake_check import check_lake_files
 from tests.conftest import Run
 from tests.extractors.lakes import ids
 from tests.integrity.places import Place
+from tests.integrity.shipped import shipped_agent
 from tests.integrity.test_crossings import Harm, cut, zero
 from tests.integrity.test_vanished import lose_buffer
 from tests.servers.running import Mongo
@@ -93,22 +94,9 @@ def test_rows_that_give_other_bytes_are_appended(
 @pytest.fixture
 def agent(tmp_path: Path, mongo: Mongo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     """Return an agent whose 12 records are on the server and in the lake."""
-    (tmp_path / "projects").mkdir()
-    found = Agent(
-        tmp_path / "sync" / "buffer.db",
-        mongo,
-        annals_home=tmp_path / "annals",
-        claude_dir=tmp_path / "projects",
-    )
-    found.buffer.append_entries(12)
-    found.ship()
-    stages.extract(found.settings)
-    for name in ("annals_home", "sqlite_path", "claude_dir", "mongo_db"):
-        monkeypatch.setenv(name.upper(), str(getattr(found.settings, name)))
-    assert found.settings.mongo_uri is not None
-    monkeypatch.setenv("MONGO_URI", found.settings.mongo_uri.get_secret_value())
-    yield found
-    found.close()
+    with shipped_agent(tmp_path, mongo, monkeypatch) as found:
+        stages.extract(found.settings)
+        yield found
 
 
 def test_a_server_has_whole_copies(agent: Agent, mongo: Mongo, in_process: Run) -> None:

@@ -12,6 +12,7 @@ from extractors.lake import open_lake
 from flows.lake_check import check_lake_files
 from tests.conftest import Run
 from tests.extractors.lakes import ids
+from tests.integrity.shipped import shipped_agent
 from tests.servers.running import Mongo
 from tests.sync_agent.agents import Agent
 
@@ -27,21 +28,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def agent(tmp_path: Path, mongo: Mongo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
-    """Return an agent that shipped 12 records of no transcript; commands have its settings."""
-    (tmp_path / "projects").mkdir()
-    found = Agent(
-        tmp_path / "sync" / "buffer.db",
-        mongo,
-        annals_home=tmp_path / "annals",
-        claude_dir=tmp_path / "projects",
-    )
-    found.buffer.append_entries(12)
-    found.ship()
-    for name in ("annals_home", "sqlite_path", "claude_dir", "mongo_db"):
-        monkeypatch.setenv(name.upper(), str(getattr(found.settings, name)))
-    monkeypatch.setenv("MONGO_URI", mongo.uri)
-    yield found
-    found.close()
+    """Return an agent that shipped 12 records; commands have its settings."""
+    with shipped_agent(tmp_path, mongo, monkeypatch) as found:
+        yield found
 
 
 def change(mongo: Mongo, seq: int, values: dict[str, Any]) -> None:
