@@ -29,14 +29,14 @@ from analytics.cli.commands import (
     validate,
     version,
 )
-from analytics.cli.options import example
+from analytics.cli.options import example, show_help
 
 app = typer.Typer(
     name="annals",
-    help="Keep every conversation that coding agents write to disk, and say what it cost.",
+    help="Keep all conversations of coding agents and price them.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
     **example("annals pipeline && annals usage daily"),
 )
@@ -58,16 +58,34 @@ EnvFile = Annotated[
 ]
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from analytics import __version__
+
+        sys.stdout.write(f"annals {__version__}\n")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+]
+
+
 @app.callback()
-def root(context: typer.Context, assignments: Assignments = None, env_file: EnvFile = None) -> None:
-    """Keep every conversation that coding agents write to disk, and say what it cost."""
+def root(
+    context: typer.Context,
+    assignments: Assignments = None,
+    env_file: EnvFile = None,
+    _version: Version = False,
+) -> None:
+    """Keep all conversations of coding agents and price them."""
     if env_file:
         from analytics.settings.files import use_settings_file
 
         use_settings_file(env_file)
     context.obj = {"assignments": tuple(assignments or ())}
-    if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+    show_help(context)
 
 
 pipeline.register(app)
@@ -97,7 +115,9 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _left_alone()
     except SystemExit as leaving:  # how the parser answers an early end of the output
-        return _left_alone() if isinstance(leaving.__context__, BrokenPipeError) else 1
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return _left_alone()
+        return leaving.code if isinstance(leaving.code, int) else 1  # typer's completion ends so
     except Exception as error:  # noqa: BLE001 (the outer edge of the process)
         return _fail(error, as_json=not {"--json", "-j"}.isdisjoint(arguments))
     return code if isinstance(code, int) else 0

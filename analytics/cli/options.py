@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -67,6 +68,25 @@ ClaudeDir = Annotated[
         metavar="FOLDER", help="Folder of the transcripts; default CLAUDE_DIR. Repeat it."
     ),
 ]
+
+
+def command_group(summary: str, *, sample: str) -> typer.Typer:
+    """Return a group of commands that shows its help if it is called without a command."""
+    group = typer.Typer(
+        help=summary,
+        rich_markup_mode=None,
+        add_completion=False,
+        invoke_without_command=True,
+        **example(sample),
+    )
+    group.callback()(show_help)
+    return group
+
+
+def show_help(context: typer.Context) -> None:
+    """Print the group's help if no command of it was named."""
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
 
 
 def example(text: str) -> dict[str, Any]:

@@ -121,7 +121,12 @@ def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _section(name: str, command: Any) -> str:
     context = command.make_context(
-        name, [], resilient_parsing=True, terminal_width=_WIDTH, max_content_width=_WIDTH
+        name,
+        [],
+        resilient_parsing=True,
+        terminal_width=_WIDTH,
+        max_content_width=_WIDTH,
+        help_option_names=["-h", "--help"],
     )
     return f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"
 

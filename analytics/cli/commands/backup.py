@@ -41,10 +41,11 @@ def backup(
     wait: Wait = 600,
     as_json: AsJson = False,
 ) -> None:
-    """Write lake, catalog, buffer and settings into one archive, and verify it.
+    """Write lake, buffer and settings into a verified archive.
 
-    Agent and pipeline may be running. Secrets are left out; warehouse and builds are, too, because
-    they are made from the lake. With a passphrase the archive is encrypted (age).
+    The catalog is part of the lake. Agent and pipeline may be running. Secrets are left out;
+    warehouse and builds are, too, because they are made from the lake. With a passphrase the
+    archive is encrypted (age).
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
@@ -76,10 +77,10 @@ def restore(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put an archive into the empty place that ANNALS_HOME and SQLITE_PATH name.
+    """Restore an archive into an empty state folder.
 
-    The archive is verified before anything is written, and nothing is half restored. The lake may
-    go to another folder than it came from.
+    ANNALS_HOME and SQLITE_PATH name the folders. The archive is verified before anything is
+    written, and nothing is half restored. The lake may go to another folder than it came from.
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size

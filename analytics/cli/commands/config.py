@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analytics.cli.inforce import Uses, in_force
-from analytics.cli.options import AsJson, example
+from analytics.cli.options import AsJson, command_group, example
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
 
 Origin = Annotated[bool, typer.Option("--origin", help="Say where each value came from.")]
 
-app = typer.Typer(
-    help="The settings in force.", rich_markup_mode=None, **example("annals config show --origin")
-)
-
-
-@app.callback()
-def group() -> None:
-    """Show the settings in force."""
+app = command_group("The settings in force.", sample="annals config show --origin")
 
 
 @app.command("show", **example("annals --set TIMEZONE=UTC config show --origin"))

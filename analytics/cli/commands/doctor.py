@@ -14,9 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Look at settings, transcripts, disk, agent and stores; name a remedy for what is wrong.
+    """Check the setup and suggest fixes.
 
-    Changes nothing. Exit code 5: a check failed; 3: the settings are wrong; warnings alone are 0.
+    It checks settings, transcripts, disk, agent and stores, and changes nothing. Exit code 5: a
+    check failed; 3: the settings are wrong; warnings alone are 0.
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import printable

@@ -6,13 +6,9 @@ import typer
 
 from analytics.cli import pages
 from analytics.cli.inforce import in_force
-from analytics.cli.options import AsJson, example
+from analytics.cli.options import AsJson, command_group, example
 
-app = typer.Typer(
-    help="The lake's table and its snapshots.",
-    rich_markup_mode=None,
-    **example("annals iceberg info"),
-)
+app = command_group("The lake's table and its snapshots.", sample="annals iceberg info")
 
 
 @app.command(**example("annals iceberg info --json"))
@@ -42,7 +38,10 @@ def snapshots(
     limit: pages.Limit = None,
     everything: pages.All = False,
 ) -> None:
-    """List the snapshots that are kept, oldest first; of many, the newest ones."""
+    """List the kept snapshots, oldest first.
+
+    Of many, the newest ones are shown.
+    """
     from analytics.cli.output import as_members, print_json
     from analytics.cli.tables import Table, count, instant, show, size
     from extractors.lake import open_lake

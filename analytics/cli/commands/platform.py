@@ -38,11 +38,12 @@ def up(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start agent, Prefect server, worker and dbt docs here, and keep them running.
+    """Start all services on this machine and keep them running.
 
-    Without Docker and without any other server. In the foreground it shows what all of them say,
-    until Ctrl-C ends them in order. Where it runs already it says how it stands. Needs Prefect
-    (`make platform`). Exit code 6: with --detach, not healthy within --timeout; it goes on trying.
+    These are agent, Prefect server, worker and dbt docs. Without Docker and without any other
+    server. In the foreground it shows what all of them say, until Ctrl-C ends them in order. Where
+    it runs already it says how it stands. Needs Prefect (`make platform`). Exit code 6: with
+    --detach, not healthy within --timeout; it goes on trying.
     """
     from analytics.locks import held_by
     from analytics.settings.destinations import KINDS
@@ -67,9 +68,10 @@ def up(
 
 
 def down(context: typer.Context, timeout: Timeout = 120, as_json: AsJson = False) -> None:
-    """End what up started; data, settings and the record of all runs stay.
+    """Stop what `annals up` started.
 
-    A pipeline run under way is ended; nothing is lost, and the next run finishes what it began.
+    Data, settings and the record of all runs stay. A pipeline run under way is ended; nothing is
+    lost, and the next run finishes what it began.
     """
     from analytics.cli.output import print_json, say
     from flows import local

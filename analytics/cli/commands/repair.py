@@ -40,11 +40,11 @@ def repair(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Repair the lake from transcripts, the buffer, MongoDB or a backup.
+    """Repair the lake from transcripts, stores or a backup.
 
-    Damaged files are set aside, never deleted. Exit code 6: a named file is not known, or a record
-    has no whole copy. Exit code 9: rows of a damaged file were found nowhere; nothing of it was
-    changed.
+    The stores are the buffer and MongoDB. Damaged files are set aside, never deleted. Exit code 6:
+    a named file is not known, or a record has no whole copy. Exit code 9: rows of a damaged file
+    were found nowhere; nothing of it was changed.
     """
     from analytics.cli.commands.backup import passphrase_from
     from analytics.cli.output import as_members, print_json

@@ -9,19 +9,21 @@ import typer
 
 from analytics.cli import pages
 from analytics.cli.inforce import Uses, in_force
-from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Until, example
+from analytics.cli.options import (
+    AsJson,
+    Order,
+    Ordered,
+    Project,
+    Since,
+    Until,
+    command_group,
+    example,
+)
 
 if TYPE_CHECKING:
     from loaders.sessions import Session, SessionList
 
-app = typer.Typer(
-    help="The conversations in custody.", rich_markup_mode=None, **example("annals sessions list")
-)
-
-
-@app.callback()
-def group() -> None:
-    """Look at the conversations in custody."""
+app = command_group("The conversations in custody.", sample="annals sessions list")
 
 
 @app.command("list", **example("annals sessions list --since 20260101 --limit 20"))

@@ -44,7 +44,7 @@ def extract(
     full_backfill: FullBackfill = False,
     as_flow: AsFlow = False,
 ) -> None:
-    """Append what is new in the buffer, or in MongoDB, to the lake.
+    """Append what is new in buffer or MongoDB to the lake.
 
     A record that cannot be read, or that does not match its id, is quarantined with its reason,
     and the exit code is 6.

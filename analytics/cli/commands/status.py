@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show the last run, what waits for the next one, and who is at work."""
+    """Show the last run, the backlog and the running processes."""
     from analytics.cli.output import as_members, print_json
     from flows.status import status as look
 

@@ -9,7 +9,7 @@ import typer
 from analytics.cli.commands import sync_again, sync_allow, sync_install, sync_status
 from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import configured, in_force
-from analytics.cli.options import AsJson, ClaudeDir, example
+from analytics.cli.options import AsJson, ClaudeDir, command_group, example
 from analytics.cli.output import tell
 from analytics.cli.refusals import leave_if_partial
 
@@ -19,19 +19,15 @@ if TYPE_CHECKING:
     from sync_agent.once import SyncReport
     from sync_agent.shipment import ShipReport
 
-app = typer.Typer(
-    help="Read transcripts into the buffer.", rich_markup_mode=None, **example("annals sync once")
-)
-
-
-@app.callback()
-def group() -> None:
-    """Read transcripts into the buffer."""
+app = command_group("Read transcripts into the buffer.", sample="annals sync once")
 
 
 @app.command(**example("annals sync once --claude-dir ~/.claude/projects"))
 def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir = None) -> None:
-    """Read what is new in the transcripts into the buffer, once, and ship it with MONGO_URI."""
+    """Read new transcript lines into the buffer once.
+
+    With MONGO_URI they are shipped there.
+    """
     from analytics.cli.custody import custody_members, show_custody
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
@@ -70,7 +66,7 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
 
 @app.command(**example("annals sync run --claude-dir ~/.claude/projects"))
 def run(context: typer.Context, claude_dir: ClaudeDir = None) -> None:
-    """Watch the transcripts and read what is new at once, until it is stopped.
+    """Watch the transcripts and read new lines until stopped.
 
     SIGTERM or Ctrl-C reads and ships what is left within SHUTDOWN_TIMEOUT_S and ends; a second
     one ends at once. With MONGO_URI records are shipped there. Ends with exit code 7 where another

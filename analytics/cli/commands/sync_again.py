@@ -12,17 +12,15 @@ import typer
 from analytics.cli import pages
 from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import in_force
-from analytics.cli.options import AsJson, Since, example
+from analytics.cli.options import AsJson, Since, command_group, example
 from analytics.errors import UsageError
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
     from sync_agent.quarantine import Held
 
-quarantine = typer.Typer(
-    help="What is held back: ranges that are no entry, and records that the server refused.",
-    rich_markup_mode=None,
-    **example("annals sync quarantine list"),
+quarantine = command_group(
+    "Show and retry quarantined ranges and dead letters.", sample="annals sync quarantine list"
 )
 
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for it at most.")]
@@ -56,12 +54,12 @@ def replay(
     file: File = None,
     timeout: Timeout = 60,
 ) -> None:
-    """Ship records again that were shipped before, all of them or the ones selected.
+    """Ship records again that were shipped before.
 
-    They get new numbers and keep their ids, so where they arrived before nothing is doubled. What
-    the buffer no longer has is read again from its file. Days are in UTC and those of the
-    entries. With a live agent, the agent does it. What MongoDB acknowledged and lost is sent again
-    at its own position.
+    Without a selection all of them. They get new numbers and keep their ids, so where they arrived
+    before nothing is doubled. What the buffer no longer has is read again from its file. Days are
+    in UTC and those of the entries. With a live agent, the agent does it. What MongoDB acknowledged
+    and lost is sent again at its own position.
     """
     from analytics.cli.output import print_json, say
     from analytics.cli.tables import count
@@ -101,7 +99,10 @@ def _restored(settings: Settings, *, gives_up: bool) -> int:
 
 
 def flush(context: typer.Context, as_json: AsJson = False, timeout: Timeout = 30) -> None:
-    """Ship now everything that is in the buffer; with a live agent, the agent does it."""
+    """Ship everything in the buffer now.
+
+    With a live agent, the agent does it.
+    """
     from analytics.cli.output import as_members, print_json, say
     from sync_agent.flush import flush as run
 
@@ -123,7 +124,7 @@ def list_(
     limit: pages.Limit = None,
     everything: pages.All = False,
 ) -> None:
-    """List what is held back in the buffer: ranges as q1, q2, dead letters as d1, d2."""
+    """List quarantined ranges (q1, q2) and dead letters (d1)."""
     from analytics.cli.output import print_json_rows
     from sync_agent.quarantine import held_rows
 
@@ -156,7 +157,7 @@ def _show_held(items: int, rows: Iterable[Held], *, limit: int | None) -> None:
 
 @quarantine.command(**example("annals sync quarantine show q17"))
 def show(context: typer.Context, name: Name, as_json: AsJson = False, raw: Raw = False) -> None:
-    """Show what is known of one thing that is held back, and how it begins."""
+    """Show one quarantined item and how it begins."""
     from analytics.cli.output import print_json, say
     from sync_agent.quarantine import PREVIEW_BYTES, held, held_bytes, named
 
@@ -183,9 +184,10 @@ def retry(
     as_json: AsJson = False,
     timeout: Timeout = 60,
 ) -> None:
-    """Try again what is held back: a dead letter is shipped again, a range judged again.
+    """Re-queue dead letters and re-parse quarantined ranges.
 
-    A range is judged by the rules and the MAX_LINE_BYTES of now; what is still no entry stays.
+    A range is re-parsed with the present rules and MAX_LINE_BYTES; what is still not an entry
+    stays.
     With a live agent, the agent does it.
     """
     from analytics.cli.output import print_json, say

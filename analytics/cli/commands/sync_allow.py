@@ -33,11 +33,12 @@ def allow(
     remove: Remove = False,
     as_json: AsJson = False,
 ) -> None:
-    """Allow data to go to places that the environment alone names, or list what is allowed.
+    """Allow data to go to a place, or list the allowed places.
 
-    A MongoDB, catalog, object store, webhook or Prefect server on this machine needs no permission,
-    nor does one that a flag or the settings file names. The list is `allowed.json` beside the
-    buffer. Without /DATABASE every database of the server is allowed.
+    Only a place that the environment alone names has to be allowed. A MongoDB, catalog, object
+    store, webhook or Prefect server on this machine needs no permission, nor does one that a flag
+    or the settings file names. The list is `allowed.json` beside the buffer. Without /DATABASE
+    every database of the server is allowed.
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import Table, show

@@ -45,7 +45,7 @@ def install(
     user: ForUser = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a service manager run the agent, from now on and at every start.
+    """Have a service manager run the agent at every start.
 
     The settings that are in force now and are no defaults go with it, into a file that only you
     may read. To change them, set them and install again.
@@ -70,7 +70,10 @@ def uninstall(
     user: ForUser = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop the agent and take it from the service manager; buffer and settings stay."""
+    """Stop the agent and remove its service.
+
+    Buffer and settings stay.
+    """
     from sync_agent.installing import uninstall_steps
 
     in_force(context, uses=Uses.REPORTS)

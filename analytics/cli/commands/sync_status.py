@@ -27,10 +27,10 @@ def register(app: typer.Typer) -> None:
 
 
 def status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show what is read, what waits and who is at work; needs no running agent.
+    """Show what is read, what is pending and which agent runs.
 
-    Reads the buffer read-only. `synced` are the records that MongoDB has or, without a MONGO_URI,
-    every lake; `pending` are the others.
+    Needs no running agent: reads the buffer read-only. `synced` are the records that MongoDB has
+    or, without a MONGO_URI, every lake; `pending` are the others.
     """
     from analytics.cli.output import print_json
     from sync_agent.standing import sync_status
@@ -46,7 +46,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 def log(
     context: typer.Context, as_json: AsJson = False, since: Since = None, limit: Limit = 100
 ) -> None:
-    """Show the transaction log: what was read, shipped, refused and pruned, and when.
+    """Show the log of what was read, shipped, refused, pruned.
 
     The newest row comes last; what repeats itself within a minute shares a row. Days are in UTC.
     JOURNAL_ROWS says how many rows are kept; the JSON has the whole path of each file.

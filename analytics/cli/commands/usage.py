@@ -10,12 +10,20 @@ import typer
 
 from analytics.cli import pages
 from analytics.cli.inforce import Uses, in_force
-from analytics.cli.options import AsJson, Order, Ordered, Project, Since, Timezone, Until, example
+from analytics.cli.options import (
+    AsJson,
+    Order,
+    Ordered,
+    Project,
+    Since,
+    Timezone,
+    Until,
+    command_group,
+    example,
+)
 
-app = typer.Typer(
-    help="Tokens and money by day, session or model.",
-    rich_markup_mode=None,
-    **example("annals usage daily --json"),
+app = command_group(
+    "Tokens and money by day, session or model.", sample="annals usage daily --json"
 )
 
 Breakdown = Annotated[
@@ -53,9 +61,10 @@ def session(  # noqa: PLR0917 -- one for each option
     limit: pages.Limit = None,
     everything: pages.All = False,
 ) -> None:
-    """Show usage by the session that is charged, by cost; the JSON has the keys of ccusage.
+    """Show usage by the session that is charged, by cost.
 
-    Totals are of all sessions, also where only a page of them is shown.
+    The JSON has the keys of ccusage. Totals are of all sessions, also where only a page of them is
+    shown.
     """
     wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
     days = (since, until)
