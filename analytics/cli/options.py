@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from analytics.cli.days import FORMS, Period, parse_period
 
 
 class Order(StrEnum):
@@ -18,15 +19,13 @@ class Order(StrEnum):
     DESC = "desc"
 
 
-def _day(text: str | date) -> date:
-    if isinstance(text, date):
+def _period(text: str | Period) -> Period:
+    if isinstance(text, Period):
         return text
-    for form in ("%Y%m%d", "%Y-%m-%d"):
-        try:
-            return datetime.strptime(text, form).date()  # noqa: DTZ007 (a day has no zone)
-        except ValueError:
-            continue
-    raise typer.BadParameter(f"{text!r} is no day; write 20260131 or 2026-01-31")
+    try:
+        return parse_period(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day; write {FORMS}") from None
 
 
 def _zone(name: str) -> str:
@@ -40,12 +39,12 @@ def _zone(name: str) -> str:
 
 AsJson = Annotated[bool, typer.Option("--json", "-j", help="Print JSON instead of a table.")]
 Since = Annotated[
-    date | None,
-    typer.Option(parser=_day, metavar="DAY", help="First day, 20260131 or 2026-01-31."),
+    Period | None,
+    typer.Option(parser=_period, metavar="DAY", help=f"First day: {FORMS}."),
 ]
 Until = Annotated[
-    date | None,
-    typer.Option(parser=_day, metavar="DAY", help="Last day, included."),
+    Period | None,
+    typer.Option(parser=_period, metavar="DAY", help="Last day, included."),
 ]
 Timezone = Annotated[
     str | None,

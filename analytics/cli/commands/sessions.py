@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from analytics.cli import pages
+from analytics.cli.days import days_between
 from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import (
     AsJson,
@@ -42,11 +43,12 @@ def list_(
     from loaders.sessions import list_sessions
     from loaders.warehouse import open_build
 
+    first, last = days_between(since, until)
     wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
     found = in_force(context, uses=Uses.REPORTS)
     with contextlib.closing(open_build(found.settings)) as build:
         listed = list_sessions(
-            build, since=since, until=until, project=project, order=order.value, limit=wanted
+            build, since=first, until=last, project=project, order=order.value, limit=wanted
         )
         if as_json:
             members = map(_members, listed.rows)

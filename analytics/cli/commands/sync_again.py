@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analytics.cli import pages
+from analytics.cli.days import days_between
 from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import in_force
 from analytics.cli.options import AsJson, Since, command_group, example
@@ -66,8 +67,9 @@ def replay(
     from sync_agent.requests import Kind, ask
 
     found = in_force(context)
+    first, _ = days_between(since, None)
     selection = {
-        "since": since.isoformat() if since else None,
+        "since": first.isoformat() if first else None,
         "session_id": session,
         "file": file,
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analytics.cli.days import days_between
 from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import AsJson, Since, example
 
@@ -55,7 +56,9 @@ def log(
     from sync_agent.standing import read_journal
 
     found = in_force(context, uses=Uses.REPORTS)
-    rows = read_journal(found.settings, limit=limit, since=_microseconds(since))
+    rows = read_journal(
+        found.settings, limit=limit, since=_microseconds(days_between(since, None)[0])
+    )
     if as_json:
         print_json({"log": [_row_members(row) for row in rows], "sample": found.sample})
     else:

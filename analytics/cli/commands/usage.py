@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import date
 from typing import Annotated
 
 import typer
 
 from analytics.cli import pages
+from analytics.cli.days import Period, days_between
 from analytics.cli.inforce import Uses, in_force
 from analytics.cli.options import (
     AsJson,
@@ -95,7 +95,7 @@ class _Request:
         self,
         context: typer.Context,
         *,
-        days: tuple[date | None, date | None],
+        days: tuple[Period | None, Period | None],
         timezone: str | None,
         project: str | None,
         order: Order,
@@ -104,7 +104,8 @@ class _Request:
 
         self._found = in_force(context, uses=Uses.REPORTS)
         self._order = order
-        self._window = Window(timezone or self._found.settings.timezone, *days, project)
+        zone = timezone or self._found.settings.timezone
+        self._window = Window(zone, *days_between(*days, timezone=zone), project)
 
     def answer(
         self, name: str, *, as_json: bool, breakdown: bool, limit: int | None = None
