@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from analytics.settings import Settings
 from analytics.transcripts import RecordKind
+from analytics.transcripts.identity import id_with_prefix, owning_session
 from sync_agent.faults import translated
 from sync_agent.positions import State
 
@@ -22,6 +23,14 @@ _DEAD_LETTERS = """
     select file_path, file_key, file_generation, byte_offset, byte_length, lower(hex(entry_id)),
            record_kind
     from dead_letters join locations using (location_id) where record_kind <> ?
+"""
+
+
+_SESSIONS = """
+    select session_id, null from records
+    where substr(coalesce(session_id, ''), 1, length(:prefix)) = :prefix
+    union select null, file_key from locations
+    where substr(file_key, 1, length(:prefix)) = :prefix
 """
 
 
@@ -38,6 +47,18 @@ class Holdings:
     last_seq: int
     records: int
     file_bytes: int
+
+
+def session_named(settings: Settings, prefix: str) -> str:
+    """Return the session id that begins with ``prefix``; ``prefix`` itself if none is known.
+
+    Known are the sessions of records that are here, and of files. Raises UsageError (exit 2) if
+    several begin with it.
+    """
+    with reading(settings.sqlite_path) as connection:
+        rows = connection.execute(_SESSIONS, {"prefix": prefix}).fetchall() if connection else ()
+    known = (session_id or owning_session(key) for session_id, key in rows)
+    return id_with_prefix(prefix, known) or prefix
 
 
 def holdings(settings: Settings) -> Holdings | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from analytics.cli.output import say
-from analytics.cli.tables import count, printable
+from analytics.cli.tables import count, printable, terminal_room
 
 if TYPE_CHECKING:
     from sync_agent.ledger import Custody
 
 PLACES_SHOWN = 5
+_LEAST_ROOM_FOR_MEANING = 76
 
 
 def custody_members(custody: Custody) -> dict[str, Any]:
@@ -30,13 +32,14 @@ def show_custody(custody: Custody) -> None:
         ("entries", custody.entry_bytes, f"{count(custody.entries)} entries"),
         ("quarantined", custody.quarantined_bytes, f"{count(custody.quarantined)} ranges"),
         ("separators", custody.separator_bytes, "newlines, padding"),
-        ("pending", custody.pending_bytes, "unfinished last lines, and what is not read yet"),
+        ("pending", custody.pending_bytes, "unfinished last lines, unread bytes"),
         ("on disk", custody.bytes_on_disk, "the sum" if custody.balanced else "NOT the sum"),
     )
     files = f"in custody: {count(custody.files)} files"
     say(files + (vanished if custody.files_vanished else ""))
+    is_narrow = sys.stdout.isatty() and terminal_room() < _LEAST_ROOM_FOR_MEANING
     for name, number, meaning in lines:
-        say(f"  {name:<12}{count(number):>16} bytes  {meaning}")
+        say(f"  {name:<12}{count(number):>16} bytes" + ("" if is_narrow else f"  {meaning}"))
     show_places(custody)
 
 

@@ -38,6 +38,9 @@ def _zone(name: str) -> str:
 
 
 AsJson = Annotated[bool, typer.Option("--json", "-j", help="Print JSON instead of a table.")]
+Wide = Annotated[
+    bool, typer.Option("--wide", "-w", help="All columns in full, however narrow the terminal is.")
+]
 Since = Annotated[
     Period | None,
     typer.Option(parser=_period, metavar="DAY", help=f"First day: {FORMS}."),

@@ -6,19 +6,27 @@ says how much is partial or has no price. A cost is null where nothing in it has
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analytics.cli.layout import Column, Id, Kind
 from analytics.cli.output import print_json_rows, say
 from analytics.cli.pages import say_rows_left
-from analytics.cli.tables import Table, count, instant, show, usd
+from analytics.cli.tables import Table, count, instant, show, terminal_room, usd
 from loaders import usage
 from loaders.session_usage import read_sessions
 from loaders.usage import DailyUsage, Figures, ModelUsage, SessionUsage, Window
 from loaders.warehouse import Connection
 
-_FIGURE_COLUMNS = ("Input", "Output", "Cache write", "Cache read", "Cost")
+_TOKEN_TITLES = ("Input", "Output", "Cache write", "Cache read")
+_FIGURE_COLUMNS = (
+    *(Column(title, Kind.FIGURE, rank=1, part_of="tokens") for title in _TOKEN_TITLES),
+    Column("Tokens", Kind.FIGURE, sum_of="tokens"),
+    Column("Cost", Kind.FIGURE),
+)
+_LEAST_ROOM_BY_MODEL = 60
 
 Row = DailyUsage | SessionUsage | ModelUsage
 
@@ -41,7 +49,7 @@ class Report:
     """
 
     key: str
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     read: Callable[[Connection, Window, bool, int | None], Page]
     members: Callable[[Any], dict[str, Any]]
     cells: Callable[[Any], tuple[str, ...]]
@@ -68,7 +76,9 @@ def print_usage(
     )
 
 
-def show_usage(report: Report, page: Page, *, breakdown: bool, limit: int | None) -> None:
+def show_usage(
+    report: Report, page: Page, *, breakdown: bool, limit: int | None, wide: bool
+) -> None:
     """Print the report as a table, with notes on what is partial or has no price."""
     if not page.rows_in_all:
         say("no usage in this window")
@@ -78,24 +88,31 @@ def show_usage(report: Report, page: Page, *, breakdown: bool, limit: int | None
     footer = ("Total", *[""] * (text_columns - 1), *_figures(totals))
     lines = (line for row in page.rows for line in _lines(report, row, breakdown=breakdown))
     columns = (*report.columns, *_FIGURE_COLUMNS)
-    show(Table(columns, lines, footer=footer, text_columns=text_columns))
+    show(Table(columns, lines, footer=footer), wide=wide)
     say_rows_left(page.rows_in_all, limit, of=report.key)
     show_notes(page.models)
 
 
 def show_days_by_model(days: Sequence[DailyUsage], *, newest: int) -> None:
-    """Print a row for each of the ``newest`` days and model, one for the others, and the totals."""
+    """Print a row for each of the ``newest`` days and model, one for the others, and the totals.
+
+    A terminal without room for models gets a row for each day.
+    """
     earlier, shown = days[:-newest], days[-newest:]
-    lines = [
-        (_day(day), model.model_id, *_figures(model.figures))
-        for day in shown
-        for model in day.models
-    ]
+    if sys.stdout.isatty() and terminal_room() < _LEAST_ROOM_BY_MODEL:
+        lines = [(_day(day), "", *_figures(day.figures)) for day in shown]
+    else:
+        lines = [
+            (_day(day), model.model_id, *_figures(model.figures))
+            for day in shown
+            for model in day.models
+        ]
     if earlier:
         sums = usage.total(day.figures for day in earlier)
         lines.insert(0, ("earlier", f"{len(earlier)} days", *_figures(sums)))
     footer = ("Total", "", *_figures(usage.total(day.figures for day in days)))
-    show(Table(("Day", "Model", *_FIGURE_COLUMNS), lines, footer=footer, text_columns=2))
+    columns = (Column("Day"), Column("Model", rank=2), *_FIGURE_COLUMNS)
+    show(Table(columns, lines, footer=footer))
     show_notes(model for day in days for model in day.models)
 
 
@@ -106,13 +123,13 @@ def show_notes(models: Iterable[ModelUsage]) -> None:
     if totals.partial_responses:
         say(
             f"partial: {count(totals.partial_responses)} of {count(totals.responses)} responses"
-            f" ({_share(totals):.0%} of the output) were never seen to end;"
-            " their output may be larger"
+            f" ({_share(totals):.0%} of output) never ended;"
+            " output may be larger"
         )
     if totals.unpriced_responses:
         say(
-            f"unpriced: {count(totals.unpriced_responses)} responses with"
-            f" {count(totals.unpriced_tokens)} tokens have no price and are in no cost:"
+            f"unpriced: {count(totals.unpriced_responses)} responses,"
+            f" {count(totals.unpriced_tokens)} tokens, in no cost:"
             f" {', '.join(_unpriced_models(parts))}"
         )
 
@@ -131,6 +148,7 @@ def _figures(figures: Figures) -> tuple[str, ...]:
         count(figures.output_tokens),
         count(figures.cache_write_tokens),
         count(figures.cache_read_tokens),
+        count(figures.total_tokens),
         usd(figures.cost_usd),
     )
 
@@ -243,25 +261,29 @@ REPORTS = {
     for report in (
         Report(
             "daily",
-            ("Day", "Models"),
+            (Column("Day"), Column("Models", rank=3)),
             read=_days,
             members=_daily_members,
             cells=lambda row: (_day(row), _names(row.models)),
         ),
         Report(
             "sessions",
-            ("Session", "Last day (UTC)", "Models"),
+            (
+                Column("Session"),
+                Column("Last day (UTC)", Kind.TEXT, rank=2),
+                Column("Models", rank=3),
+            ),
             read=_sessions,
             members=_session_members,
             cells=lambda row: (
-                row.session_id,
+                Id(row.session_id),
                 row.last_activity.date().isoformat(),
                 _names(row.models),
             ),
         ),
         Report(
             "models",
-            ("Model",),
+            (Column("Model", least=24),),
             read=_by_model,
             members=_model_members,
             cells=lambda row: (row.model_id,),

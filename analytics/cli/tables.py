@@ -1,50 +1,120 @@
-"""Tables and figures for people: aligned text when piped, Rich when a terminal shows them."""
+"""Tables and figures for people: whole when piped, as wide as the terminal when one shows them."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
 
+from analytics.cli.layout import (
+    GAP,
+    Column,
+    Id,
+    Kind,
+    Layout,
+    fitting_layout,
+    fold,
+    shortened,
+    text_width,
+    title_lines,
+    whole_layout,
+)
 from analytics.text import one_line
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _STEP = 1000
 _ROWS_MEASURED = 1000
-"""A table of more rows is printed as plain text, on a terminal too."""
-
-_GAP = "  "
-_LONGEST_WHOLE, _LEAST_FOLDED = 16, 12
-"""Longer names may be folded on a narrow terminal, to this width at least; dates are not."""
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of finished text; the first ``text_columns`` are aligned left, the others right.
+    """A table of finished text. ``rows`` are read once, as they are printed."""
 
-    ``rows`` are read once, as they are printed.
-    """
-
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     rows: Iterable[tuple[str, ...]]
     footer: tuple[str, ...] | None = None
-    text_columns: int = 1
 
 
-def show(table: Table) -> None:
+def show(table: Table, *, wide: bool = False) -> None:
     """Print the table to standard output; no cell can send control codes to a terminal.
 
+    On a terminal it is as wide as that allows (:mod:`analytics.cli.layout`), unless ``wide``.
     Columns are as wide as the first rows need, so a table of any length takes the same memory.
     """
-    rows = iter(table.rows)
-    begin = [tuple(map(printable, row)) for row in islice(rows, _ROWS_MEASURED)]
-    if len(begin) < _ROWS_MEASURED and sys.stdout.isatty():
-        _show_rich(table, begin)
+    rows = map(_printable_row, table.rows)
+    begin = list(islice(rows, _ROWS_MEASURED))
+    footer = [_printable_row(table.footer)] if table.footer else []
+    is_terminal = sys.stdout.isatty()
+    if is_terminal and not wide:
+        layout = fitting_layout(table.columns, [*begin, *footer], room=terminal_room())
     else:
-        later = (tuple(map(printable, row)) for row in rows)
-        sys.stdout.writelines(_plain(table, begin, later))
+        layout = whole_layout(table.columns, [*begin, *footer])
+    head = list(_head(table.columns, layout))
+    if is_terminal and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR"):
+        head = [f"{_BOLD}{line}{_PLAIN}" for line in head]
+    rule = _joined(["-" * width for width in layout.widths])
+    body = (line for row in chain(begin, rows) for line in _lines(table.columns, layout, row))
+    end = [rule, *_lines(table.columns, layout, footer[0])] if footer else []
+    sys.stdout.writelines(f"{line}\n" for line in chain(head, [rule], body, end))
+
+
+def terminal_room() -> int:
+    """Return how many columns the terminal has."""
+    return shutil.get_terminal_size().columns
+
+
+def _printable_row(row: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(Id(printable(cell)) if isinstance(cell, Id) else printable(cell) for cell in row)
+
+
+def _head(columns: tuple[Column, ...], layout: Layout) -> Iterator[str]:
+    """Yield the lines of the titles, which end at the same line."""
+    titles = [
+        [columns[i].title] if layout.is_whole else title_lines(columns[i]) for i in layout.columns
+    ]
+    height = max(map(len, titles))
+    for line in range(height):
+        words = [title[line - height] if line >= height - len(title) else "" for title in titles]
+        yield _aligned(columns, layout, words)
+
+
+def _lines(columns: tuple[Column, ...], layout: Layout, row: tuple[str, ...]) -> Iterator[str]:
+    """Yield the lines of a row: the first one has every figure, the others are folded names."""
+    cells = [
+        _folded(shortened(row[i], layout.id_length), columns[i], width)
+        for i, width in zip(layout.columns, layout.widths, strict=True)
+    ]
+    for line in range(max(map(len, cells))):
+        yield _aligned(columns, layout, [cell[line] if line < len(cell) else "" for cell in cells])
+
+
+def _folded(cell: str, column: Column, width: int) -> list[str]:
+    if column.kind is not Kind.NAME or text_width(cell) <= width:
+        return [cell]
+    return fold(cell, width)
+
+
+def _aligned(columns: tuple[Column, ...], layout: Layout, cells: list[str]) -> str:
+    return _joined(
+        [
+            _padded(cell, width, right=columns[i].kind is Kind.FIGURE)
+            for i, width, cell in zip(layout.columns, layout.widths, cells, strict=True)
+        ]
+    )
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    blanks = " " * (width - text_width(cell))
+    return blanks + cell if right else cell + blanks
+
+
+def _joined(cells: list[str]) -> str:
+    return (" " * GAP).join(cells).rstrip()
 
 
 def printable(text: str) -> str:
@@ -78,59 +148,3 @@ def instant(moment: datetime | None) -> str:
     if moment is None:
         return ""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def _plain(
-    table: Table, begin: list[tuple[str, ...]], later: Iterable[tuple[str, ...]]
-) -> Iterator[str]:
-    footer = [tuple(map(printable, table.footer))] if table.footer else []
-    measured = [table.columns, *begin, *footer]
-    widths = [max(len(line[index]) for line in measured) for index in range(len(table.columns))]
-    rule = tuple("-" * width for width in widths)
-    end = [rule, *footer] if footer else []
-    for line in chain([table.columns, rule], begin, later, end):
-        yield _aligned(line, widths, text_columns=table.text_columns)
-
-
-def _aligned(line: tuple[str, ...], widths: list[int], *, text_columns: int) -> str:
-    cells = (
-        cell.ljust(width) if index < text_columns else cell.rjust(width)
-        for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-    )
-    return _GAP.join(cells).rstrip() + "\n"
-
-
-def _show_rich(table: Table, rows: list[tuple[str, ...]]) -> None:
-    """Show the table as wide as the terminal; long names are folded, figures and dates are not."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table as RichTable
-
-    console = Console(markup=False, highlight=False, emoji=False)
-    footer = [tuple(map(printable, table.footer))] if table.footer else []
-    widths = [max(map(len, column)) for column in zip(table.columns, *rows, *footer, strict=True)]
-    folded = [i < table.text_columns and width > _LONGEST_WHOLE for i, width in enumerate(widths)]
-    least = sum(_LEAST_FOLDED if fold else w for w, fold in zip(widths, folded, strict=True))
-    if least + len(_GAP) * (len(widths) - 1) > console.width:  # a figure that is cut is wrong
-        sys.stdout.writelines(_plain(table, rows, ()))
-        return
-    shown = RichTable(
-        show_footer=table.footer is not None,
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    for index, column in enumerate(table.columns):
-        is_figure = index >= table.text_columns
-        shown.add_column(
-            column.replace(" ", "\n") if is_figure else column,
-            footer=table.footer[index] if table.footer else "",
-            justify="right" if is_figure else "left",
-            overflow="fold",
-            no_wrap=not folded[index],
-        )
-    for row in rows:
-        shown.add_row(*row)
-    console.print(shown)

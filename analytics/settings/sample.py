@@ -32,12 +32,8 @@ def wants_sample(settings: Settings) -> bool:
 
 
 def sample_note() -> str:
-    """Return the line that says why the sample is shown."""
-    places = ", ".join(map(str, _places()))
-    return (
-        f"no transcripts in {places}, so this is the bundled sample"
-        " (set CLAUDE_DIR to the folder of your transcripts)"
-    )
+    """Return the line that says why the sample is shown; with its label it fits 80 columns."""
+    return "no transcripts found, showing the bundled sample; set CLAUDE_DIR to yours"
 
 
 def _places() -> tuple[Path, ...]:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from hashlib import blake2b
 
+from analytics.errors import UsageError
+
 _PLAIN = frozenset(range(0x20, 0x7F)) - {ord("\\")}
+_CANDIDATES = 5
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -40,6 +44,23 @@ def owning_session(key: str) -> str:
     """
     first, _, _ = key.partition("/")
     return first.removesuffix(".jsonl")
+
+
+def id_with_prefix(prefix: str, ids: Iterable[str]) -> str | None:
+    """Return the one of ``ids`` that is ``prefix`` or begins with it, None if there is none.
+
+    Raises UsageError (exit 2) naming the candidates if several begin with it.
+    """
+    matches = sorted({one for one in ids if one.startswith(prefix)})
+    if prefix in matches or not matches:
+        return prefix if matches else None
+    if len(matches) == 1:
+        return matches[0]
+    more = f" and {len(matches) - _CANDIDATES} more" if len(matches) > _CANDIDATES else ""
+    raise UsageError(
+        f"{prefix!r} is the beginning of {len(matches)} session ids",
+        hint=f"Write more of one of them: {', '.join(matches[:_CANDIDATES])}{more}.",
+    )
 
 
 def readable(name: str) -> str:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
+
+from analytics.errors import UsageError
 from sync_agent.buffer import open_buffer
+from sync_agent.holdings import session_named
 from sync_agent.pruning import prune
 from sync_agent.replay import Replayed, Selection, replay
 from tests.sync_agent.places import CHAT, Place, assert_balanced
@@ -113,3 +117,21 @@ def test_what_is_nowhere_any_more_is_said(tmp_path: Path) -> None:
     (place.root / CHAT).unlink()
     place.write(OTHER, _line(9, "t") * 9)
     assert _replay(place) == Replayed(files_missing=2)
+
+
+def test_a_session_is_named_by_how_its_id_begins(tmp_path: Path) -> None:
+    """The beginning has to be of one session; of several, all are named and none is taken."""
+    place = _filled(tmp_path)
+    _ship(place, prune_too=True)
+    assert session_named(place.settings, "2222") == "22222222-0000-4000-8000-000000000000"
+    assert session_named(place.settings, "nobody") == "nobody"
+    third = OTHER.replace("22222222", "22223333")
+    place.write(third, _line(5, "u"))
+    place.sync()
+    with pytest.raises(UsageError, match="beginning of 2 session ids") as refused:
+        session_named(place.settings, "2222")
+    assert "22222222-0000" in refused.value.hint
+    assert "22223333-0000" in refused.value.hint
+    assert refused.value.exit_code == 2
+    assert session_named(place.settings, "22223333") == "22223333-0000-4000-8000-000000000000"
+    assert session_named(place.settings, "u") == "u"

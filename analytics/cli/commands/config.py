@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analytics.cli.inforce import Uses, in_force
-from analytics.cli.options import AsJson, command_group, example
+from analytics.cli.options import AsJson, Wide, command_group, example
 
 if TYPE_CHECKING:
     from analytics.settings import Settings
@@ -22,8 +22,10 @@ def show_settings(
     context: typer.Context,
     as_json: AsJson = False,
     origin: Origin = False,
+    wide: Wide = False,
 ) -> None:
     """Show every setting; secrets are masked."""
+    from analytics.cli.layout import Column
     from analytics.cli.output import print_json
     from analytics.cli.tables import Table, show
     from analytics.settings.origin import origins
@@ -40,8 +42,8 @@ def show_settings(
         values = {row[0]: dict(zip(members, row[1:], strict=False)) for row in rows}
         print_json({"settings": values, "sample": found.sample})
     else:
-        columns = ("Setting", "Value", "Origin")[:width]
-        show(Table(columns, [row[:width] for row in rows], text_columns=width))
+        columns = (Column("Setting", least=24), Column("Value"), Column("Origin", rank=1))
+        show(Table(columns[:width], [row[:width] for row in rows]), wide=wide)
 
 
 def _shown(settings: Settings, name: str) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from analytics.cli import pages
 from analytics.cli.inforce import in_force
-from analytics.cli.options import AsJson, command_group, example
+from analytics.cli.options import AsJson, Wide, command_group, example
 
 app = command_group("The lake's table and its snapshots.", sample="annals iceberg info")
 
@@ -35,6 +35,7 @@ def info(context: typer.Context, as_json: AsJson = False) -> None:
 def snapshots(
     context: typer.Context,
     as_json: AsJson = False,
+    wide: Wide = False,
     limit: pages.Limit = None,
     everything: pages.All = False,
 ) -> None:
@@ -42,6 +43,7 @@ def snapshots(
 
     Of many, the newest ones are shown.
     """
+    from analytics.cli.layout import Column, Kind
     from analytics.cli.output import as_members, print_json
     from analytics.cli.tables import Table, count, instant, show, size
     from extractors.lake import open_lake
@@ -66,6 +68,13 @@ def snapshots(
         )
         for one in kept
     ]
-    columns = ("Snapshot", "Committed (UTC)", "Kind", "Records", "Files", "Size")
-    show(Table(columns, rows, text_columns=3))
+    columns = (
+        Column("Snapshot", Kind.TEXT),
+        Column("Committed (UTC)", Kind.TEXT, rank=1),
+        Column("Kind", Kind.TEXT, rank=4),
+        Column("Records", Kind.FIGURE),
+        Column("Files", Kind.FIGURE, rank=2),
+        Column("Size", Kind.FIGURE, rank=3),
+    )
+    show(Table(columns, rows), wide=wide)
     pages.say_rows_left(len(every), wanted, of="older snapshots")

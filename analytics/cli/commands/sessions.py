@@ -17,6 +17,7 @@ from analytics.cli.options import (
     Project,
     Since,
     Until,
+    Wide,
     command_group,
     example,
 )
@@ -28,13 +29,14 @@ app = command_group("The conversations in custody.", sample="annals sessions lis
 
 
 @app.command("list", **example("annals sessions list --since 20260101 --limit 20"))
-def list_(
+def list_(  # noqa: PLR0917 -- one for each option
     context: typer.Context,
     as_json: AsJson = False,
     since: Since = None,
     until: Until = None,
     project: Project = None,
     order: Ordered = Order.DESC,
+    wide: Wide = False,
     limit: pages.Limit = None,
     everything: pages.All = False,
 ) -> None:
@@ -54,7 +56,7 @@ def list_(
             members = map(_members, listed.rows)
             print_json_rows("sessions", members, {"sample": found.sample})
         else:
-            _show(listed, limit=wanted)
+            _show(listed, limit=wanted, wide=wide)
 
 
 def _members(session: Session) -> dict[str, Any]:
@@ -71,23 +73,33 @@ def _members(session: Session) -> dict[str, Any]:
     }
 
 
-def _show(listed: SessionList, *, limit: int | None) -> None:
+def _show(listed: SessionList, *, limit: int | None, wide: bool) -> None:
+    from analytics.cli.layout import Column, Kind
     from analytics.cli.output import say
     from analytics.cli.tables import Table, show
 
     if not listed.sessions:
         say("no sessions")
         return
-    columns = ("Session", "Project", "Started (UTC)", "Turns", "Responses", "Tokens", "Cost")
-    show(Table(columns, map(_cells, listed.rows), text_columns=3))
+    columns = (
+        Column("Session"),
+        Column("Project", rank=2),
+        Column("Started (UTC)", Kind.TEXT, rank=1),
+        Column("Turns", Kind.FIGURE, rank=3),
+        Column("Responses", Kind.FIGURE, rank=4),
+        Column("Tokens", Kind.FIGURE),
+        Column("Cost", Kind.FIGURE),
+    )
+    show(Table(columns, map(_cells, listed.rows)), wide=wide)
     pages.say_rows_left(listed.sessions, limit, of="sessions")
 
 
 def _cells(session: Session) -> tuple[str, ...]:
+    from analytics.cli.layout import Id
     from analytics.cli.tables import count, instant, usd
 
     return (
-        session.session_id,
+        Id(session.session_id),
         session.project_name or "",
         instant(session.started_at)[:16].replace("T", " "),
         count(session.human_turns),

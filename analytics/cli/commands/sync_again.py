@@ -13,7 +13,7 @@ from analytics.cli import pages
 from analytics.cli.days import days_between
 from analytics.cli.destinations import confirm_destinations
 from analytics.cli.inforce import in_force
-from analytics.cli.options import AsJson, Since, command_group, example
+from analytics.cli.options import AsJson, Since, Wide, command_group, example
 from analytics.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ quarantine = command_group(
 
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for it at most.")]
 SessionId = Annotated[
-    str | None, typer.Option("--session", metavar="ID", help="Only records of this session.")
+    str | None,
+    typer.Option("--session", metavar="ID", help="Only this session: its id, or how it begins."),
 ]
 File = Annotated[
     str | None,
@@ -64,13 +65,14 @@ def replay(
     """
     from analytics.cli.output import print_json, say
     from analytics.cli.tables import count
+    from sync_agent.holdings import session_named
     from sync_agent.requests import Kind, ask
 
     found = in_force(context)
     first, _ = days_between(since, None)
     selection = {
         "since": first.isoformat() if first else None,
-        "session_id": session,
+        "session_id": session_named(found.settings, session) if session else None,
         "file": file,
     }
     done = ask(found.settings, Kind.REPLAY, selection, timeout=timeout)
@@ -123,6 +125,7 @@ def flush(context: typer.Context, as_json: AsJson = False, timeout: Timeout = 30
 def list_(
     context: typer.Context,
     as_json: AsJson = False,
+    wide: Wide = False,
     limit: pages.Limit = None,
     everything: pages.All = False,
 ) -> None:
@@ -137,10 +140,11 @@ def list_(
         if as_json:
             print_json_rows("held", map(_members, rows), {"sample": found.sample})
         else:
-            _show_held(items, rows, limit=wanted)
+            _show_held(items, rows, limit=wanted, wide=wide)
 
 
-def _show_held(items: int, rows: Iterable[Held], *, limit: int | None) -> None:
+def _show_held(items: int, rows: Iterable[Held], *, limit: int | None, wide: bool) -> None:
+    from analytics.cli.layout import Column, Kind
     from analytics.cli.output import say
     from analytics.cli.tables import Table, count
     from analytics.cli.tables import show as show_table
@@ -152,8 +156,15 @@ def _show_held(items: int, rows: Iterable[Held], *, limit: int | None) -> None:
         (item.name, item.kind, item.reason, item.file_path, count(item.byte_offset), _size(item))
         for item in rows
     )
-    columns = ("Name", "Kind", "Reason", "File", "Offset", "Size")
-    show_table(Table(columns, cells, text_columns=4))
+    columns = (
+        Column("Name", Kind.TEXT),
+        Column("Kind", Kind.TEXT, rank=2),
+        Column("Reason"),
+        Column("File", rank=1),
+        Column("Offset", Kind.FIGURE, rank=3),
+        Column("Size", Kind.FIGURE, rank=4),
+    )
+    show_table(Table(columns, cells), wide=wide)
     pages.say_rows_left(items, limit, of="items")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analytics.cli.inforce import Uses, configured
-from analytics.cli.options import AsJson, example
+from analytics.cli.options import AsJson, Wide, example
 from analytics.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def allow(
     places: Places = None,
     as_list: AsList = False,
     remove: Remove = False,
+    wide: Wide = False,
     as_json: AsJson = False,
 ) -> None:
     """Allow data to go to a place, or list the allowed places.
@@ -40,6 +41,7 @@ def allow(
     or the settings file names. The list is `allowed.json` beside the buffer. Without /DATABASE
     every database of the server is allowed.
     """
+    from analytics.cli.layout import Column
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import Table, show
     from analytics.settings.allowed import add_allowed, allowed_places, remove_allowed
@@ -59,7 +61,8 @@ def allow(
         print_json(members)
     elif as_list or not destinations:
         rows = [(one.destination, one.how, one.at) for one in entries]
-        show(Table(("Destination", "How", "At"), rows, text_columns=3))
+        columns = (Column("Destination", least=24), Column("How", rank=1), Column("At", rank=2))
+        show(Table(columns, rows), wide=wide)
     else:
         for one in destinations:
             say(f"{one}: {_outcome(is_changed=str(one) in changed, remove=remove)}")

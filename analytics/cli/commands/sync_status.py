@@ -10,7 +10,7 @@ import typer
 
 from analytics.cli.days import days_between
 from analytics.cli.inforce import Uses, in_force
-from analytics.cli.options import AsJson, Since, example
+from analytics.cli.options import AsJson, Since, Wide, example
 
 if TYPE_CHECKING:
     from sync_agent.journal import Row
@@ -45,7 +45,11 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def log(
-    context: typer.Context, as_json: AsJson = False, since: Since = None, limit: Limit = 100
+    context: typer.Context,
+    as_json: AsJson = False,
+    since: Since = None,
+    limit: Limit = 100,
+    wide: Wide = False,
 ) -> None:
     """Show the log of what was read, shipped, refused, pruned.
 
@@ -62,7 +66,7 @@ def log(
     if as_json:
         print_json({"log": [_row_members(row) for row in rows], "sample": found.sample})
     else:
-        _show_log(rows)
+        _show_log(rows, wide=wide)
 
 
 def moment(microseconds: int | None) -> str | None:
@@ -126,7 +130,8 @@ def _row_members(row: Row) -> dict[str, Any]:
     return {**members, "at": moment(row.at), "until": moment(row.until)}
 
 
-def _show_log(rows: list[Row]) -> None:
+def _show_log(rows: list[Row], *, wide: bool) -> None:
+    from analytics.cli.layout import Column, Kind
     from analytics.cli.output import say
     from analytics.cli.tables import Table, count, show
 
@@ -143,5 +148,11 @@ def _show_log(rows: list[Row]) -> None:
         )
         for row in rows
     ]
-    columns = ("Time (UTC)", "Event", "File", "Detail", "Records")
-    show(Table(columns, cells, text_columns=4))
+    columns = (
+        Column("Time (UTC)", Kind.TEXT),
+        Column("Event", Kind.TEXT),
+        Column("File", rank=2),
+        Column("Detail", rank=1),
+        Column("Records", Kind.FIGURE, rank=3),
+    )
+    show(Table(columns, cells), wide=wide)

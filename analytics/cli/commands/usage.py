@@ -18,6 +18,7 @@ from analytics.cli.options import (
     Since,
     Timezone,
     Until,
+    Wide,
     command_group,
     example,
 )
@@ -32,7 +33,7 @@ Breakdown = Annotated[
 
 
 @app.command(**example("annals usage daily --since 20260101 --json"))
-def daily(
+def daily(  # noqa: PLR0917 -- one for each option
     context: typer.Context,
     as_json: AsJson = False,
     since: Since = None,
@@ -40,12 +41,13 @@ def daily(
     timezone: Timezone = None,
     project: Project = None,
     order: Ordered = Order.ASC,
+    wide: Wide = False,
     breakdown: Breakdown = False,
 ) -> None:
     """Show usage by day; the JSON has the keys of ccusage."""
     days = (since, until)
     report = _Request(context, days=days, timezone=timezone, project=project, order=order)
-    report.answer("daily", as_json=as_json, breakdown=breakdown)
+    report.answer("daily", as_json=as_json, breakdown=breakdown, wide=wide)
 
 
 @app.command(**example("annals usage session --project my-project --order asc"))
@@ -57,6 +59,7 @@ def session(  # noqa: PLR0917 -- one for each option
     timezone: Timezone = None,
     project: Project = None,
     order: Ordered = Order.DESC,
+    wide: Wide = False,
     breakdown: Breakdown = False,
     limit: pages.Limit = None,
     everything: pages.All = False,
@@ -69,7 +72,7 @@ def session(  # noqa: PLR0917 -- one for each option
     wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
     days = (since, until)
     report = _Request(context, days=days, timezone=timezone, project=project, order=order)
-    report.answer("sessions", as_json=as_json, breakdown=breakdown, limit=wanted)
+    report.answer("sessions", as_json=as_json, breakdown=breakdown, limit=wanted, wide=wide)
 
 
 @app.command(**example("annals usage models --since 20260101"))
@@ -81,11 +84,12 @@ def models(
     timezone: Timezone = None,
     project: Project = None,
     order: Ordered = Order.DESC,
+    wide: Wide = False,
 ) -> None:
     """Show usage by model, by cost."""
     days = (since, until)
     report = _Request(context, days=days, timezone=timezone, project=project, order=order)
-    report.answer("models", as_json=as_json, breakdown=False)
+    report.answer("models", as_json=as_json, breakdown=False, wide=wide)
 
 
 class _Request:
@@ -108,7 +112,7 @@ class _Request:
         self._window = Window(zone, *days_between(*days, timezone=zone), project)
 
     def answer(
-        self, name: str, *, as_json: bool, breakdown: bool, limit: int | None = None
+        self, name: str, *, as_json: bool, breakdown: bool, wide: bool, limit: int | None = None
     ) -> None:
         """Read the report ``name`` from the published build and print it."""
         from analytics.cli import reports
@@ -124,4 +128,4 @@ class _Request:
                     report, page, window=self._window, facts=facts, sample=self._found.sample
                 )
             else:
-                reports.show_usage(report, page, breakdown=breakdown, limit=limit)
+                reports.show_usage(report, page, breakdown=breakdown, limit=limit, wide=wide)
