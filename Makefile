@@ -11,7 +11,7 @@ UV := $(shell command -v uv 2>/dev/null)
 # The stamps in .venv stand for a Python outside of it, which may be upgraded away.
 READY := $(shell .ci/drop-broken-venv $(VENV))
 PYTHON ?= $(shell .ci/find-python)
-PACKAGES := analytics sync_agent extractors loaders flows examples benchmarks
+PACKAGES := analytics operations flows reports sync_agent extractors loaders annals examples benchmarks
 SOURCES := $(shell find $(PACKAGES) -name '*.py' -not -name '.*' 2>/dev/null)
 
 # Arguments for the tools: make test ARGS="-k usage", make pipeline ARGS=--json
@@ -30,9 +30,9 @@ endif
 # The part of the stack that `make logs`, `make restart` and `make shell` mean.
 SERVICE ?=
 
-STACK = $(RUN) -m flows.stack
+STACK = $(RUN) -m operations.stack
 ANNALS = $(RUN) -m analytics.cli
-RUN_DEPLOYMENT = $(RUN) -m flows.orchestrated run
+RUN_DEPLOYMENT = $(RUN) -m flows.prefect run
 
 .PHONY: help pipeline install platform develop servers test retest soak sweep test-long check format bench clone-check lock reference clean \
 	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
@@ -62,7 +62,7 @@ validate: install ## prove that nothing was lost, doubled or invented
 	@$(ANNALS) validate $(ARGS)
 
 docs: install ## write the dbt docs as one page
-	@$(RUN) -m flows.dbt_docs --build-only $(ARGS)
+	@$(RUN) -m operations.dbt_docs --build-only $(ARGS)
 
 doctor: install ## look at the machine, and say what stands in the way
 	@$(ANNALS) doctor $(ARGS)
@@ -102,7 +102,7 @@ sbom: ## the bill of materials of the images, into sbom/ (needs Docker)
 # ---- Prefect, in the stack or from up-local
 
 deploy: platform ## make or update the deployments; again changes nothing
-	@$(RUN) -m flows.orchestrated deploy $(ARGS)
+	@$(RUN) -m flows.prefect deploy $(ARGS)
 
 run-pipeline: platform ## run the hourly deployment now, and wait for it
 	@$(RUN_DEPLOYMENT) pipeline/pipeline-hourly $(ARGS)

@@ -14,7 +14,7 @@ from benchmarks.figures import Figure
 from benchmarks.workspaces import Workspace
 
 if TYPE_CHECKING:
-    from analytics.settings import Settings
+    from annals.settings import Settings
 
 COMMITS = 1_000
 _EARLY = 30
@@ -63,7 +63,7 @@ def _most(rows: list[dict[str, float]], measure: str) -> Figure:
 
 def main() -> None:
     """Commit as often as the first argument says, in this environment; print the costs as JSON."""
-    from analytics.settings import load_settings
+    from annals.settings import load_settings
 
     settings = load_settings()
     path = min(path for root in settings.claude_dirs for path in root.rglob("*.jsonl"))
@@ -77,7 +77,7 @@ def _commit(settings: Settings, path: Path, line: bytes) -> dict[str, float]:
     from extractors.extract import extract
     from loaders import entries, warehouse
     from loaders.load import load
-    from sync_agent.once import sync_once
+    from sync_agent.agent.once import sync_once
 
     with path.open("ab") as file:
         file.write(line)

@@ -18,12 +18,12 @@ from http import HTTPStatus
 from statistics import median
 from typing import Any
 
-from analytics.settings import load_settings
+from annals.settings import load_settings
 from benchmarks.figures import Figure
 from benchmarks.live import until
 from benchmarks.processes import ROOT
 from benchmarks.workspaces import Workspace
-from flows.local.services import environment_of
+from operations.services.services import environment_of
 
 _LINES, _ADDED, _TIMES = 2_000, 1_000, 5
 _TRIES = 50
@@ -130,9 +130,9 @@ def _platform(space: Workspace) -> Iterator[str]:
 
         start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
         until(lambda: _answers(f"{api}/health"), every=0.2)
-        if start("flows.orchestrated", "deploy").wait():
+        if start("flows.prefect", "deploy").wait():
             raise RuntimeError((space.folder / "platform.txt").read_text()[-2000:])
-        start("flows.orchestrated", "worker")
+        start("flows.prefect", "worker")
         yield api
 
 

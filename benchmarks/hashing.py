@@ -17,7 +17,7 @@ _LINES = 30_000
 _COLD_PERCENT = 5.0
 _SMALL_MS = 50.0
 _CROSSINGS = (
-    ("analytics.transcripts.verification", "Verification", "records"),
+    ("annals.records.verification", "Verification", "records"),
     ("extractors.lake.table", "", "content_hash"),
     ("loaders.data_files", "", "verify_new"),
     ("loaders.data_files", "", "verify_changed"),
@@ -68,7 +68,7 @@ class _Watch:
 
 def main() -> None:
     """Run the stages that are named; print the processor time of all and of verifying as JSON."""
-    from analytics.settings import load_settings
+    from annals.settings import load_settings
     from benchmarks import stages
 
     watch = _Watch()

@@ -176,11 +176,11 @@ def rest() -> list[Figure]:
 _RESTART = """
 import gc, json, threading, time
 gc.set_threshold(50_000, 20, 20)  # as the command line does
-from analytics.settings import load_settings
+from annals.settings import load_settings
 from sync_agent import inotify
-from sync_agent.activity import Activity
-from sync_agent.logbook import Logbook
-from sync_agent.rounds import Rounds
+from sync_agent.reading.activity import Activity
+from sync_agent.reading.event_log import Logbook
+from sync_agent.agent.read_loop import Rounds
 settings, activity = load_settings(), Activity()
 started, work = time.perf_counter(), time.process_time()
 rounds = Rounds(settings, activity=activity, log=Logbook(settings), committed=lambda: None,

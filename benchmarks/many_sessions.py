@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from analytics.settings import Settings, load_settings
+from annals.settings import Settings, load_settings
 from loaders.warehouse import Connection, quoted, views_file
 
 _RESPONSES_EACH, _SESSIONS_A_PROJECT = 2, 10

@@ -36,7 +36,7 @@ def completeness() -> list[Figure]:
 
 def main() -> None:
     """Check the warehouse of this environment as a publish does; print the median as JSON."""
-    from analytics.settings import load_settings
+    from annals.settings import load_settings
     from loaders import completeness as proofs
     from loaders import warehouse
 

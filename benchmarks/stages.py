@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 _WHERE = {
-    "sync": ("sync_agent.once", "sync_once"),
+    "sync": ("sync_agent.agent.once", "sync_once"),
     "extract": ("extractors.extract", "extract"),
     "load": ("loaders.load", "load"),
     "transform": ("loaders.transform", "transform"),
@@ -23,7 +23,7 @@ _WHERE = {
 def main() -> None:
     """Import everything that is named first, then run and time it in the order given."""
     started = time.perf_counter()
-    from analytics.settings import load_settings
+    from annals.settings import load_settings
 
     settings = load_settings()
     stages = [(name, stage_function(name)) for name in sys.argv[1:]]

@@ -12,9 +12,9 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from analytics.transcripts import Record
-from analytics.transcripts.documents import decode_raw, to_record
-from analytics.transcripts.fields import is_count, is_entry_id
+from annals.records import Record
+from annals.records.document import decode_raw, to_record
+from annals.records.fields import is_count, is_entry_id
 from extractors.refused import readable_record, refused_record
 from extractors.source import BATCH_BYTES, BATCH_RECORDS
 

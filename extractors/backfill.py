@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics.errors import SourceGapError
-from analytics.transcripts import Record
+from annals.errors import SourceGapError
+from annals.records import Record
 from extractors.source import Source
 
 

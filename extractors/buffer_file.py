@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from analytics.errors import LocalBufferError, SourceError
+from annals.errors import LocalBufferError, SourceError
 from extractors.faults import buffer_fault
 
 SCHEMA_VERSION = 1

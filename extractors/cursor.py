@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from analytics import __version__
-from analytics.errors import IntegrityError
-from analytics.transcripts.seq_ranges import Ranges, flat_ranges, ranges_from
+from annals import __version__
+from annals.errors import IntegrityError
+from annals.records.seq_ranges import Ranges, flat_ranges, ranges_from
 
 POSITIONS = "annals.positions"
 TOKENS = "annals.tokens"

@@ -10,7 +10,7 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics.transcripts import Record
+from annals.records import Record
 
 _TIME = pa.timestamp("us", tz="UTC")
 _TYPES = {

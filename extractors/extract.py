@@ -11,12 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from analytics.errors import ConflictError
-from analytics.settings import Settings
-from analytics.telemetry import NO_PROGRESS, Progress
-from analytics.transcripts import Record
-from analytics.transcripts.seq_ranges import Ranges
-from analytics.transcripts.verification import Verification
+from annals.errors import ConflictError
+from annals.records import Record
+from annals.records.seq_ranges import Ranges
+from annals.records.verification import Verification
+from annals.settings import Settings
+from annals.telemetry import NO_PROGRESS, Progress
 from extractors.backfill import KnownIds, everything_held
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.lake import Lake, open_lake

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from analytics.errors import (
+from annals.errors import (
     AnalyticsError,
     ConflictError,
     DiskFullError,
@@ -18,9 +18,9 @@ from analytics.errors import (
     LockedError,
     SettingsError,
 )
-from analytics.files import open_log
-from analytics.lake import catalog_server_fault, object_store_fault
-from analytics.lake.checksums import damaged_file
+from annals.files import open_log
+from annals.lake import catalog_server_fault, object_store_fault
+from annals.lake.checksums import damaged_file
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

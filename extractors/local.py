@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from analytics.errors import AnalyticsError, ConflictError, SourceGapError
-from analytics.transcripts import Record
+from annals.errors import AnalyticsError, ConflictError, SourceGapError
+from annals.records import Record
 from extractors.buffer_file import (
     acknowledged,
     agent_id_of,

@@ -32,19 +32,19 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from analytics.errors import SourceGapError
-from analytics.limits import TooLargeError
-from analytics.settings import Settings
-from analytics.settings.mongo import (
+from annals.errors import SourceGapError
+from annals.limits import TooLargeError
+from annals.records import Record
+from annals.records.document import AGENTS, BUCKET, CLAIMS, CONVERSATIONS
+from annals.records.seq_ranges import Ranges, join_ranges, ranges_from, ranges_of
+from annals.settings import Settings
+from annals.settings.mongo_options import (
     open_client,
     refused_login,
     unreachable,
     uri_fault,
     wrong_database,
 )
-from analytics.transcripts import Record
-from analytics.transcripts.documents import AGENTS, BUCKET, CLAIMS, CONVERSATIONS
-from analytics.transcripts.seq_ranges import Ranges, join_ranges, ranges_from, ranges_of
 from extractors.arrivals import (
     LOOKUP_BYTES,
     Arrival,

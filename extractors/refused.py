@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from analytics.transcripts import Record, RecordKind, entry_id
-from analytics.transcripts.envelope import check_object
-from analytics.transcripts.fields import is_instant
+from annals.records import Record, RecordKind, entry_id
+from annals.records.envelope import check_object
+from annals.records.fields import is_instant
 
 REFUSED = "refused:"
 _NAME_LENGTH = 128

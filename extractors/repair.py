@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analytics.errors import AnalyticsError, SourceGapError
-from analytics.files import set_aside
-from analytics.lake.content import hash_file, named_hash
-from analytics.settings import Settings
-from analytics.transcripts import Record
-from analytics.transcripts.verification import is_verified
+from annals.errors import AnalyticsError, SourceGapError
+from annals.files import set_aside
+from annals.lake.content import hash_file, named_hash
+from annals.records import Record
+from annals.records.verification import is_verified
+from annals.settings import Settings
 from extractors.backfill import everything_held
 from extractors.cursor import SnapshotKind
 from extractors.entries import MICROSECONDS_PER_DAY, to_arrow

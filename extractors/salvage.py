@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.transcripts import RecordKind
-from analytics.transcripts.verification import has_id, read_range
+from annals.records import RecordKind
+from annals.records.verification import has_id, read_range
 from extractors.entries import SCHEMA
 
 _RAW = ("raw", "raw_binary")

@@ -10,15 +10,15 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from analytics.errors import LakeError
-from analytics.settings import Settings
-from analytics.transcripts.seq_ranges import (
+from annals.errors import LakeError
+from annals.records.seq_ranges import (
     Ranges,
     count_ranges,
     join_ranges,
     show_ranges,
     subtract_ranges,
 )
+from annals.settings import Settings
 from extractors.cursor import Cursor
 from extractors.lake import open_lake
 from extractors.mongo import TOKEN, MongoSource

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from analytics.transcripts import Record
+from annals.records import Record
 from extractors.cursor import Cursor
 
 BATCH_RECORDS = 5_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from extractors.cursor import Cursor
 from extractors.local import LocalSource, claim_identity
 from extractors.source import Agreement, Source

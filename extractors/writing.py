@@ -11,7 +11,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from analytics.transcripts import Record, RecordKind
+from annals.records import Record, RecordKind
 from extractors.entries import ingestion_day, to_arrow
 from extractors.lake import Lake, WrittenFile
 

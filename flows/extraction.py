@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from analytics.settings import Settings
-from analytics.telemetry import Progress
+from annals.settings import Settings
+from annals.telemetry import Progress
 from flows.vanished import note_vanished
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def restore_lost(settings: Settings, *, gives_up: bool) -> int:
     """
     from contextlib import closing
 
-    from analytics.transcripts.seq_ranges import join_ranges, subtract_ranges
+    from annals.records.seq_ranges import join_ranges, subtract_ranges
     from extractors.mongo import MongoSource
-    from sync_agent.restoring import acknowledged_here, note_lost, restore_documents
+    from sync_agent.shipping.restoring import acknowledged_here, note_lost, restore_documents
 
     if settings.mongo_uri is None or not settings.sqlite_path.exists():
         return 0
@@ -69,7 +69,7 @@ def restore_lost(settings: Settings, *, gives_up: bool) -> int:
 def _restored(settings: Settings) -> tuple[Shortfall, int]:
     """Send again what is missing on the server; return what still is, and how much was sent."""
     from extractors.shortfall import find_shortfall
-    from sync_agent.restoring import restore_documents
+    from sync_agent.shipping.restoring import restore_documents
 
     lost = find_shortfall(settings)
     sent = sum(restore_documents(settings, *one) for one in lost.missing.items())

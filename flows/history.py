@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analytics.errors import AnalyticsError
-from analytics.files import read_state_text, replace_text
-from analytics.limits import parse_json
-from analytics.settings import Settings
+from annals.errors import AnalyticsError
+from annals.files import read_state_text, replace_text
+from annals.limits import parse_json
+from annals.settings import Settings
 
 
 @dataclass(slots=True)

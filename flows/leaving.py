@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analytics.errors import SettingsError
-from analytics.settings import Settings
-from analytics.settings.destinations import KINDS, judge
+from annals.errors import SettingsError
+from annals.settings import Settings
+from annals.settings.destinations import KINDS, judge
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from analytics.errors import PartialError
+from annals.errors import PartialError
 
 if TYPE_CHECKING:
     from flows.history import Run

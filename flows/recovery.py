@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from analytics.errors import AnalyticsError, LakeDamageError, WarehouseError
-from analytics.settings import Settings
+from annals.errors import AnalyticsError, LakeDamageError, WarehouseError
+from annals.settings import Settings
 
 if TYPE_CHECKING:
     from extractors.repair import RepairReport
@@ -71,7 +71,7 @@ def repaired(settings: Settings) -> RepairReport | None:
 
 
 def _log(settings: Settings, event: str, **values: object) -> None:
-    from analytics.telemetry.logs import configure_logs_from, log_event
+    from annals.telemetry.logs import configure_logs_from, log_event
 
     configure_logs_from(settings)
     log_event(event, **{name: str(value) for name, value in values.items()})

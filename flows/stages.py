@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeVar
 
-from analytics.access import claim_buffer, claim_state
-from analytics.errors import LakeDamageError, WarehouseError
-from analytics.locks import exclusive
-from analytics.settings import Settings
-from analytics.telemetry import NO_PROGRESS, Progress
+from annals.access import claim_buffer, claim_state
+from annals.errors import LakeDamageError, WarehouseError
+from annals.locks import exclusive
+from annals.settings import Settings
+from annals.telemetry import NO_PROGRESS, Progress
 from flows.ahead import Ahead, Announced
 from flows.recovery import recover, recovering, set_aside_suspect
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from loaders.load import LoadReport
     from loaders.publish import PublishReport
     from loaders.transform import TransformReport
-    from sync_agent.once import SyncReport
-    from sync_agent.shipment import ShipReport
+    from sync_agent.agent.once import SyncReport
+    from sync_agent.agent.shipment import ShipReport
 
 _LOCKED = "the pipeline"
 _ELSEWHERE = "an agent elsewhere (READS_TRANSCRIPTS is false)"
@@ -205,7 +205,7 @@ def transform_and_publish(
 
 
 def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:
-    from sync_agent.once import SyncReport, sync_once
+    from sync_agent.agent.once import SyncReport, sync_once
 
     if not settings.reads_transcripts:
         return SyncReport(left_to=_ELSEWHERE)
@@ -216,7 +216,7 @@ def _sync(settings: Settings, progress: Progress, *, role: str) -> SyncReport:
 def _ship(settings: Settings, progress: Progress, *, role: str) -> ShipReport | None:
     if settings.mongo_uri is None:
         return None
-    from sync_agent.shipment import ShipReport, ship_once
+    from sync_agent.agent.shipment import ShipReport, ship_once
 
     if not settings.reads_transcripts:
         return ShipReport(left_to=_ELSEWHERE)
@@ -261,7 +261,7 @@ def _publish(settings: Settings, progress: Progress) -> PublishReport:
 def _told(settings: Settings, stage: str, report: Report) -> Report:
     """Log what the stage did, where LOG_LEVEL asks for it."""
     if settings.log_level in ("debug", "info"):
-        from analytics.telemetry.logs import configure_logs_from, log_event
+        from annals.telemetry.logs import configure_logs_from, log_event
 
         configure_logs_from(settings)
         counters = {

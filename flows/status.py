@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analytics.errors import AnalyticsError
-from analytics.locks import Holder, held_by
-from analytics.settings import Settings
+from annals.errors import AnalyticsError
+from annals.locks import Holder, held_by
+from annals.settings import Settings
 from flows.history import last_run
 from flows.leaving import Leaving, destinations
 
 if TYPE_CHECKING:
-    from flows.local.state import ServiceState
-    from sync_agent.holdings import Holdings
-    from sync_agent.ledger import Custody
+    from flows.running_services import ServiceState
+    from sync_agent.buffer.buffer_reader import Holdings
+    from sync_agent.reading.ledger import Custody
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +100,21 @@ def status(settings: Settings) -> Status:
 
 def _services(settings: Settings) -> tuple[ServiceState, ...]:
     """Return what the supervisor noted last, while there is one."""
-    from flows.local.state import lock_of, read_state
+    from flows.running_services import lock_of, read_state
 
     noted = read_state(settings) if held_by(lock_of(settings)) is not None else None
     return noted.services if noted is not None else ()
 
 
 def _custody(settings: Settings) -> Custody:
-    from sync_agent.holdings import where_read
-    from sync_agent.ledger import custody
+    from sync_agent.buffer.buffer_reader import where_read
+    from sync_agent.reading.ledger import custody
 
     return custody(where_read(settings))
 
 
 def _buffer(settings: Settings) -> Holdings | None:
-    from sync_agent.holdings import holdings
+    from sync_agent.buffer.buffer_reader import holdings
 
     return holdings(settings)
 
@@ -150,7 +150,8 @@ def _warehouse(settings: Settings) -> WarehouseStatus | None:
 
 
 def _build(settings: Settings) -> Mapping[str, str] | None:
-    from loaders import audit, usage, warehouse
+    from loaders import audit, warehouse
+    from reports import usage
 
     if not (settings.builds_folder / "current").is_symlink():
         return None

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analytics.settings import Settings
+from annals.settings import Settings
 
 if TYPE_CHECKING:
-    from analytics.transcripts.kept_files import KeptFile
+    from annals.records.kept_files import KeptFile
 
 
 def note_vanished(settings: Settings) -> int:
@@ -19,7 +19,7 @@ def note_vanished(settings: Settings) -> int:
     be called when all transcripts were read: what the buffer does not know then is gone.
     """
     from loaders.origins import agents_of_lake
-    from sync_agent.vanished import existing_roots, known_to_buffer, note_kept_files
+    from sync_agent.buffer.vanished_files import existing_roots, known_to_buffer, note_kept_files
 
     if not settings.reads_transcripts:
         return 0

@@ -11,8 +11,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from analytics.errors import WarehouseError
-from analytics.settings import Settings
+from annals.errors import WarehouseError
+from annals.settings import Settings
 from loaders import entries, lake, warehouse
 from loaders.gold import gold_tables
 from loaders.transform import GOLD_REVISION

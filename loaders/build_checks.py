@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from analytics.errors import WarehouseError
-from analytics.lake.content import hash_file
-from analytics.settings import Settings
+from annals.errors import WarehouseError
+from annals.lake.content import hash_file
+from annals.settings import Settings
 from loaders import warehouse
 from loaders.warehouse import Connection
 

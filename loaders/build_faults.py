@@ -7,8 +7,8 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from analytics.errors import DiskFullError, IntegrityError, WarehouseError
-from analytics.settings import Settings
+from annals.errors import DiskFullError, IntegrityError, WarehouseError
+from annals.settings import Settings
 
 
 @contextlib.contextmanager

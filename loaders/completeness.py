@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from analytics.errors import IntegrityError
+from annals.errors import IntegrityError
 from loaders import batch_proof, warehouse
 from loaders.completeness_rules import RESPONSES, RULES, Rule
 from loaders.completeness_tables import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from analytics.transcripts.conversations import KNOWN_TYPES
+from annals.records.conversations import KNOWN_TYPES
 
 FIRST_DAY, LAST_DAY = "2023-01-01", "2035-12-31"
 BRONZE = "bronze.stg_claude_code__entries"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from analytics.errors import WarehouseDamageError, WarehouseError
-from analytics.files import open_log, set_aside
-from analytics.settings import Settings
+from annals.errors import WarehouseDamageError, WarehouseError
+from annals.files import open_log, set_aside
+from annals.settings import Settings
 from loaders import warehouse
 from loaders.warehouse import Connection
 

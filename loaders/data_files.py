@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from analytics.errors import LakeDamageError
-from analytics.lake.checksums import damaged_file
-from analytics.lake.content import content_hash, hash_file, named_hash
-from analytics.transcripts.verification import has_id
+from annals.errors import LakeDamageError
+from annals.lake.checksums import damaged_file
+from annals.lake.content import content_hash, hash_file, named_hash
+from annals.records.verification import has_id
 from loaders import build_checks
 from loaders.warehouse import Connection, reading_file
 

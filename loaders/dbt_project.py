@@ -15,10 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from analytics.environments import own_variables
-from analytics.errors import AnalyticsError, QualityError, WarehouseError
-from analytics.files import make_folder, require_plain_tree
-from analytics.settings import Settings
+from annals.errors import AnalyticsError, QualityError, WarehouseError
+from annals.files import make_folder, require_plain_tree
+from annals.process.environments import own_variables
+from annals.settings import Settings
 from loaders.build_faults import full_disk
 from loaders.dbt_outcome import (
     MODELS,

@@ -16,35 +16,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from analytics.errors import (
+from annals.errors import (
     AnalyticsError,
     DependencyError,
     IntegrityError,
     LakeDamageError,
     LakeError,
 )
-from analytics.lake import (
+from annals.lake import (
     catalog_server_fault,
     is_elsewhere,
     lake_place,
     object_store_fault,
     usable_location,
 )
-from analytics.lake.boundary import require_inside
-from analytics.lake.catalog_file import (
+from annals.lake.boundary import require_inside
+from annals.lake.catalog_file import (
     CATALOG_FILE,
     NEWEST_METADATA,
     catalog_file,
     checksums_of,
     table_row,
 )
-from analytics.lake.checksums import Checksums, damaged_file, metadata_files
-from analytics.lake.damage import find_damage
-from analytics.lake.moving import moved_error, moved_from
-from analytics.lake.sql_catalog import open_sql_catalog
-from analytics.limits import METADATA_BYTES, parse_json, read_file
-from analytics.settings import Settings
-from analytics.settings.destinations import require_allowed
+from annals.lake.checksums import Checksums, damaged_file, metadata_files
+from annals.lake.damage import find_damage
+from annals.lake.moving import moved_error, moved_from
+from annals.lake.sql_catalog import open_sql_catalog
+from annals.limits import METADATA_BYTES, parse_json, read_file
+from annals.settings import Settings
+from annals.settings.destinations import require_allowed
 from loaders.entries import DataFile
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ def head_location(settings: Settings) -> Path | None:
 
 def _catalog(settings: Settings) -> Catalog:
     if is_elsewhere(settings):
-        from analytics.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
+        from annals.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
 
         return rest_catalog(settings)
     require_allowed(settings, "iceberg_catalog_uri")

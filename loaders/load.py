@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from analytics.errors import IntegrityError
-from analytics.lake import lake_place
-from analytics.settings import Settings
-from analytics.telemetry import NO_PROGRESS, Progress
+from annals.errors import IntegrityError
+from annals.lake import lake_place
+from annals.settings import Settings
+from annals.telemetry import NO_PROGRESS, Progress
 from loaders import data_files, entries, lake, prices, warehouse
 from loaders.lake import Changes, Head, Lake
 from loaders.moving import rebase_files

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from analytics.settings import Settings
+from annals.settings import Settings
 
 AUTOMATIC = "auto"
 """Value of DUCKDB_MEMORY_LIMIT that means: as in this module."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analytics.lake import is_elsewhere
-from analytics.lake.moving import moved_from
-from analytics.settings import Settings
+from annals.lake import is_elsewhere
+from annals.lake.moving import moved_from
+from annals.settings import Settings
 from loaders import entries
 from loaders.warehouse import Connection, transaction
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from analytics.errors import WarehouseError
-from analytics.lake import has_keys, is_elsewhere
-from analytics.settings import Settings
-from analytics.settings.destinations import require_allowed
-
-if TYPE_CHECKING:
-    from loaders.warehouse import Connection
+from annals.errors import WarehouseError
+from annals.lake import has_keys, is_elsewhere
+from annals.settings import Settings
+from annals.settings.destinations import require_allowed
 
 _PACKAGE = "duckdb_extension_httpfs"
 _SECRET = "annals_lake"  # noqa: S105 -- a name
 _PATIENCE = ("http_timeout = 60", "http_retries = 3", "http_retry_wait_ms = 200")
+
+
+class Connection(Protocol):
+    """What is needed of a connection to DuckDB; the warehouse module has the class itself."""
+
+    def execute(self, query: str, /) -> Any:
+        """Run a statement."""
 
 
 def reach_objects(connection: Connection, settings: Settings) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from analytics.errors import IntegrityError
-from analytics.limits import METADATA_BYTES, parse_json, read_file
-from analytics.settings import Settings
-from analytics.transcripts.kept_files import KeptFile
+from annals.errors import IntegrityError
+from annals.limits import METADATA_BYTES, parse_json, read_file
+from annals.records.kept_files import KeptFile
+from annals.settings import Settings
 from loaders import lake
 from loaders.warehouse import Connection
 

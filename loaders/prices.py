@@ -16,9 +16,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from analytics.errors import SettingsError
-from analytics.limits import TooLargeError, read_file
-from analytics.settings import Settings
+from annals.errors import SettingsError
+from annals.limits import TooLargeError, read_file
+from annals.settings import Settings
 from loaders import warehouse
 from loaders.price_book import PriceRow, book_rows, escaped
 from loaders.warehouse import Connection

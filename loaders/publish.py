@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from analytics import __version__
-from analytics.errors import WarehouseError
-from analytics.files import make_folder
-from analytics.settings import Settings
-from analytics.telemetry import NO_PROGRESS, Progress
+from annals import __version__
+from annals.errors import WarehouseError
+from annals.files import make_folder
+from annals.settings import Settings
+from annals.telemetry import NO_PROGRESS, Progress
 from loaders import build_checks, completeness, warehouse
 from loaders.build_faults import build_errors
 from loaders.builds import next_build, remove_old, remove_unfinished, utc_now

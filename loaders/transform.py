@@ -13,8 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from analytics.settings import Settings
-from analytics.telemetry import NO_PROGRESS, Progress
+from annals.settings import Settings
+from annals.telemetry import NO_PROGRESS, Progress
 from loaders import completeness, data_files, entries, gold, prices, warehouse
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
 from loaders.memory import memory_limit

@@ -14,13 +14,13 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection as Connection
 
-from analytics.errors import (
+from annals.errors import (
     WarehouseError,
 )
-from analytics.files import make_folder, require_database
-from analytics.lake import is_elsewhere, lake_place, object_store_fault
-from analytics.lake.checksums import damaged_file
-from analytics.settings import Settings
+from annals.files import make_folder, require_database
+from annals.lake import is_elsewhere, lake_place, object_store_fault
+from annals.lake.checksums import damaged_file
+from annals.settings import Settings
 from loaders.memory import AUTOMATIC, memory_limit
 from loaders.moved_build import CATALOG, views_elsewhere
 from loaders.object_store import reach_objects
@@ -337,7 +337,7 @@ def reading_file(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated(path: Path | str) -> Iterator[None]:
-    """Turn DuckDB's errors about the file ``path`` into those of ``analytics.errors``."""
+    """Turn DuckDB's errors about the file ``path`` into those of ``annals.errors``."""
     try:
         yield
     except duckdb.Error as error:

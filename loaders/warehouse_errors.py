@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from analytics.errors import (
+from annals.errors import (
     AnalyticsError,
     DiskFullError,
     LockedError,
     WarehouseDamageError,
     WarehouseError,
 )
-from analytics.lake import object_store_fault
-from analytics.lake.checksums import damaged_file
-from analytics.text import library_words
+from annals.lake import object_store_fault
+from annals.lake.checksums import damaged_file
+from annals.text import library_words
 from loaders.moved_build import CATALOG
 
 _LOCK_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from analytics import secrecy
-from analytics.settings import Settings
-from analytics.settings.files import VARIABLE
+from annals import secrecy
+from annals.settings import Settings
+from annals.settings.files import VARIABLE
 
 pytest_plugins = ["tests.servers.fixtures"]
 

@@ -20,12 +20,12 @@ def main() -> None:
     objects and no garbage, looking for plugins of pydantic means reading the metadata of every
     installed package, and at the end the collector would look at everything once more.
     """
-    from analytics.files import set_umask
+    from annals.files import set_umask
 
     set_umask()  # before anything is written, whatever it was started with
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
-    from analytics.environments import prepare_environment
-    from analytics.streams import prepare_streams
+    from annals.process.environments import prepare_environment
+    from annals.process.streams import prepare_streams
 
     prepare_streams()
     prepare_environment()

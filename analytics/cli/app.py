@@ -81,7 +81,7 @@ def root(
 ) -> None:
     """Keep all conversations of coding agents and price them."""
     if env_file:
-        from analytics.settings.files import use_settings_file
+        from annals.settings.files import use_settings_file
 
         use_settings_file(env_file)
     context.obj = {"assignments": tuple(assignments or ())}
@@ -133,7 +133,7 @@ def _traceback_of(error: Exception) -> str:
     """Return the traceback without secrets: it quotes what libraries say, of every cause."""
     import traceback
 
-    from analytics.secrecy import hide
+    from annals.secrecy import hide
 
     return hide("".join(traceback.format_exception(error)))
 

@@ -9,7 +9,7 @@ from analytics.cli.output import say
 from analytics.cli.tables import count, printable, terminal_room
 
 if TYPE_CHECKING:
-    from sync_agent.ledger import Custody
+    from sync_agent.reading.ledger import Custody
 
 PLACES_SHOWN = 5
 _LEAST_ROOM_FOR_MEANING = 76

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from analytics.errors import UsageError
+from annals.errors import UsageError
 
 FORMS = "2026-01-31, 20260131, 2026-01 (the month), today, yesterday or 7d (days ago)"
 

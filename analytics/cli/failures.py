@@ -7,9 +7,9 @@ import os
 import sys
 from dataclasses import dataclass
 
-from analytics.errors import AnalyticsError, IntegrityError
-from analytics.secrecy import hide
-from analytics.text import json_text, library_words, one_line
+from annals.errors import AnalyticsError, IntegrityError
+from annals.secrecy import hide
+from annals.text import json_text, library_words, one_line
 
 _USAGE = 2
 _DISK_FULL = 10

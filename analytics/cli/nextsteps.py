@@ -6,10 +6,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from analytics.cli.inforce import InForce
-from analytics.secrecy import HIDDEN
-from analytics.settings.harmless import shown_setting
-from analytics.settings.origin import origins
+from analytics.cli.effective_settings import InForce
+from annals.secrecy import HIDDEN
+from annals.settings.harmless import shown_setting
+from annals.settings.origin import origins
 
 _STATE = (
     "claude_dir",

@@ -29,7 +29,7 @@ def _period(text: str | Period) -> Period:
 
 
 def _zone(name: str) -> str:
-    from analytics.settings.timezone import zone_name
+    from annals.settings.timezone import zone_name
 
     found = zone_name(name)
     if found is None:

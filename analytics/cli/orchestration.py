@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from analytics.cli.destinations import confirm_destinations
-from analytics.cli.inforce import InForce
+from analytics.cli.effective_settings import InForce
 from analytics.cli.output import tell
-from analytics.errors import DependencyError, SettingsError
+from annals.errors import DependencyError, SettingsError
 
 AsFlow = Annotated[
     bool,
@@ -34,8 +34,8 @@ def stage_functions(found: InForce, *, as_flow: bool) -> ModuleType:
     _note_other_target()
     if not as_flow and found.settings.prefect_api_url is None:
         return importlib.import_module("flows.stages")
-    from analytics.settings.destinations import is_named_for_annals
-    from flows.orchestrated.reaching import reach
+    from annals.settings.destinations import is_named_for_annals
+    from flows.prefect.reaching import reach
 
     is_chosen = as_flow or is_named_for_annals(found.settings, "prefect_api_url")
     if as_flow:
@@ -47,12 +47,12 @@ def stage_functions(found: InForce, *, as_flow: bool) -> ModuleType:
             raise
         tell(f"note: runs without Prefect: {error.message}")
         return importlib.import_module("flows.stages")
-    return importlib.import_module("flows.orchestrated.tracked")
+    return importlib.import_module("flows.prefect.tracked")
 
 
 def _note_other_target() -> None:
     """Say that a ``DBT_TARGET`` of another project is not used."""
-    from analytics.environments import removed_names
+    from annals.process.environments import removed_names
 
     if "DBT_TARGET" in removed_names():
         sys.stderr.write("note: DBT_TARGET is not one of dev, prod; dev is used\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from analytics.text import json_text, one_line
+from annals.text import json_text, one_line
 
 SCHEMA_VERSION = 1
 """Version of every command's JSON; raised when a key changes its meaning or goes away."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from analytics.errors import UsageError
+from annals.errors import UsageError
 
 ROWS_ON_A_PAGE = 50
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import typer
 
-from analytics import errors
 from analytics.cli.app import app
-from analytics.errors import AnalyticsError
-from analytics.settings.template import env_example, settings_reference, stack_env_example
+from annals import errors
+from annals.errors import AnalyticsError
+from annals.settings.template import env_example, settings_reference, stack_env_example
 
 _WIDTH = 88
 
@@ -97,8 +97,8 @@ def exit_codes_reference() -> str:
 
 def health_reference() -> str:
     """Return docs/reference/health.md: endpoints, members of ``/health``, metrics."""
-    from sync_agent.health import ENDPOINTS, MEMBERS
-    from sync_agent.metrics import METRICS
+    from sync_agent.agent.health import ENDPOINTS, MEMBERS
+    from sync_agent.agent.metrics import METRICS
 
     parts = [_HEALTH_HEAD, "| endpoint | |\n|---|---|"]
     for name, answer in ENDPOINTS.items():

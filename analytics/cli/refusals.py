@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from analytics.cli.output import tell
-from analytics.errors import PartialError
+from annals.errors import PartialError
 
 if TYPE_CHECKING:
     from extractors.extract import ExtractReport

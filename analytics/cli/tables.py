@@ -23,7 +23,7 @@ from analytics.cli.layout import (
     title_lines,
     whole_layout,
 )
-from analytics.text import one_line
+from annals.text import one_line
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _STEP = 1000

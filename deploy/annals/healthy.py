@@ -13,7 +13,7 @@ import sys
 import urllib.parse
 import urllib.request
 
-from analytics.prefect_api import PrefectApi
+from annals.prefect_api import PrefectApi
 
 _SECONDS = 4.0
 _ONLINE = "ONLINE"

@@ -12,7 +12,7 @@ from typing import Any
 
 import fastavro
 
-from analytics.limits import METADATA_BYTES, STEP_BYTES, TooLargeError
+from annals.limits import METADATA_BYTES, STEP_BYTES, TooLargeError
 
 _MAGIC = b"Obj\x01"
 _SYNC_BYTES = 16

@@ -16,16 +16,16 @@ from pyiceberg.transforms import DayTransform
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError as DuplicateRowError
 
-from analytics.errors import AnalyticsError, IntegrityError, LakeError, SettingsError
-from analytics.files import make_database
-from analytics.lake import is_elsewhere, lake_place, usable_location
-from analytics.lake.catalog_file import CATALOG_FILE, catalog_file, checksums_of
-from analytics.lake.checksums import metadata_files
-from analytics.lake.damage import find_damage
-from analytics.lake.moving import moved_error, moved_from
-from analytics.lake.sql_catalog import open_sql_catalog
-from analytics.settings import Settings
-from analytics.settings.destinations import require_allowed
+from annals.errors import AnalyticsError, IntegrityError, LakeError, SettingsError
+from annals.files import make_database
+from annals.lake import is_elsewhere, lake_place, usable_location
+from annals.lake.catalog_file import CATALOG_FILE, catalog_file, checksums_of
+from annals.lake.checksums import metadata_files
+from annals.lake.damage import find_damage
+from annals.lake.moving import moved_error, moved_from
+from annals.lake.sql_catalog import open_sql_catalog
+from annals.settings import Settings
+from annals.settings.destinations import require_allowed
 from extractors.entries import SCHEMA
 from extractors.faults import unreadable_metadata
 from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
@@ -139,7 +139,7 @@ def connect_catalog(settings: Settings) -> Catalog:
     """Return the catalog; a file of it is made where it is missing."""
     file_io = f"{DurableFileIO.__module__}.{DurableFileIO.__name__}"
     if is_elsewhere(settings):
-        from analytics.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
+        from annals.lake.waiting import rest_catalog  # noqa: PLC0415 - only where there is one
 
         return rest_catalog(settings, **{"py-io-impl": file_io})
     require_allowed(settings, "iceberg_catalog_uri")

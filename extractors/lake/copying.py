@@ -13,10 +13,10 @@ from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.io.pyarrow import pyarrow_to_schema
 from pyiceberg.table import Table
 
-from analytics.errors import UsageError
-from analytics.lake import lake_place, usable_location
-from analytics.lake.catalog_file import CATALOG_FILE
-from analytics.settings import Settings
+from annals.errors import UsageError
+from annals.lake import lake_place, usable_location
+from annals.lake.catalog_file import CATALOG_FILE
+from annals.settings import Settings
 from extractors.entries import SCHEMA
 from extractors.lake.catalog import connect_catalog, table_identifier
 from extractors.lake.durable import DurableFileIO

@@ -7,9 +7,9 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
-from analytics.lake.catalog_file import NEWEST_METADATA, catalog_file, table_row
-from analytics.lake.content import local_path
-from analytics.settings import Settings
+from annals.lake.catalog_file import NEWEST_METADATA, catalog_file, table_row
+from annals.lake.content import local_path
+from annals.settings import Settings
 
 
 def noted_location(settings: Settings) -> Path | None:

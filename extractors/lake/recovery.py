@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analytics.errors import LakeDamageError
-from analytics.files import set_aside
-from analytics.lake import is_elsewhere
-from analytics.lake.catalog_file import catalog_file, checksums_of, table_row
-from analytics.lake.checksums import Checksums
-from analytics.lake.content import local_path
-from analytics.limits import METADATA_BYTES, parse_json, read_file
-from analytics.settings import Settings
+from annals.errors import LakeDamageError
+from annals.files import set_aside
+from annals.lake import is_elsewhere
+from annals.lake.catalog_file import catalog_file, checksums_of, table_row
+from annals.lake.checksums import Checksums
+from annals.lake.content import local_path
+from annals.limits import METADATA_BYTES, parse_json, read_file
+from annals.settings import Settings
 from extractors.lake.avro_files import open_avro
 from extractors.lake.catalog import connect_catalog, table_identifier
 from extractors.lake.noted import noted_location

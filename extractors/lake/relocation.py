@@ -17,12 +17,12 @@ from typing import Any
 
 import fastavro
 
-from analytics.errors import AnalyticsError, IntegrityError
-from analytics.files import replace_text, replacing
-from analytics.lake.boundary import locations_in, require_inside
-from analytics.lake.checksums import DROP_CHECKSUMS, Checksums, damaged_file
-from analytics.lake.damage import require_data_file
-from analytics.limits import METADATA_BYTES, parse_json, read_file
+from annals.errors import AnalyticsError, IntegrityError
+from annals.files import replace_text, replacing
+from annals.lake.boundary import locations_in, require_inside
+from annals.lake.checksums import DROP_CHECKSUMS, Checksums, damaged_file
+from annals.lake.damage import require_data_file
+from annals.limits import METADATA_BYTES, parse_json, read_file
 from extractors.lake.avro_files import open_avro
 
 _DELETED = 2

@@ -17,10 +17,10 @@ import pyarrow as pa
 from pyiceberg.conversions import from_bytes
 from pyiceberg.types import PrimitiveType
 
-from analytics.files import replacing, set_aside
-from analytics.lake.content import content_hash, named_hash
-from analytics.lake.damage import data_file_place, live_files
-from analytics.limits import TooLargeError, copy_bounded, read_bounded
+from annals.files import replacing, set_aside
+from annals.lake.content import content_hash, named_hash
+from annals.lake.damage import data_file_place, live_files
+from annals.limits import TooLargeError, copy_bounded, read_bounded
 from extractors.files import write_parquet
 from extractors.lake.table import Lake
 from extractors.salvage import salvage_rows

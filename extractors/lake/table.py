@@ -26,11 +26,11 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy.exc import DBAPIError
 
-from analytics.errors import AnalyticsError, ConflictError, IntegrityError, LakeError
-from analytics.lake import catalog_server_fault
-from analytics.lake.checksums import Checksums, metadata_files
-from analytics.lake.content import content_hash
-from analytics.lake.damage import data_file_place, find_damage, is_whole, live_files
+from annals.errors import AnalyticsError, ConflictError, IntegrityError, LakeError
+from annals.lake import catalog_server_fault
+from annals.lake.checksums import Checksums, metadata_files
+from annals.lake.content import content_hash
+from annals.lake.damage import data_file_place, find_damage, is_whole, live_files
 from extractors.cursor import KIND, Cursor, SnapshotKind, from_summary, to_summary
 from extractors.entries import SCHEMA
 from extractors.faults import catalog_fault, lake_fault

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from extractors.extract import extract
 from loaders import entries, prices, warehouse
 from loaders.entries import DataFile
@@ -15,7 +15,7 @@ from loaders.gold import gold_hashes
 from loaders.lake import open_lake
 from loaders.load import load
 from loaders.transform import transform
-from sync_agent.once import sync_once
+from sync_agent.agent.once import sync_once
 from tests.accuracy.records import Transcript
 
 Step = tuple[DataFile, ...]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from analytics.settings import Settings, load_settings
+from annals.settings import Settings, load_settings
 from extractors.extract import extract
 from loaders import completeness, warehouse
 from loaders.load import load
 from loaders.transform import transform
-from sync_agent.once import sync_once
+from sync_agent.agent.once import sync_once
 from tests.accuracy.records import Transcript
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from loaders import warehouse
 from loaders.dbt_project import _arguments, _environment, _release
 from loaders.transform import transform

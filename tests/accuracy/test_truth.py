@@ -12,7 +12,7 @@ import pytest
 from extractors.extract import extract
 from loaders.load import load
 from loaders.transform import transform
-from sync_agent.once import sync_once
+from sync_agent.agent.once import sync_once
 from tests.accuracy.conftest import Counted, settings_in
 
 SHARED = Path(os.environ.get("ANNALS_SHARED", Path(__file__).parents[3] / "shared"))

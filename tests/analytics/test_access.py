@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from analytics.access import claim_buffer, claim_state, open_paths, refused_parts
-from analytics.errors import SettingsError
-from analytics.settings import Settings, load_settings
-from flows.doctor import Verdict, examine
-from flows.doctor import state as checks
+from annals.access import claim_buffer, claim_state, open_paths, refused_parts
+from annals.errors import SettingsError
+from annals.settings import Settings, load_settings
+from operations.doctor import Verdict, examine
+from operations.doctor import state as checks
 from tests.conftest import Built
 
 NOBODY = 65_534

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.transcripts.envelope import NotAnObjectError, read_envelope
+from annals.records.envelope import NotAnObjectError, read_envelope
 
 JSON = st.recursive(
     st.none()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics import environments
-from analytics.environments import (
+from annals.process import environments
+from annals.process.environments import (
     OURS,
     child_environment,
     is_foreign,
@@ -20,8 +20,8 @@ from analytics.environments import (
     tool_environment,
     work_folder,
 )
-from analytics.settings import Settings
-from analytics.settings.stack import StackSettings
+from annals.settings import Settings
+from annals.settings.stack import StackSettings
 from tests.conftest import ROOT, clean_environment
 
 OTHER_WORK = (
@@ -122,7 +122,7 @@ def test_what_a_library_starts_imports_nothing_from_the_working_folder(tmp_path:
     program = tmp_path / "bin" / "program.py"
     program.parent.mkdir()
     program.write_text(
-        "from analytics.environments import own_variables, prepare_environment\n"
+        "from annals.process.environments import own_variables, prepare_environment\n"
         "prepare_environment()\n"
         "import subprocess, sys\n"
         "from multiprocessing import resource_tracker\n"
@@ -143,11 +143,20 @@ def test_what_a_library_starts_imports_nothing_from_the_working_folder(tmp_path:
 
 def test_packages_in_pythonpath_do_not_replace_ours(tmp_path: Path) -> None:
     """A command goes on with our packages where PYTHONPATH has others of the same names."""
-    for name in ("flows", "loaders", "sync_agent", "extractors"):
+    for name in (
+        "analytics",
+        "operations",
+        "flows",
+        "reports",
+        "sync_agent",
+        "extractors",
+        "loaders",
+        "annals",
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit(66)\n")
     code = (
-        "import sys; from analytics.environments import prepare_environment;"
+        "import sys; from annals.process.environments import prepare_environment;"
         "prepare_environment(); import flows, loaders; print(flows.__file__)"
     )
     path = os.pathsep.join((str(tmp_path), str(ROOT)))

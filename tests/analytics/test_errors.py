@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from analytics import errors
+from annals import errors
 
 
 def test_the_docstring_shows_the_tree_with_exit_codes() -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from analytics import files
-from analytics.errors import AnalyticsError, SettingsError
-from analytics.locks import exclusive, held_by, read_holder
-from analytics.settings import load_settings
+from annals import files
+from annals.errors import AnalyticsError, SettingsError
+from annals.locks import exclusive, held_by, read_holder
+from annals.settings import load_settings
 from flows.history import last_run, noted
-from flows.local.state import State, read_state, write_state
+from flows.running_services import State, read_state, write_state
 from loaders.dbt_project import prepare
 from loaders.warehouse import connect
-from sync_agent.buffer import open_buffer
+from sync_agent.buffer.store import open_buffer
 
 PRECIOUS = "precious"
 

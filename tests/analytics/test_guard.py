@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.guard import (
+from annals.guard import (
     SERVICE_NAMES,
     GuardedApplication,
     bound_names,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from analytics.http_server import HEAD_BYTES, BoundedServer, GuardedHandler
+from annals.http_server import HEAD_BYTES, BoundedServer, GuardedHandler
 from tests.conftest import ROOT
 
 SECONDS = 1.0
@@ -118,10 +118,20 @@ def test_every_port_is_opened_behind_the_guard() -> None:
     )
     found = {
         path.relative_to(ROOT).as_posix()
-        for name in ("analytics", "sync_agent", "extractors", "loaders", "flows", "deploy")
+        for name in (
+            "analytics",
+            "operations",
+            "flows",
+            "reports",
+            "sync_agent",
+            "extractors",
+            "loaders",
+            "annals",
+            "deploy",
+        )
         for path in (ROOT / name).rglob("*.py")
         if opens.search(
             path.read_text(encoding="utf-8").replace("ThreadingHTTPServer", "HTTPServer")
         )
     }
-    assert found == {"analytics/http_server.py"}
+    assert found == {"annals/http_server.py"}

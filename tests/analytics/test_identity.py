@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.transcripts.identity import (
+from annals.records.identity import (
     entry_id,
     file_key,
     original_name,

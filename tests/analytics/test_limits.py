@@ -21,17 +21,17 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.errors import DiskFullError, SettingsError
-from analytics.files import read_state_text
-from analytics.lake import waiting
-from analytics.limits import TooLargeError, parse_json, read_answer, read_bounded, read_file
-from analytics.prefect_api import PrefectApi
-from analytics.settings import load_settings
+from annals.errors import DiskFullError, SettingsError
+from annals.files import read_state_text
+from annals.lake import waiting
+from annals.limits import TooLargeError, parse_json, read_answer, read_bounded, read_file
+from annals.prefect_api import PrefectApi
+from annals.settings import load_settings
 from extractors.lake import avro_files
-from flows import repair
-from flows.doctor.agent import retention
-from flows.local.asking import Answer, ask_agent
 from loaders.prices import book_version
+from operations import repair
+from operations.doctor.agent import retention
+from operations.services.asking import Answer, ask_agent
 from tests.properties.test_archives import member, write_archive
 
 GIGABYTE = 1 << 30

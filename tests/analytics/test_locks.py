@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import LockedError
-from analytics.locks import exclusive, held_by
+from annals.errors import LockedError
+from annals.locks import exclusive, held_by
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from analytics.locks import exclusive
+from annals.locks import exclusive
 with exclusive(Path(sys.argv[1]), role="pipeline", what="the lake"):
     print("held", flush=True)
     time.sleep(60)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from analytics.environments import work_folder
-from analytics.errors import SettingsError
-from analytics.prefect_api import make_login
-from analytics.settings import Settings, load_settings
-from flows.dbt_docs import build
+from annals.errors import SettingsError
+from annals.prefect_api import make_login
+from annals.process.environments import work_folder
+from annals.settings import Settings, load_settings
+from operations.dbt_docs import build
 
 MAKERS: dict[str, Callable[[Settings], object]] = {
     "work": lambda settings: work_folder(settings.annals_home),

@@ -8,9 +8,9 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.errors import SettingsError, WarehouseError
-from analytics.lake import object_store_fault
-from analytics.text import json_text, library_words, markdown, one_line
+from annals.errors import SettingsError, WarehouseError
+from annals.lake import object_store_fault
+from annals.text import json_text, library_words, markdown, one_line
 from loaders.warehouse import error_for
 
 ANY = st.text(st.characters(codec=None, exclude_categories=[]))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from analytics.settings import Settings
-from analytics.settings.harmless import ADDRESSES, HARMLESS
+from annals.settings import Settings
+from annals.settings.harmless import ADDRESSES, HARMLESS
 from tests.conftest import ROOT, Run
 from tests.servers.running import Mongo, free_port
 

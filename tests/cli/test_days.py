@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from analytics.cli.days import Period, days_between, parse_period
-from analytics.errors import UsageError
+from annals.errors import UsageError
 from tests.conftest import Built, Run
 
 TODAY = date(2026, 3, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analytics.cli.app import run
-from analytics.streams import prepare_streams
+from annals.process.streams import prepare_streams
 from tests.conftest import Finished, Run, start
 
 NAMES = ("cafe\\u0301", "\\ud83d\\ude00", "\\u4f1a\\u8a71", "\\udc80 alone", "\\u202eright")
@@ -134,7 +134,7 @@ HEADER = (
 )
 def test_a_price_file_in_another_encoding_is_named(home: Path, encoding: str, line: int) -> None:
     """The error has file, line and remedy (exit 3)."""
-    from analytics.errors import SettingsError
+    from annals.errors import SettingsError
     from loaders.prices import user_rows
 
     prices = home / "prices.csv"

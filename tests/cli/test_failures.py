@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics import errors
 from analytics.cli.failures import failure_of
+from annals import errors
 from examples.generator import write_plain, write_sample
 from tests.conftest import Built, Run, clean_environment
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from benchmarks.many_sessions import publish_many
 from tests.conftest import Built, Finished, start
 

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from analytics.locks import exclusive
+from annals.locks import exclusive
 from examples.generator import write_sample
 from tests.conftest import Built, Run, clean_environment
 

@@ -43,7 +43,7 @@ def test_deploying_and_working_say_what_is_missing(
 ) -> None:
     """Without a server neither starts; without a command the two are named."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows.orchestrated", *arguments],
+        [sys.executable, "-m", "flows.prefect", *arguments],
         env=clean_environment(home, PREFECT_API_URL=NOBODY),
         cwd=home,
         capture_output=True,

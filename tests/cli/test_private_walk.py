@@ -58,7 +58,7 @@ WALKS: dict[str, str | list[str]] = {
 }
 """What is run of each command; a command that is not here fails the first test."""
 
-PROGRAMS = ["module flows.dbt_docs --build-only"]
+PROGRAMS = ["module operations.dbt_docs --build-only"]
 
 DRIVER = """
 import json, os, runpy, shlex, signal, subprocess, sys, time

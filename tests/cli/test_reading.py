@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics import __version__
-from analytics.locks import exclusive
+from annals import __version__
+from annals.locks import exclusive
 from examples.generator import write_sample
 from tests.conftest import Built, Run, WriteSettings
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from analytics.cli.app import run as run_command
-from analytics.settings import Settings, load_settings
-from analytics.telemetry.exposition import Metric, exposition
-from analytics.telemetry.logs import LogFile, configure_logs, log_warning
+from annals.settings import Settings, load_settings
+from annals.telemetry.exposition import Metric, exposition
+from annals.telemetry.logs import LogFile, configure_logs, log_warning
 from tests.conftest import start
 
 EVIL = "\x1b]0;own\x07\x1b[31m\x7f\x9b5n\u202e\u2066\u200b\n<b>[x](http://e) | `*error: no\r\t"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent.buffer import open_buffer
-from sync_agent.schema import RECORD_COLUMNS
+from annals.buffer.schema import RECORD_COLUMNS
+from sync_agent.buffer.store import open_buffer
 from tests.conftest import Run, clean_environment
 
 SESSION = "11111111-0000-4000-8000-000000000000"

@@ -11,13 +11,13 @@ from typing import Protocol
 
 import pytest
 
-from analytics.errors import SourceGapError
-from analytics.settings import load_settings
-from analytics.transcripts import Record
+from annals.errors import SourceGapError
+from annals.records import Record
+from annals.settings import load_settings
 from extractors.local import LocalSource
 from extractors.mongo import MongoSource
 from extractors.source import BATCH_BYTES, BATCH_RECORDS, Source
-from sync_agent.shipment import ship_once
+from sync_agent.agent.shipment import ship_once
 from tests.extractors.buffers import Buffer
 
 MIB = 1024 * 1024

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from analytics.errors import IntegrityError
-from analytics.transcripts.conversations import KNOWN_TYPES
+from annals.errors import IntegrityError
+from annals.records.conversations import KNOWN_TYPES
 from examples.generator import Tree, changes, write_hazards, write_sample
-from flows.completeness import check_completeness
+from flows.validation.completeness import check_completeness
 from loaders import batch_proof, completeness, warehouse
 from loaders.completeness_rules import RULES, hash_key
 from loaders.completeness_tables import (

@@ -15,7 +15,7 @@ from examples.generator import write_hazards
 from extractors.extract import extract
 from loaders.dbt_project import PROJECT_FOLDER
 from loaders.load import load
-from sync_agent.once import sync_once
+from sync_agent.agent.once import sync_once
 from tests.accuracy.conftest import settings_in
 from tests.conftest import clean_environment
 

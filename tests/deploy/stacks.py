@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.stack.passwords import NAMES
+from operations.stack.passwords import NAMES
 from tests.conftest import ROOT, clean_environment
 from tests.servers.building import built
 
@@ -53,7 +53,7 @@ class Machine:
     variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``python -m flows.stack`` for this folder."""
+        """Run ``python -m operations.stack`` for this folder."""
         path = f"{self.programs}:{os.environ['PATH']}"
         return self.run_with(path, *arguments)
 
@@ -65,7 +65,7 @@ class Machine:
         environment = clean_environment(self.home, ANNALS_ENV_FILE="", **self.variables)
         environment["PATH"] = path
         return subprocess.run(
-            [sys.executable, "-m", "flows.stack", "--folder", str(self.folder), *arguments],
+            [sys.executable, "-m", "operations.stack", "--folder", str(self.folder), *arguments],
             env=environment,
             cwd=self.home,
             capture_output=True,

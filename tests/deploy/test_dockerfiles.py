@@ -117,7 +117,7 @@ def test_what_is_copied_is_there_and_is_let_through() -> None:
     for source in sources:
         assert any(source == one or source.startswith(f"{one}/") for one in let), source
         # prefect.yaml comes with the deployments.
-        assert (ROOT / source).exists() or not (ROOT / "flows" / "orchestrated").exists(), source
+        assert (ROOT / source).exists() or not (ROOT / "flows" / "prefect").exists(), source
     assert not any(one.startswith((".env", "examples", "docs", "tests")) for one in let)
 
 

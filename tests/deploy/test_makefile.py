@@ -71,11 +71,11 @@ def test_every_target_is_there_and_explained() -> None:
 @pytest.mark.parametrize(
     ("arguments", "call"),
     [
-        (("logs",), "-m flows.stack logs"),
-        (("logs", "SERVICE=metabase"), "-m flows.stack logs metabase"),
-        (("restart", "SERVICE=grafana"), "-m flows.stack restart grafana"),
-        (("up",), "-m flows.stack up"),
-        (("docs",), "-m flows.dbt_docs --build-only"),
+        (("logs",), "-m operations.stack logs"),
+        (("logs", "SERVICE=metabase"), "-m operations.stack logs metabase"),
+        (("restart", "SERVICE=grafana"), "-m operations.stack restart grafana"),
+        (("up",), "-m operations.stack up"),
+        (("docs",), "-m operations.dbt_docs --build-only"),
         (("extract", "ARGS=--json"), "-m analytics.cli extract --json"),
     ],
 )

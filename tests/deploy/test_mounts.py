@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings.stack import read_stack
-from flows.stack.mounts import READERS, extra_mounts, linked_projects, refusal_of
-from flows.stack.plan import make_plan
+from annals.settings.stack import read_stack
+from operations.stack.mounts import READERS, extra_mounts, linked_projects, refusal_of
+from operations.stack.plan import make_plan
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from analytics.settings.stack import INSIDE
-from flows.stack.passwords import NAMES
+from annals.settings.stack import INSIDE
+from operations.stack.passwords import NAMES
 from tests.conftest import ROOT
 from tests.deploy.stacks import PASSWORDS, model, parse
 
@@ -136,7 +136,7 @@ def test_who_asks_prefect_has_its_login(services: Services) -> None:
     password = PASSWORDS["PREFECT_PASSWORD"]
     for name in ("prefect-server", ENDS, "prefect-worker", "sync-agent"):
         assert services[name]["environment"]["PREFECT_LOGIN"] == f"annals:{password}"
-    assert services["prefect-server"]["command"][1:4] == ["-m", "flows.orchestrated", "server"]
+    assert services["prefect-server"]["command"][1:4] == ["-m", "flows.prefect", "server"]
     assert services["prometheus"]["environment"]["PREFECT_PASSWORD"] == password
     scraped = (ROOT / "deploy/observability/prometheus.yml").read_text(encoding="utf-8")
     place = "/tmp/prefect-password"  # noqa: S108 -- on the container's own tmpfs

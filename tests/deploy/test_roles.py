@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from examples.generator import write_sample
-from flows.stack.passwords import NAMES
+from operations.stack.passwords import NAMES
 from tests.conftest import ROOT, clean_environment
 from tests.servers.running import Mongo
 
@@ -43,8 +43,8 @@ class Heard(monitoring.CommandListener):
     def failed(self, event): pass
 
 monitoring.register(Heard())
-from analytics.settings import load_settings
-from analytics.transcripts import documents
+from annals.settings import load_settings
+from annals.records import documents
 from flows import stages
 """
 SHIP = (

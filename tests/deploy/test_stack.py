@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings.stack import PROFILES, read_stack
-from flows.doctor.findings import Verdict
-from flows.stack.inside import FILE as LAYER_FILE
-from flows.stack.inside import seen_from_inside
-from flows.stack.passwords import NAMES, ensure_passwords
-from flows.stack.plan import make_plan
-from flows.stack.preflight import ENOUGH_DISK, LEAST_DISK, Engine, examine
+from annals.settings.stack import PROFILES, read_stack
+from operations.doctor.findings import Verdict
+from operations.stack.inside import FILE as LAYER_FILE
+from operations.stack.inside import seen_from_inside
+from operations.stack.passwords import NAMES, ensure_passwords
+from operations.stack.plan import make_plan
+from operations.stack.preflight import ENOUGH_DISK, LEAST_DISK, Engine, examine
 from tests.deploy.stacks import Machine, machine
 from tests.servers.building import built
 

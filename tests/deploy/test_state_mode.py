@@ -80,7 +80,7 @@ def test_each_reader_of_a_volume_may_read_and_no_stranger(tmp_path: Path, owner:
 
 
 def _write(folder: Path) -> None:
-    from analytics.files import make_folder, replace_text, set_umask
+    from annals.files import make_folder, replace_text, set_umask
 
     set_umask(group=True)
     replace_text(make_folder(folder / "builds") / "x", "text")

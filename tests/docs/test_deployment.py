@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analytics.settings import Settings
-from analytics.settings.stack import PROFILES, StackSettings
+from annals.settings import Settings
+from annals.settings.stack import PROFILES, StackSettings
 from tests.conftest import ROOT, clean_environment
 from tests.deploy.dockerfiles import FILES, stages
 

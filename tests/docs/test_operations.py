@@ -59,7 +59,7 @@ def test_every_block_that_is_not_run_says_why() -> None:
 def test_every_alert_has_a_section() -> None:
     """Each alert of Prometheus and each automation of Prefect has a heading of its name."""
     headings = set(re.findall(r"^### (.+)$", PAPERS["operations"], re.MULTILINE))
-    automations = (ROOT / "flows" / "orchestrated" / "automations.py").read_text(encoding="utf-8")
+    automations = (ROOT / "flows" / "prefect" / "automations.py").read_text(encoding="utf-8")
     names = set(re.findall(r'^[A-Z]+ = "(annals: .+)"$', automations, re.MULTILINE))
     assert names
     if ALERTS.exists():

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from analytics import errors
 from analytics.cli import reference
-from analytics.errors import AnalyticsError
-from analytics.settings import Settings
+from annals import errors
+from annals.errors import AnalyticsError
+from annals.settings import Settings
 from tests.conftest import ROOT, Run
 
 COMMANDS = dict(reference.commands())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from analytics.cli import reference
-from analytics.settings import Settings
+from annals.settings import Settings
 from tests.conftest import ROOT, clean_environment
 
 SYNC = (ROOT / "docs" / "sync.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings.passing import as_environment
+from annals.settings.passing import as_environment
 from tests.conftest import Built, Run
 from tests.flows.test_backup import gold
 from tests.servers.lakes import FarLake

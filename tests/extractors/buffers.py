@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from analytics.transcripts import entry_id
-from sync_agent.buffer import open_buffer
-from sync_agent.pruning import prune
-from sync_agent.schema import SCHEMA_VERSION, TABLES
+from annals.buffer.schema import SCHEMA_VERSION, TABLES
+from annals.records import entry_id
+from sync_agent.buffer.pruning import prune
+from sync_agent.buffer.store import open_buffer
 
 DAY = 24 * 60 * 60 * 1_000_000
 INGESTED_AT = 20_000 * DAY

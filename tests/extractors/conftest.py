@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import Settings, load_settings
-from analytics.transcripts import Record
+from annals.records import Record
+from annals.settings import Settings, load_settings
 from extractors.local import LocalSource
 from tests.extractors.buffers import Buffer
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from analytics.settings import Settings
-from analytics.transcripts import Record
+from annals.records import Record
+from annals.settings import Settings
 from extractors.cursor import SnapshotKind
 from extractors.entries import to_arrow
 from extractors.lake import Lake, WrittenFile, open_lake

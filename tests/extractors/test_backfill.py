@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from extractors.extract import extract
 from extractors.lake import open_lake
 from tests.extractors.buffers import Buffer

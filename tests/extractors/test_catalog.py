@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import (
+from annals.errors import (
     AnalyticsError,
     IntegrityError,
     LakeError,
     SettingsError,
 )
-from analytics.settings import Settings, load_settings
-from analytics.transcripts import Record
+from annals.records import Record
+from annals.settings import Settings, load_settings
 from extractors.lake import open_lake
 from tests.extractors.buffers import Buffer
 from tests.extractors.lakes import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from extractors.extract import extract
 from tests.extractors.buffers import Buffer
 from tests.extractors.lakes import ids, positions

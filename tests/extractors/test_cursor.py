@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics.errors import IntegrityError
+from annals.errors import IntegrityError
 from extractors.cursor import (
     KIND,
     POSITIONS,

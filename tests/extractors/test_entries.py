@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.transcripts import Record
+from annals.records import Record
 from extractors.entries import REQUIRED, SCHEMA, ingestion_day, parse_timestamp, to_arrow
 
 DAY = 86_400_000_000

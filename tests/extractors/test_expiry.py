@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from extractors.cursor import SnapshotKind
 from extractors.extract import extract
 from extractors.lake import expiry, open_lake

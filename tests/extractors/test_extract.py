@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import (
+from annals.errors import (
     ConflictError,
     DependencyError,
     IntegrityError,
     SourceError,
     SourceGapError,
 )
-from analytics.settings import Settings, load_settings
-from analytics.telemetry import NO_PROGRESS
+from annals.settings import Settings, load_settings
+from annals.telemetry import NO_PROGRESS
 from extractors import extract as stage
 from extractors import local, writing
 from extractors.extract import Tally, extract, prepare

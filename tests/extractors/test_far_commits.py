@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import DependencyError
-from analytics.settings import Settings
+from annals.errors import DependencyError
+from annals.settings import Settings
 from extractors.extract import extract
 from tests.extractors.buffers import Buffer
 from tests.extractors.lakes import ids, positions, rows

@@ -19,7 +19,7 @@ import pytest
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.rest.response import ErrorResponse
 
-from analytics.errors import (
+from annals.errors import (
     AnalyticsError,
     ConflictError,
     DependencyError,
@@ -28,10 +28,10 @@ from analytics.errors import (
     Terminal,
     Transient,
 )
-from analytics.lake import waiting
-from analytics.settings import Settings
-from analytics.settings.passing import as_environment
-from analytics.transcripts import Record
+from annals.lake import waiting
+from annals.records import Record
+from annals.settings import Settings
+from annals.settings.passing import as_environment
 from extractors.extract import extract
 from extractors.lake import open_lake
 from tests.conftest import ROOT, clean_environment
@@ -52,7 +52,7 @@ POINTS = [
 
 DIE = """
 import sys
-from analytics.settings import load_settings
+from annals.settings import load_settings
 from extractors.extract import extract
 from tests.extractors.test_crashes import die_at
 die_at(*sys.argv[1:])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import (
+from annals.errors import (
     ConflictError,
     DiskFullError,
     LocalBufferError,

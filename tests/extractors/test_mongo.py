@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import DependencyError, SettingsError, SourceGapError
-from analytics.settings import load_settings
-from analytics.transcripts import entry_id
+from annals.errors import DependencyError, SettingsError, SourceGapError
+from annals.records import entry_id
+from annals.settings import load_settings
 from extractors.extract import extract
 from extractors.lake import open_lake
 from extractors.mongo import TOKEN, MongoSource

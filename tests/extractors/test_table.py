@@ -10,14 +10,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.errors import (
+from annals.errors import (
     AnalyticsError,
     ConflictError,
     DiskFullError,
     IntegrityError,
 )
-from analytics.settings import Settings
-from analytics.transcripts import Record
+from annals.records import Record
+from annals.settings import Settings
 from extractors.cursor import Cursor, SnapshotKind
 from extractors.entries import SCHEMA
 from extractors.lake import Lake, open_lake

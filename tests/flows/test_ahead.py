@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from analytics import errors
-from analytics.errors import DependencyError, LakeError
-from analytics.locks import exclusive, held_by
-from analytics.settings import Settings, load_settings
-from analytics.telemetry import NO_PROGRESS
+from annals import errors
+from annals.errors import DependencyError, LakeError
+from annals.locks import exclusive, held_by
+from annals.settings import Settings, load_settings
+from annals.telemetry import NO_PROGRESS
 from examples.generator import write_bench, write_sample
 from extractors.lake import open_lake
 from flows import stages
-from flows.ahead import land
+from flows.ahead_tasks import land
 from loaders.gold import gold_hashes
 from loaders.warehouse import connect
 from tests.conftest import Run, clean_environment
@@ -30,7 +30,7 @@ from tests.conftest import Run, clean_environment
 LEAVES_A_CHILD = """
 import os, subprocess, sys
 from pathlib import Path
-from analytics.locks import exclusive
+from annals.locks import exclusive
 with exclusive(Path(sys.argv[1]), role="pipeline", what="the lake") as lock:
     child = [sys.executable, "-c", "import sys, time; print(1, flush=True); time.sleep(1)"]
     started = subprocess.Popen(child, pass_fds=[lock], stdout=subprocess.PIPE)
@@ -202,7 +202,7 @@ def test_extraction_follows_the_reading_in_rounds(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While much is read it is extracted in several snapshots; nothing twice, nothing left out."""
-    monkeypatch.setattr("flows.ahead.ROUND_RECORDS", 50)
+    monkeypatch.setattr("flows.ahead_tasks.ROUND_RECORDS", 50)
     settings = _settings(home, "state")
     time_to_end = threading.Event()
     with ThreadPoolExecutor(1) as threads:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.locks import exclusive
-from analytics.settings import load_settings
+from annals.locks import exclusive
+from annals.settings import load_settings
 from tests.conftest import Built, Run
 from tests.sync_agent.places import CHAT, Place
 from tests.sync_agent.running_agents import running, until
@@ -180,7 +180,7 @@ def test_a_restore_that_was_killed_is_finished_by_the_next_one(
     buffer = home / ".claude-sync" / "buffer.db"
     unpacked = buffer.with_name(".buffer.db.restoring")
     buffer.rename(unpacked)  # as it was before the last rename
-    from flows.backup.checking import verify
+    from operations.backup.checking import verify
 
     manifest = verify(archives[False], None)
     note = {"moves": {str(unpacked): str(buffer)}, "manifest": manifest.model_dump_json()}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.transcripts.identity import entry_id, readable
-from analytics.transcripts.verification import has_id
-from flows.coverage import Coverage, File, Placed, ReadAt, cover
+from annals.records.identity import entry_id, readable
+from annals.records.verification import has_id
+from flows.validation.coverage import Coverage, File, Placed, ReadAt, cover
 
 KEY = "session.jsonl"
 HERE = ("agent", "/p/session.jsonl", 0)

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 120
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "flows.dbt_docs", *arguments]
+    return [sys.executable, "-m", "operations.dbt_docs", *arguments]
 
 
 @pytest.mark.slow
@@ -56,8 +56,8 @@ def test_the_page_is_built_and_served(home: Path) -> None:
 
 def test_a_port_that_is_taken_is_said(home: Path) -> None:
     """A page that is there and a port that is not: exit 4, with the way out."""
-    from analytics.errors import DependencyError
-    from flows.dbt_docs import serve
+    from annals.errors import DependencyError
+    from operations.dbt_docs import serve
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import SettingsError
-from analytics.settings import load_settings
-from analytics.settings.allowed import add_allowed, allowed_file
-from analytics.settings.destinations import judge_all, require_allowed
-from analytics.settings.passing import as_environment
+from annals.errors import SettingsError
+from annals.settings import load_settings
+from annals.settings.allowed import add_allowed, allowed_file
+from annals.settings.destinations import judge_all, require_allowed
+from annals.settings.passing import as_environment
 from loaders.lake import open_lake
 from tests.conftest import ROOT, Run, WriteSettings, clean_environment
 from tests.servers.running import Mongo
@@ -289,7 +289,7 @@ def test_the_installed_agent_is_told_what_is_allowed(
     in_process("sync", "allow", "db.example.org:27017/claude_logs")
     monkeypatch.setenv("MONGO_URI", "mongodb://db.example.org/")
     from analytics.cli.commands.sync_install import _environment
-    from analytics.cli.inforce import InForce
+    from analytics.cli.effective_settings import InForce
 
     settings = load_settings()
     found = _environment(InForce(settings, settings, sample=False))
@@ -360,7 +360,7 @@ def test_status_and_doctor_say_where_data_goes(
 
 def test_the_stack_lists_its_own_services() -> None:
     """docker-compose.yml allows what the programs of the stack take for its services."""
-    from flows.stack.places import STACK_PLACES
+    from operations.stack.places import STACK_PLACES
 
     text = (ROOT / "docker-compose.yml").read_text()
     assert f"ALLOW_DESTINATIONS: {','.join(STACK_PLACES)},${{ALLOW_DESTINATIONS:-}}\n" in text

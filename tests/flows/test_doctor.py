@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from analytics.settings import Settings, load_settings
-from flows.doctor import Finding, Verdict, examine
-from flows.doctor import agent as agent_checks
-from flows.doctor.machine import clock, watches
-from sync_agent.buffer import open_buffer
-from sync_agent.once import sync_once
+from annals.settings import Settings, load_settings
+from operations.doctor import Finding, Verdict, examine
+from operations.doctor import agent as agent_checks
+from operations.doctor.machine import clock, watches
+from sync_agent.agent.once import sync_once
+from sync_agent.buffer.store import open_buffer
 from tests.conftest import Run
 
 LINE = b'{"a":1}\n'

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.settings import Settings
-from analytics.transcripts.seq_ranges import (
+from annals.records.seq_ranges import (
     count_ranges,
     flat_ranges,
     join_ranges,
@@ -22,13 +21,14 @@ from analytics.transcripts.seq_ranges import (
     show_ranges,
     subtract_ranges,
 )
+from annals.settings import Settings
 from extractors.lake import open_lake
 from flows import stages
-from flows.doctor import stores
 from flows.extraction import restore_lost
-from flows.validation import validate
-from sync_agent.mongo_collections import create_missing, deletion_rules
-from sync_agent.restoring import restore_documents
+from flows.validation.promises import validate
+from operations.doctor import stores
+from sync_agent.shipping.mongo_collections import create_missing, deletion_rules
+from sync_agent.shipping.restoring import restore_documents
 from tests.extractors.buffers import Buffer
 from tests.extractors.lakes import ids, positions
 from tests.servers.running import Mongo

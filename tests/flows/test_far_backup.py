@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings.passing import as_environment
+from annals.settings.passing import as_environment
 from tests.conftest import Built, Run, clean_environment
 from tests.extractors.lakes import ids
 from tests.flows.test_backup import GOLD, gold
@@ -17,8 +17,8 @@ from tests.servers.lakes import FarLake
 DIE = """
 import sys
 from pathlib import Path
-from analytics.settings import load_settings
-from flows.backup import restore
+from annals.settings import load_settings
+from operations.backup import restore
 from tests.extractors.test_crashes import die_at
 die_at("extractors.lake.copying", "register_lake", "before")
 restore(load_settings(), Path(sys.argv[1]))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import DiskFullError, LockedError
-from analytics.settings import load_settings
+from annals.errors import DiskFullError, LockedError
+from annals.settings import load_settings
 from flows.history import last_run, noted
 
 

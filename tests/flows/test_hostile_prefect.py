@@ -10,12 +10,12 @@ import pytest
 from prefect import states
 from prefect.server.utilities.user_templates import render_user_template_sync
 
-from analytics import secrecy
-from analytics.secrecy import link_address
-from analytics.text import markdown
-from flows.orchestrated import cleaning
-from flows.orchestrated.automations import _failed
-from flows.orchestrated.cleaning import clean_states_and_logs, shown_text
+from annals import secrecy
+from annals.secrecy import link_address
+from annals.text import markdown
+from flows.prefect import cleaning
+from flows.prefect.automations import _failed
+from flows.prefect.cleaning import clean_states_and_logs, shown_text
 
 EVIL = "\x1b]0;own\x07\x1b[31m\x9b5n\u202e\u2066\u200b\x00<!channel> <b>[x](http://e) ![i](http://e)\r\n|a|"
 

@@ -14,11 +14,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from analytics.errors import DependencyError, WarehouseError
-from analytics.settings import Settings, load_settings
+from annals.errors import DependencyError, WarehouseError
+from annals.settings import Settings, load_settings
 from flows.history import noted
-from flows.metrics import METRICS, serve
-from sync_agent.metrics import METRICS as AGENT_METRICS
+from operations.metrics import METRICS, serve
+from sync_agent.agent.metrics import METRICS as AGENT_METRICS
 from tests.conftest import ROOT, Built
 from tests.servers.building import built as built_server
 

@@ -14,8 +14,8 @@ from flows.stages import PipelineReport
 from loaders.load import LoadReport
 from loaders.publish import PublishReport
 from loaders.transform import TransformReport
-from sync_agent.once import SyncReport
-from sync_agent.shipment import ShipReport
+from sync_agent.agent.once import SyncReport
+from sync_agent.agent.shipment import ShipReport
 
 WHOLE = PipelineReport(
     sync=SyncReport(),

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from analytics import environments
-from analytics.environments import ROOT, child_environment, prepare_environment, tool_environment
-from analytics.errors import SettingsError
-from analytics.settings import load_settings
-from analytics.settings.destinations import require_allowed
-from analytics.settings.passing import as_environment
+from annals.errors import SettingsError
+from annals.process import environments
+from annals.process.environments import (
+    ROOT,
+    child_environment,
+    prepare_environment,
+    tool_environment,
+)
+from annals.settings import load_settings
+from annals.settings.destinations import require_allowed
+from annals.settings.passing import as_environment
 from tests.conftest import Run
 from tests.servers.lakes import FarLake
 from tests.servers.listeners import VARIABLES, Listener

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from analytics.telemetry import NO_PROGRESS
-from flows import validation
+from annals.telemetry import NO_PROGRESS
+from flows.validation import promises as validation
 from tests.sync_agent.places import CHAT, Place
 
 

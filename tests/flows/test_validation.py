@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.errors import WarehouseError
-from analytics.settings import Settings, load_settings
+from annals.errors import WarehouseError
+from annals.settings import Settings, load_settings
 from examples.generator import Truth, write_hazards, write_sample
-from flows import stages, validation
-from flows.build_check import check_build
+from flows import stages
+from flows.validation import promises as validation
+from flows.validation.builds import check_build
 from loaders.dbt_project import PROJECT_FOLDER
 from loaders.transform import transform
 from tests.conftest import Built, Run

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent.pruning import prune
+from sync_agent.buffer.pruning import prune
 from tests.conftest import Run
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 from tests.sync_agent.running_agents import free_port, running, until
@@ -351,7 +351,7 @@ def _newer(place: Place, seq: int) -> int:
 
 def test_pruning_is_done_in_the_steps_that_are_asked_for(place: Place) -> None:
     """W-44 One step deletes at most so many rows."""
-    from sync_agent.buffer import open_buffer
+    from sync_agent.buffer.store import open_buffer
 
     place.write(CHAT, line(1) * 50)
     place.sync()

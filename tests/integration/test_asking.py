@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from analytics.cli import reference
-from sync_agent.buffer import open_buffer
+from sync_agent.buffer.store import open_buffer
 from tests.conftest import Run, clean_environment
 from tests.sync_agent.legacy_service import entry, write_buffer
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sync_agent.health import ENDPOINTS, MEMBERS
-from sync_agent.metrics import METRICS
+from sync_agent.agent.health import ENDPOINTS, MEMBERS
+from sync_agent.agent.metrics import METRICS
 from tests.conftest import ROOT
 from tests.sync_agent.places import CHAT, Place
 from tests.sync_agent.running_agents import running, until

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent.standing import sync_status
+from sync_agent.agent.agent_status import sync_status
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 from tests.sync_agent.running_agents import Agent, running, until
 

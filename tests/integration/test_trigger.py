@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from analytics.locks import exclusive
-from sync_agent.activity import Activity
-from sync_agent.observation import Observer
-from sync_agent.trigger import Asked
+from annals.locks import exclusive
+from sync_agent.agent.observation import Observer
+from sync_agent.agent.trigger import Asked
+from sync_agent.reading.activity import Activity
 from tests.conftest import start
 from tests.sync_agent.places import CHAT, Place
 from tests.sync_agent.running_agents import Agent, free_port, running, until

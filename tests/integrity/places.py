@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from flows import stages
 from tests.extractors.lakes import ids
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from analytics.cli.app import run
-from analytics.settings import Settings, load_settings
+from annals.settings import Settings, load_settings
 from flows import stages
-from flows.build_check import check_build, check_warehouse
+from flows.validation.builds import check_build, check_warehouse
 from loaders import build_checks, warehouse
 from loaders.data_files import sweep
 from tests.conftest import Run

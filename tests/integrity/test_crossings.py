@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.errors import LakeDamageError
-from analytics.files import set_aside
-from analytics.transcripts import Record, entry_id
-from analytics.transcripts.verification import (
+from annals.errors import LakeDamageError
+from annals.files import set_aside
+from annals.records import Record, entry_id
+from annals.records.verification import (
     Verification,
     is_verified,
     quarantine_record,
@@ -28,7 +28,7 @@ from flows import stages
 from loaders import warehouse
 from loaders.data_files import sweep, verify_all
 from loaders.load import load
-from sync_agent.outbox import open_outbox
+from sync_agent.shipping.outbox import open_outbox
 from tests.integrity.places import Place
 
 Harm = Callable[[Path], None]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import LakeDamageError
-from analytics.settings.passing import as_environment
+from annals.errors import LakeDamageError
+from annals.settings.passing import as_environment
 from flows import stages
 from loaders import warehouse
 from loaders.data_files import verify_all

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from analytics.cli.app import run
-from analytics.errors import IntegrityError, LakeDamageError
-from analytics.lake.content import hash_file, named_hash
+from annals.errors import IntegrityError, LakeDamageError
+from annals.lake.content import hash_file, named_hash
 from extractors.repair import repair_lake
 from flows import stages
-from flows.lake_check import lake_faults
+from flows.validation.lake_files import lake_faults
 from loaders.lake import read_head
 from loaders.warehouse import connect
 from tests.integrity.places import Place

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from extractors import files
-from flows import backup, stages
-from flows.lake_check import check_lake_files
+from flows import stages
+from flows.validation.lake_files import check_lake_files
+from operations import backup
 from tests.conftest import Run
 from tests.extractors.lakes import ids
 from tests.integrity.places import Place

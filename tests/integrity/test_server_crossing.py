@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from extractors.lake import open_lake
-from flows.lake_check import check_lake_files
+from flows.validation.lake_files import check_lake_files
 from tests.conftest import Run
 from tests.extractors.lakes import ids
 from tests.integrity.shipped import shipped_agent

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows import stages
-from sync_agent.ledger import custody
+from sync_agent.reading.ledger import custody
 from tests.conftest import Run
 from tests.integrity.places import Place
 

@@ -29,4 +29,4 @@ def test_operating_the_agent_loads_nothing_heavy(home: Path) -> None:
     )
     packages = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert packages.isdisjoint(HEAVY)
-    assert packages.isdisjoint({"extractors", "loaders", "flows"})
+    assert packages.isdisjoint({"extractors", "loaders", "flows", "operations", "reports"})

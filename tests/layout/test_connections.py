@@ -8,7 +8,16 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows")
+PACKAGES = (
+    "analytics",
+    "operations",
+    "flows",
+    "reports",
+    "sync_agent",
+    "extractors",
+    "loaders",
+    "annals",
+)
 
 OPENERS = {
     "urlopen", "HTTPConnection", "HTTPSConnection", "create_connection", "MongoClient",
@@ -25,26 +34,26 @@ NETWORK_MODULES = {
 }  # fmt: skip
 
 JUDGED = {
-    "analytics/lake/waiting.py",
-    "analytics/settings/mongo.py",
+    "annals/lake/waiting.py",
+    "annals/settings/mongo_options.py",
     "extractors/lake/catalog.py",
-    "flows/orchestrated/automations.py",
-    "flows/orchestrated/reaching.py",
+    "flows/prefect/automations.py",
+    "flows/prefect/reaching.py",
     "loaders/lake.py",
     "loaders/object_store.py",
-    "sync_agent/pipelines.py",
+    "sync_agent/agent/pipelines.py",
 }
 """Modules that call ``require_allowed`` before they open anything."""
 
 BEHIND = {
-    "analytics/lake/sql_catalog.py": "both callers judge ICEBERG_CATALOG_URI first",
-    "analytics/prefect_api.py": "called after reach(), `up` or the trigger judged",
-    "extractors/mongo.py": "open_client of analytics.settings.mongo judges",
-    "sync_agent/mongo.py": "open_client of analytics.settings.mongo judges",
-    "flows/local/asking.py": "services of `up`, whose places flows.local.supervisor judges first",
-    "flows/orchestrated/deployments.py": "after reach(), which judges",
-    "flows/orchestrated/run_variables.py": "the worker's client, after reach()",
-    "flows/orchestrated/worker.py": "after reach(), which judges",
+    "annals/lake/sql_catalog.py": "both callers judge ICEBERG_CATALOG_URI first",
+    "annals/prefect_api.py": "called after reach(), `up` or the trigger judged",
+    "extractors/mongo.py": "open_client of annals.settings.mongo_options judges",
+    "sync_agent/shipping/mongo.py": "open_client of annals.settings.mongo_options judges",
+    "operations/services/asking.py": "services of `up`: its supervisor judges their places",
+    "flows/prefect/deployments.py": "after reach(), which judges",
+    "flows/prefect/run_variables.py": "the worker's client, after reach()",
+    "flows/prefect/worker.py": "after reach(), which judges",
 }
 """Modules that open what another one has judged, and where that is."""
 
@@ -92,8 +101,8 @@ def test_those_that_judge_do() -> None:
 
 def test_no_setting_names_a_place_that_is_not_judged() -> None:
     """Each setting that can hold an address is one of those that are judged, or only shown."""
-    from analytics.settings import Settings
-    from analytics.settings.destinations import KINDS
+    from annals.settings import Settings
+    from annals.settings.destinations import KINDS
 
     only_shown = {"dbt_docs_url"}
     addresses = {
@@ -118,7 +127,7 @@ def test_the_agent_stays_light(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys, analytics.settings.mongo;"
+        "import sys, annals.settings.mongo_options;"
         "print([m for m in ('pymongo','requests','httpx','duckdb','prefect') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -12,7 +12,17 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows", "examples")
+PACKAGES = (
+    "analytics",
+    "operations",
+    "flows",
+    "reports",
+    "sync_agent",
+    "extractors",
+    "loaders",
+    "annals",
+    "examples",
+)
 VAGUE = {"utils", "helpers", "common", "manager", "base", "misc"}
 LINES = 400
 FUNCTION_LINES = 40

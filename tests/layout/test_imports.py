@@ -55,14 +55,18 @@ def test_the_contracts_hold() -> None:
     [
         (
             "Only the lake modules speak Iceberg",
-            {"analytics.lake", "extractors.lake", "loaders.lake"},
+            {"annals.lake", "extractors.lake", "loaders.lake"},
         ),
         ("Only the warehouse module speaks DuckDB", {"loaders.warehouse"}),
         ("Only the dbt project's own module runs dbt", {"loaders.dbt_project"}),
-        ("Only the orchestrated flows know Prefect", {"flows.orchestrated"}),
+        ("Only the orchestrated flows know Prefect", {"flows.prefect"}),
         (
             "Only the agent's and the extractor's mongo modules speak to MongoDB",
-            {"sync_agent.mongo", "sync_agent.mongo_collections", "extractors.mongo"},
+            {
+                "sync_agent.shipping.mongo",
+                "sync_agent.shipping.mongo_collections",
+                "extractors.mongo",
+            },
         ),
     ],
 )
@@ -71,7 +75,16 @@ def test_a_contract_names_every_module(contract: str, allowed: set[str]) -> None
     with (ROOT / "pyproject.toml").open("rb") as file:
         contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
     (covered,) = (set(one["source_modules"]) for one in contracts if one["name"] == contract)
-    for package in ("analytics", "sync_agent", "flows", "extractors", "loaders"):
+    for package in (
+        "analytics",
+        "operations",
+        "flows",
+        "reports",
+        "sync_agent",
+        "extractors",
+        "loaders",
+        "annals",
+    ):
         if package not in covered:
             paths = (path for path in (ROOT / package).iterdir() if path.stem[0] not in "_.")
             assert {f"{package}.{path.stem}" for path in paths} <= covered | allowed
@@ -82,7 +95,7 @@ def test_help_loads_nothing_heavy(home: Path) -> None:
     """``--help`` loads no settings, no stage and no library but the parser."""
     loaded = _loaded(_command("--help"), home)
     assert _packages(loaded).isdisjoint(HEAVY | {"pydantic", "structlog", "msgspec"})
-    stages = {"sync_agent", "extractors", "loaders", "flows", "analytics.settings.model"}
+    stages = {"sync_agent", "extractors", "loaders", "flows", "annals.settings.model"}
     assert loaded.isdisjoint(stages)
 
 
@@ -103,22 +116,25 @@ def test_a_stage_loads_no_prefect_where_it_is_not_asked_for(home: Path) -> None:
 
 def test_the_sync_agent_stays_small(home: Path) -> None:
     """Reading transcripts loads none of the lake, the warehouse or the orchestration."""
-    loaded = _loaded("import sync_agent.once, sync_agent.ledger, sync_agent.holdings", home)
+    loaded = _loaded(
+        "import sync_agent.agent.once, sync_agent.reading.ledger, sync_agent.buffer.buffer_reader",
+        home,
+    )
     assert _packages(loaded).isdisjoint(HEAVY)
-    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})
+    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows", "operations", "reports"})
 
 
 def test_the_shipper_loads_the_driver_and_nothing_else_heavy(home: Path) -> None:
     """Shipping adds the driver to the agent, and none of lake, warehouse or orchestration."""
-    loaded = _loaded("import sync_agent.shipper, sync_agent.shipment", home)
+    loaded = _loaded("import sync_agent.shipping.shipper, sync_agent.agent.shipment", home)
     assert "pymongo" in loaded
     assert _packages(loaded).isdisjoint(HEAVY - {"pymongo"})
-    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})
+    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows", "operations", "reports"})
 
 
 def test_without_a_server_the_driver_is_not_loaded(home: Path) -> None:
     """Where MONGO_URI is not set, neither agent nor pipeline load the driver."""
-    loaded = _loaded("import sync_agent.once, flows.stages, extractors.extract", home)
+    loaded = _loaded("import sync_agent.agent.once, flows.stages, extractors.extract", home)
     assert _packages(loaded).isdisjoint({"pymongo", "bson", "gridfs"})
 
 
@@ -130,11 +146,11 @@ def test_the_running_agent_stays_small(home: Path) -> None:
     ending += "threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
     command = _command("sync", "run", "--claude-dir", "projects")
     loaded = _loaded(ending + command, home)
-    assert {"sync_agent.health", "sync_agent.root"} <= loaded
-    assert loaded.isdisjoint({"sync_agent.trigger", "sync_agent.pipelines"})
+    assert {"sync_agent.agent.health", "sync_agent.reading.root"} <= loaded
+    assert loaded.isdisjoint({"sync_agent.agent.trigger", "sync_agent.agent.pipelines"})
     forbidden = {"prefect", "duckdb", "pyiceberg", "pyarrow", "dbt", "pandas", "numpy", "pymongo"}
     assert _packages(loaded).isdisjoint(
-        forbidden | {"extractors", "loaders", "flows", "watchfiles"}
+        forbidden | {"extractors", "loaders", "flows", "operations", "reports", "watchfiles"}
     )
 
 
@@ -147,15 +163,15 @@ def test_asking_for_pipelines_loads_no_client(home: Path) -> None:
     ending += "os.environ |= {'PIPELINE_DEBOUNCE_S': '0', 'LOG_LEVEL': 'error'}\n"
     ending += "threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
     loaded = _loaded(ending + _command("sync", "run", "--claude-dir", "projects"), home)
-    assert "sync_agent.trigger" in loaded
+    assert "sync_agent.agent.trigger" in loaded
     assert _packages(loaded).isdisjoint(HEAVY | {"httpx", "requests", "urllib3"})
-    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows"})
+    assert _packages(loaded).isdisjoint({"extractors", "loaders", "flows", "operations", "reports"})
 
 
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("analytics.errors", {"analytics.settings", "analytics.transcripts", "pydantic"}),
+        ("annals.errors", {"annals.settings", "annals.records", "pydantic"}),
         ("extractors.extract", {"duckdb", "dbt", "loaders", "sync_agent"}),
         ("loaders.publish", {"pyiceberg", "dbt", "extractors", "sync_agent"}),
         ("loaders.load", {"pyiceberg", "dbt", "extractors", "sync_agent"}),

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from tests.conftest import ROOT
 
-PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows", "deploy")
+PACKAGES = (
+    "analytics",
+    "operations",
+    "flows",
+    "reports",
+    "sync_agent",
+    "extractors",
+    "loaders",
+    "annals",
+    "deploy",
+)
 WHOLE = {
     *("read_bytes", "read_text", "readlines", "decompress", "copyfileobj", "extractall"),
     *("unpack_archive", "json.load", "yaml.load", "fastavro.reader", "urlopen"),
@@ -15,32 +25,32 @@ WHOLE = {
 }
 ENDLESS = {"read", "read1", "recv"}
 ALLOWED = {
-    "analytics/locks.py read_text": "the kernel's line of a process",
-    "analytics/prefect_api.py HTTPConnection": "its answers go through read_answer",
-    "analytics/prefect_api.py HTTPSConnection": "its answers go through read_answer",
-    "analytics/transcripts/bounds.py decompress": "after its header was compared with the limit",
-    "analytics/transcripts/documents.py decompress": "the bounded one of bounds.py",
+    "annals/locks.py read_text": "the kernel's line of a process",
+    "annals/prefect_api.py HTTPConnection": "its answers go through read_answer",
+    "annals/prefect_api.py HTTPSConnection": "its answers go through read_answer",
+    "annals/records/bounds.py decompress": "after its header was compared with the limit",
+    "annals/records/document.py decompress": "the bounded one of bounds.py",
     "extractors/lake/avro_files.py decompress": "a piece of STEP_BYTES, nothing of it kept",
     "extractors/lake/avro_files.py fastavro.reader": "after each block was expanded piece by piece",
     "flows/ahead.py recv()": "a message of our own child, through a pipe",
-    "flows/dbt_docs.py read_text": "a page that our own dbt wrote",
-    "flows/doctor/machine.py read_text": "a number of the kernel",
-    "flows/doctor/state.py read_text": "the kernel's list of mounts",
-    "flows/local/asking.py urlopen": "1 MiB of an answer",
-    "flows/local/detaching.py read_text": "the words of our own child",
-    "flows/local/preflight.py read_text": "the kernel's memory figures",
-    "flows/local/state.py read_text": "the kernel's line of a process",
-    "flows/orchestrated/deployments.py read_bytes": "prefect.yaml of the program",
-    "flows/orchestrated/run_variables.py read_bytes": "prefect.yaml of the program",
-    "flows/stack/__main__.py read_text": "a file that it writes itself",
-    "flows/stack/passwords.py read_text": "the passwords that it wrote, beside the checkout",
+    "operations/dbt_docs.py read_text": "a page that our own dbt wrote",
+    "operations/doctor/machine.py read_text": "a number of the kernel",
+    "operations/doctor/state.py read_text": "the kernel's list of mounts",
+    "operations/services/asking.py urlopen": "1 MiB of an answer",
+    "operations/services/detaching.py read_text": "the words of our own child",
+    "operations/services/preflight.py read_text": "the kernel's memory figures",
+    "flows/running_services.py read_text": "the kernel's line of a process",
+    "flows/prefect/deployments.py read_bytes": "prefect.yaml of the program",
+    "flows/prefect/run_variables.py read_bytes": "prefect.yaml of the program",
+    "operations/stack/__main__.py read_text": "a file that it writes itself",
+    "operations/stack/passwords.py read_text": "the passwords that it wrote, beside the checkout",
     "loaders/dbt_project.py read_bytes": "the program's own models",
     "loaders/memory.py read_text": "figures of the kernel",
     "loaders/prices.py read_bytes": "the module of an installed package",
-    "sync_agent/knocking.py read_text": "the kernel's status of a process",
-    "sync_agent/patterns.py read()": "a character class of a pattern, already in memory",
-    "sync_agent/units.py read_text": "a unit file of the program",
-    "sync_agent/watcher.py read_text": "the kernel's list of mounts",
+    "sync_agent/agent/wake.py read_text": "the kernel's status of a process",
+    "annals/watching/patterns.py read()": "a character class of a pattern, already in memory",
+    "sync_agent/agent/units.py read_text": "a unit file of the program",
+    "annals/watching/watcher.py read_text": "the kernel's list of mounts",
 }
 
 
@@ -72,7 +82,7 @@ def _whole(node: ast.Call) -> str | None:
 
 
 def test_whatever_reads_without_a_limit_has_a_reason() -> None:
-    """A new read of unknown size goes through analytics.limits, or is explained here."""
+    """A new read of unknown size goes through annals.limits, or is explained here."""
     found = set(_reads())
     assert found - set(ALLOWED) == set()
     assert set(ALLOWED) - found == set()

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 _CHECKOUT = Path(__file__).parents[2]
-_PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows")
+_PACKAGES = (
+    "analytics",
+    "operations",
+    "flows",
+    "reports",
+    "sync_agent",
+    "extractors",
+    "loaders",
+    "annals",
+)
 _PARSER: Any = re._parser  # type: ignore[attr-defined]
 _MANY = 16
 

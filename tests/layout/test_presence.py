@@ -8,16 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import LakeError
-from analytics.settings import load_settings
-from flows.backup.contents import lake_files
-from flows.local.state import State
+from annals.errors import LakeError
+from annals.settings import load_settings
+from flows.running_services import State
+from operations.backup.contents import lake_files
 from tests.conftest import ROOT
 
-JUDGED_BY_OUTPUT = {"sync_agent/installing.py:_is_enabled"}
+JUDGED_BY_OUTPUT = {"sync_agent/agent/installing.py:_is_enabled"}
 """Functions that look for one word in the output, which no failure prints."""
 
-PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows")
+PACKAGES = (
+    "analytics",
+    "operations",
+    "flows",
+    "reports",
+    "sync_agent",
+    "extractors",
+    "loaders",
+    "annals",
+)
 
 
 def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:

@@ -10,15 +10,28 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows")
+PACKAGES = (
+    "analytics",
+    "operations",
+    "flows",
+    "reports",
+    "sync_agent",
+    "extractors",
+    "loaders",
+    "annals",
+)
 STARTS = {"run", "Popen", "call", "check_call", "check_output", "execv", "execve", "execvp"}
 STARTS |= {"execl", "execlp", "posix_spawn", "spawnv", "system", "create_subprocess_exec"}
 MAKERS = {"child_environment", "tool_environment"}
-PLANNED = {"flows/stack/__main__.py", "flows/stack/condition.py", "flows/stack/preflight.py"}
+PLANNED = {
+    "operations/stack/__main__.py",
+    "operations/stack/condition.py",
+    "operations/stack/preflight.py",
+}
 """They pass the environment of a plan on, which is made in one place."""
 
-SERVICES = {"flows/local/running.py"}
-"""It passes on that of a service, which flows/local/services.py makes."""
+SERVICES = {"operations/services/running.py"}
+"""It passes on that of a service, which operations/services/services.py makes."""
 
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 
@@ -64,5 +77,5 @@ def test_nobody_copies_the_environment(path: Path) -> None:
 
 def test_services_and_stacks_make_theirs() -> None:
     """Services of `up` and the plan of the stack begin with an environment that is made."""
-    assert "child_environment" in _names(ROOT / "flows/local/services.py")
-    assert "tool_environment" in _names(ROOT / "flows/stack/__main__.py")
+    assert "child_environment" in _names(ROOT / "operations/services/services.py")
+    assert "tool_environment" in _names(ROOT / "operations/stack/__main__.py")

@@ -9,16 +9,26 @@ import pytest
 
 from tests.conftest import ROOT
 
-PACKAGES = ("analytics", "sync_agent", "extractors", "loaders", "flows", "deploy")
+PACKAGES = (
+    "analytics",
+    "operations",
+    "flows",
+    "reports",
+    "sync_agent",
+    "extractors",
+    "loaders",
+    "annals",
+    "deploy",
+)
 LOOKS = {"run": "returncode", "Popen": "returncode", "urlopen": "read"}
 """What a function that makes such a call has to look at; or what it is given back does."""
 
 ELSEWHERE = {
     "flows/ahead.py start Popen": "the answer comes through a pipe; none is an error",
-    "flows/local/detaching.py detached Popen": "its poll, and the services' states, are looked at",
-    "flows/local/running.py _start Popen": "its poll looks at the exit code",
-    "flows/stack/preflight.py _run run": "whoever called it looks",
-    "sync_agent/installing.py _is_enabled run": "the word that systemctl prints is the answer",
+    "operations/services/detaching.py detached Popen": "its poll and the states are looked at",
+    "operations/services/running.py _start Popen": "its poll looks at the exit code",
+    "operations/stack/preflight.py _run run": "whoever called it looks",
+    "sync_agent/agent/installing.py _is_enabled run": "the printed word is the answer",
 }
 
 

@@ -9,14 +9,14 @@ from tests.conftest import ROOT
 READERS = {"open", "os.open", "io.open", "os.scandir", "os.listdir", "os.walk"}
 METHODS = {"open", "read_bytes", "read_text", "iterdir", "rglob", "glob"}
 PLACES = {
-    "sync_agent/paths.py": "lists the descriptor that analytics.transcripts.opening opened",
-    "sync_agent/units.py": "a unit file that is shipped with the program",
-    "sync_agent/knocking.py": "the kernel's status of a process",
-    "sync_agent/watcher.py": "the kernel's list of mounts",
-    "sync_agent/legacy_file.py": "the folder of the original service's database",
-    "sync_agent/salvage.py": "a folder of the state, to make it durable",
-    "sync_agent/installing.py": "O_EXCL in the folder of a service manager",
-    "analytics/transcripts/opening.py": "the one module",
+    "sync_agent/reading/paths.py": "lists the descriptor that annals.records.opening opened",
+    "sync_agent/agent/units.py": "a unit file that is shipped with the program",
+    "sync_agent/agent/wake.py": "the kernel's status of a process",
+    "annals/watching/watcher.py": "the kernel's list of mounts",
+    "sync_agent/buffer/legacy_file.py": "the folder of the original service's database",
+    "sync_agent/buffer/salvage.py": "a folder of the state, to make it durable",
+    "sync_agent/agent/installing.py": "O_EXCL in the folder of a service manager",
+    "annals/records/opening.py": "the one module",
 }
 
 
@@ -29,7 +29,7 @@ def test_no_other_module_opens_transcripts() -> None:
     """R-41 Whatever the agent and the records' own package open is listed with its reason."""
     found = {
         path.relative_to(ROOT).as_posix()
-        for package in ("sync_agent", "analytics/transcripts")
+        for package in ("sync_agent", "annals/records")
         for path in (ROOT / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and _opens(node)

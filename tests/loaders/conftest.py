@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from analytics.settings import Settings
-from analytics.transcripts import entry_id
+from annals.records import entry_id
+from annals.settings import Settings
 
 ARROW_SCHEMA = pa.schema(
     [

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.errors import AnalyticsError
-from analytics.settings import Settings
+from annals.errors import AnalyticsError
+from annals.settings import Settings
 from loaders import warehouse
 from loaders.dbt_outcome import NodeStatuses, judge, remedy, unsuccessful
 from loaders.load import load

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from analytics.errors import IntegrityError, LakeError
-from analytics.settings import Settings
+from annals.errors import IntegrityError, LakeError
+from annals.settings import Settings
 from loaders import entries, warehouse
 from loaders.load import LoadReport, load
 

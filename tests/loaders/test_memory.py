@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import DiskFullError, WarehouseError
-from analytics.settings import Settings, load_settings
+from annals.errors import DiskFullError, WarehouseError
+from annals.settings import Settings, load_settings
 from loaders import warehouse
 from loaders.memory import available_bytes, memory_limit
 

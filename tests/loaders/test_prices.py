@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from analytics.errors import SettingsError
-from analytics.settings import Settings
+from annals.errors import SettingsError
+from annals.settings import Settings
 from loaders import price_book, prices, warehouse
 from loaders.warehouse import Connection
 

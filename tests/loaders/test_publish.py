@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from analytics.errors import DiskFullError, WarehouseError
-from analytics.settings import Settings
+from annals.errors import DiskFullError, WarehouseError
+from annals.settings import Settings
 from loaders import gold, warehouse
 from loaders import publish as publishing
 from loaders.load import load

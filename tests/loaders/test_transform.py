@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from analytics.errors import LockedError, QualityError, WarehouseError
-from analytics.settings import Settings
+from annals.errors import LockedError, QualityError, WarehouseError
+from annals.settings import Settings
 from loaders import dbt_project, warehouse
 from loaders.load import load
 from loaders.transform import GOLD_REVISION, TransformReport, transform
@@ -97,7 +97,7 @@ def test_nothing_pending_builds_nothing(built: Built) -> None:
 def test_nothing_pending_imports_no_dbt(built: Built) -> None:
     """Where nothing is pending, dbt is not even imported."""
     code = (
-        "import sys; from pathlib import Path; from analytics.settings import Settings;"
+        "import sys; from pathlib import Path; from annals.settings import Settings;"
         "from loaders.load import load; from loaders.transform import transform;"
         "s = Settings(_env_file=None, annals_home=sys.argv[1], timezone='Europe/Berlin');"
         "load(s); print(transform(s, project=Path(sys.argv[2])).models_built);"

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics.errors import (
+from annals.errors import (
     DiskFullError,
     LakeDamageError,
     LockedError,
@@ -19,7 +19,7 @@ from analytics.errors import (
     WarehouseDamageError,
     WarehouseError,
 )
-from analytics.settings import Settings
+from annals.settings import Settings
 from loaders import warehouse
 
 HOLD = """

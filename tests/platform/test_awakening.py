@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from flows.orchestrated.automations import SILENT
-from flows.orchestrated.awakening import Beat
+from flows.prefect.automations import SILENT
+from flows.prefect.awakening import Beat
 from tests.servers.prefects import Platform, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 import pytest
 from prefect.workers.process import ProcessWorker
 
-from analytics.prefect_api import PrefectApi, PrefectRefusedError, authorization
-from analytics.settings import load_settings
-from flows.dbt_docs import serve as serve_docs
-from sync_agent.pipelines import PrefectPipelines
+from annals.prefect_api import PrefectApi, PrefectRefusedError, authorization
+from annals.settings import load_settings
+from operations.dbt_docs import serve as serve_docs
+from sync_agent.agent.pipelines import PrefectPipelines
 from tests.conftest import ROOT
 from tests.servers.prefects import Platform, Process, until
 from tests.servers.running import free_port
@@ -144,7 +144,7 @@ def test_a_deployment_of_others_is_not_executed(platform: Platform, tmp_path: Pa
     for number, other in enumerate(
         ({"entrypoint": f"{script}:flow"}, {"entrypoint": "this.that"}, {"pull_steps": [shell]})
     ):
-        ours = {"entrypoint": "flows.orchestrated.pipeline.pipeline", "name": f"other-{number}"}
+        ours = {"entrypoint": "flows.prefect.pipeline.pipeline", "name": f"other-{number}"}
         body = {**ours, "flow_id": flow, "work_pool_name": "annals", **other}
         made = platform.call("POST", "/deployments/", body)
         try:

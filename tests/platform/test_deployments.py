@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from analytics.prefect_api import PrefectRefusedError
-from analytics.settings import Settings
-from flows.local.asking import Answer, Heartbeats
+from annals.prefect_api import PrefectRefusedError
+from annals.settings import Settings
+from operations.services.asking import Answer, Heartbeats
 from tests.servers.prefects import Platform, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from analytics.locks import exclusive, held_by, read_holder
-from analytics.settings.passing import as_environment
+from annals.locks import exclusive, held_by, read_holder
+from annals.settings.passing import as_environment
 from tests.servers.lakes import FarLake
 from tests.servers.prefects import Platform, until
 from tests.servers.running import Mongo

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.prefect_api import PrefectRefusedError
+from annals.prefect_api import PrefectRefusedError
 from tests.cli.test_canaries import variables
 from tests.conftest import ROOT
 from tests.servers.prefects import Platform, until
@@ -36,15 +36,15 @@ ASKED = (
 
 DEFECT = """
 import sys
-from analytics.settings import load_settings
+from annals.settings import load_settings
 from flows import stages
-from flows.orchestrated.reaching import reach
+from flows.prefect.reaching import reach
 settings = load_settings()
 reach(settings)
 def broken(*_, **__):
     raise ValueError(f"a library says: {settings.mongo_uri.get_secret_value()} \\x1b[31m\\u202e<b>")
 stages.load = broken
-from flows.orchestrated import tracked
+from flows.prefect import tracked
 tracked.load(settings)
 """
 """A defect: an error of a library, which nobody expects, in a task."""
@@ -167,7 +167,7 @@ def test_the_server_gets_no_canary(platform: Platform, seen: Processes) -> None:
 
 def _require_few(with_canary: set[str]) -> None:
     """Only those whose settings they are have canaries in their environment, and not the server."""
-    ours = ("flows.orchestrated", "multiprocessing", "analytics.cli", "import sys")
+    ours = ("flows.prefect", "multiprocessing", "analytics.cli", "import sys")
     told = [words for words in with_canary if words.startswith(sys.executable)]
     assert all(any(one in words for one in ours) for words in told), told
     assert not [words for words in told if "orchestrated server" in words]

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from analytics.errors import SettingsError
-from analytics.settings import load_settings
-from flows.local.asking import Answer, Heartbeats, ask, ask_agent, is_ours, is_prefect
-from flows.local.running import Running
-from flows.local.services import Platform, Service
-from flows.local.state import folder_of
-from flows.local.supervisor import Supervisor
-from sync_agent.observation import STUCK
+from annals.errors import SettingsError
+from annals.settings import load_settings
+from flows.running_services import folder_of
+from operations.services.asking import Answer, Heartbeats, ask, ask_agent, is_ours, is_prefect
+from operations.services.running import Running
+from operations.services.services import Platform, Service
+from operations.services.supervisor import Supervisor
+from sync_agent.agent.observation import STUCK
 from tests.sync_agent.running_agents import until
 
 
@@ -293,9 +293,9 @@ def test_a_supervisor_forgives_after_its_own_sleep(
 
     What counts as late is set so that it is late every time, or never; nothing is measured.
     """
-    monkeypatch.setattr("flows.local.supervisor._LATE_SECONDS", late)
+    monkeypatch.setattr("operations.services.supervisor._LATE_SECONDS", late)
     for name in ("_ASK_SECONDS", "_ASK_AGAIN_SECONDS", "_ASK_SILENT_SECONDS"):
-        monkeypatch.setattr(f"flows.local.running.{name}", 0.0)
+        monkeypatch.setattr(f"operations.services.running.{name}", 0.0)
     asked: list[Answer] = []
 
     def ask() -> Answer:

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from analytics.locks import held_by
-from analytics.prefect_api import PrefectApi
+from annals.locks import held_by
+from annals.prefect_api import PrefectApi
 from tests.conftest import ROOT, Finished, clean_environment, start
 from tests.integration.test_trigger import answer
 from tests.sync_agent.running_agents import free_port
@@ -341,9 +341,9 @@ def test_a_disk_too_small_is_told_before(tmp_path: Path) -> None:
 
 def test_what_a_killed_supervisor_left_is_ended(tmp_path: Path) -> None:
     """Processes of a supervisor that was killed are recognised and ended; others never are."""
-    from analytics.settings import load_settings
-    from flows.local.state import ServiceState, State, birth_of, folder_of, write_state
-    from flows.local.stopping import down
+    from annals.settings import load_settings
+    from flows.running_services import ServiceState, State, birth_of, folder_of, write_state
+    from operations.services.stopping import down
 
     settings = load_settings(annals_home=tmp_path)
     folder_of(settings).mkdir(parents=True)
@@ -372,10 +372,10 @@ def test_prefects_database_is_kept_when_its_version_changes(tmp_path: Path) -> N
     """Before another version of Prefect brings its database up to date, a copy is made."""
     import sqlite3
 
-    from analytics.settings import load_settings
-    from flows.local.preflight import keep_old_database
-    from flows.local.services import prefect_home
-    from flows.local.state import folder_of
+    from annals.settings import load_settings
+    from flows.running_services import folder_of
+    from operations.services.preflight import keep_old_database
+    from operations.services.services import prefect_home
 
     settings = load_settings(annals_home=tmp_path)
     folder_of(settings).mkdir(parents=True)
@@ -393,7 +393,7 @@ def test_prefects_database_is_kept_when_its_version_changes(tmp_path: Path) -> N
 
 def test_the_packages_never_load_prefect() -> None:
     """Importing all of `up` loads no Prefect: it starts it."""
-    code = "import sys, flows.local, flows.local.detaching\nprint('prefect' in sys.modules)"
+    code = "import sys, operations.services.detaching\nprint('prefect' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -6,7 +6,7 @@ import json
 
 from hypothesis import strategies as st
 
-from sync_agent.ranges import SEPARATORS
+from sync_agent.reading.ranges import SEPARATORS
 
 _TEXTS = st.text(alphabet='a{}[]",:\\\n\0 é😀', max_size=6)
 _VALUES = st.recursive(

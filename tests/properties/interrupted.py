@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from analytics.errors import DependencyError
+from annals.errors import DependencyError
 
 REMOTE = (
     "agent",

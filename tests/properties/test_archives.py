@@ -21,10 +21,10 @@ import zstandard
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from analytics.errors import AnalyticsError, DiskFullError, IntegrityError
-from analytics.settings import Settings, load_settings
-from flows.backup import members
-from flows.backup.restoring import restore
+from annals.errors import AnalyticsError, DiskFullError, IntegrityError
+from annals.settings import Settings, load_settings
+from operations.backup import members
+from operations.backup.restoring import restore
 
 EXAMPLES = int(os.environ.get("ARCHIVES_EXAMPLES", "60"))
 BODY = b"written by an archive\n"
@@ -204,15 +204,15 @@ def test_an_archive_that_expands_without_end_is_left_early(
 ) -> None:
     """Sizes, counts and headers have limits, and are compared before anything is read in."""
     with monkeypatch.context() as patched:
-        patched.setattr("flows.backup.restoring._free_at", lambda _: 1_000_000)
+        patched.setattr("operations.backup.restoring._free_at", lambda _: 1_000_000)
         large = [member(f"lake/{number}", bytes(400_000)) for number in range(4)]
         refused(place, write_archive(place.root / "a.tar.zst", large), DiskFullError)
     with monkeypatch.context() as patched:
-        patched.setattr("flows.backup.checking.MEMBERS_AT_MOST", 2)
+        patched.setattr("operations.backup.checking.MEMBERS_AT_MOST", 2)
         many = [member(f"lake/{number}") for number in range(3)]
         refused(place, write_archive(place.root / "b.tar.zst", many))
     with monkeypatch.context() as patched:
-        patched.setattr("flows.backup.checking.MANIFEST_BYTES", 100)
+        patched.setattr("operations.backup.checking.MANIFEST_BYTES", 100)
         refused(place, write_archive(place.root / "c.tar.zst", [member("lake/a")]))
     long_name = [member("lake/" + "x" * 200_000)]
     refused(place, write_archive(place.root / "d.tar.zst", long_name))

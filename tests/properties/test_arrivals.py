@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import PyMongoError
 
-from analytics.transcripts import entry_id
-from analytics.transcripts.documents import encode_raw
+from annals.records import entry_id
+from annals.records.document import encode_raw
 from extractors.extract import extract
 from tests.conftest import clean_environment
 from tests.extractors.lakes import ids, rows

@@ -12,11 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from sync_agent.buffer import Buffer, RecordRow, open_buffer
-from sync_agent.fingerprints import EMPTY_SUM
-from sync_agent.pruning import prune
-from sync_agent.rows import FileRow, Location
-from sync_agent.schema import FILE_COLUMNS, RECORD_COLUMNS
+from annals.buffer.schema import FILE_COLUMNS, RECORD_COLUMNS
+from sync_agent.buffer.fingerprints import EMPTY_SUM
+from sync_agent.buffer.pruning import prune
+from sync_agent.buffer.rows import FileRow, Location
+from sync_agent.buffer.store import Buffer, RecordRow, open_buffer
 
 LARGE = 5 * 1024 * 1024
 OLD, YOUNG = 1_000_000, 1 << 60

@@ -24,9 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from analytics.errors import ConflictError
-from analytics.settings import Settings, load_settings
-from analytics.telemetry import NO_PROGRESS
+from annals.errors import ConflictError
+from annals.settings import Settings, load_settings
+from annals.telemetry import NO_PROGRESS
 from extractors.extract import Extraction, Tally, extract, prepare
 from extractors.lake import Lake, open_lake
 from tests.extractors.buffers import Buffer

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analytics.errors import AnalyticsError, IntegrityError, LakeDamageError, UsageError
-from analytics.lake.boundary import locations_in, require_inside
-from analytics.lake.moving import moved_from
-from analytics.settings import load_settings
-from flows.backup.manifest import Manifest
-from flows.backup.note import RestoreNote, read_note
-from flows.backup.taking import backup
+from annals.errors import AnalyticsError, IntegrityError, LakeDamageError, UsageError
+from annals.lake.boundary import locations_in, require_inside
+from annals.lake.moving import moved_from
+from annals.settings import load_settings
+from operations.backup.manifest import Manifest
+from operations.backup.note import RestoreNote, read_note
+from operations.backup.taking import backup
 from tests.properties.test_archives import Place, member, write_archive
 
 FOLDER = Path("/data/lake")
@@ -175,7 +175,7 @@ def test_an_archive_whose_metadata_leads_elsewhere_is_refused(
     }
     archive = write_archive(place.root / "a.tar.zst", contents, lake=lake)
     before = place.files()
-    from flows.backup.restoring import restore
+    from operations.backup.restoring import restore
 
     with pytest.raises(AnalyticsError, match="not below its folder") as refusal:
         restore(place.settings, archive)

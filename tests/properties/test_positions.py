@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from analytics.transcripts.identity import entry_id
-from sync_agent.reader import Reader
+from annals.records.identity import entry_id
+from sync_agent.reading.reader import Reader
 from tests.properties.hostile import contents, objects
 from tests.sync_agent.places import Kept, Place, assert_balanced, stamp
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sync_agent.fingerprints import Edges
-from sync_agent.ranges import BYTE_ORDER_MARK, SEPARATORS, Range
-from sync_agent.reader import Reader
+from sync_agent.buffer.fingerprints import Edges
+from sync_agent.reading.ranges import BYTE_ORDER_MARK, SEPARATORS, Range
+from sync_agent.reading.reader import Reader
 from tests.properties.hostile import contents, tidy_lines
 
 HUGE = 1 << 40

@@ -30,19 +30,19 @@ from hypothesis.stateful import (
 )
 from pymongo.errors import DuplicateKeyError
 
-from analytics.errors import ConflictError, DependencyError
-from analytics.settings import Settings, load_settings
-from analytics.telemetry import NO_PROGRESS
+from annals.errors import ConflictError, DependencyError
+from annals.settings import Settings, load_settings
+from annals.telemetry import NO_PROGRESS
 from extractors.extract import Extraction, Tally, extract, prepare
 from extractors.lake import Lake, open_lake
 from extractors.mongo import MongoSource
-from sync_agent.buffer import open_buffer
-from sync_agent.delivery import Delivery
-from sync_agent.identity import enrol
-from sync_agent.mongo import Remote
-from sync_agent.outbox import Outbox, open_outbox
-from sync_agent.pruning import prune
-from sync_agent.quarantine import retry
+from sync_agent.buffer.pruning import prune
+from sync_agent.buffer.store import open_buffer
+from sync_agent.shipping.delivery import Delivery
+from sync_agent.shipping.identity import enrol
+from sync_agent.shipping.mongo import Remote
+from sync_agent.shipping.outbox import Outbox, open_outbox
+from sync_agent.upkeep.quarantine import retry
 from tests.extractors.buffers import Buffer
 from tests.extractors.lakes import ids as lake_ids
 from tests.properties.interrupted import LOCAL, NO_FAULT, REMOTE, Crash, Fault, Interrupted

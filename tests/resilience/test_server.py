@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import DependencyError
-from sync_agent.shipper import Shipper
+from annals.errors import DependencyError
+from sync_agent.shipping.shipper import Shipper
 from tests.servers.running import Mongo, Proxy
 from tests.sync_agent.agents import Agent, reachable, reachable_ids
 

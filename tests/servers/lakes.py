@@ -8,7 +8,7 @@ from typing import Any
 
 from pyarrow import fs
 
-from analytics.settings import Settings, load_settings
+from annals.settings import Settings, load_settings
 from tests.servers.building import built
 from tests.servers.running import Server, free_port
 

@@ -15,8 +15,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analytics.prefect_api import PrefectApi, PrefectRefusedError
-from analytics.settings import Settings
+from annals.prefect_api import PrefectApi, PrefectRefusedError
+from annals.settings import Settings
 from tests.conftest import ROOT, clean_environment
 from tests.servers.running import free_port
 
@@ -102,7 +102,7 @@ class Platform:
             "NOTIFY_URL": f"http://127.0.0.1:{self.receiver.port}/secret-path",
         }
         self.server = self._start(
-            "-m", "flows.orchestrated", "server", "--host", "127.0.0.1", "--port", str(port)
+            "-m", "flows.prefect", "server", "--host", "127.0.0.1", "--port", str(port)
         )
         until(self._is_healthy, what="a healthy Prefect server")
         self.first_deploy = self.deploy()
@@ -129,8 +129,8 @@ class Platform:
         return self._run([*command, *words], ROOT, environment)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run ``python -m flows.orchestrated`` with these words."""
-        return self._run([sys.executable, "-m", "flows.orchestrated", *words], self.home, {})
+        """Run ``python -m flows.prefect`` with these words."""
+        return self._run([sys.executable, "-m", "flows.prefect", *words], self.home, {})
 
     def _run(
         self, command: list[str], folder: Path, environment: dict[str, str]
@@ -148,7 +148,7 @@ class Platform:
 
     def start_worker(self, *name: str, **environment: str) -> Process:
         """Start a worker with these variables, in the place of the one before."""
-        self.worker = self._start("-m", "flows.orchestrated", "worker", *name, **environment)
+        self.worker = self._start("-m", "flows.prefect", "worker", *name, **environment)
         return self.worker
 
     def begin(self, deployment: str, **environment: str) -> str:

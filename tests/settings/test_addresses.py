@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pymongo.errors import ConfigurationError, InvalidURI
 
-from analytics.settings.addresses import (
+from annals.settings.addresses import (
     Destination,
     database_destinations,
     mongo_destinations,

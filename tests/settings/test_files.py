@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import SettingsError
-from analytics.settings import Settings, load_settings
-from analytics.settings.files import MAX_BYTES, VARIABLE, settings_files
+from annals.errors import SettingsError
+from annals.settings import Settings, load_settings
+from annals.settings.files import MAX_BYTES, VARIABLE, settings_files
 from tests.conftest import ROOT, Run, WriteSettings, clean_environment
 
 HOSTILE = {
@@ -42,7 +42,16 @@ def _hostile_file(folder: Path) -> None:
 
 def _checkout(folder: Path) -> Path:
     """Return a copy of the checkout's code, for a program that runs from another place."""
-    for name in ("analytics", "flows", "loaders", "extractors", "sync_agent"):
+    for name in (
+        "analytics",
+        "operations",
+        "flows",
+        "reports",
+        "sync_agent",
+        "extractors",
+        "loaders",
+        "annals",
+    ):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "Makefile"):
         shutil.copy(ROOT / name, folder / name)
@@ -71,15 +80,15 @@ def _run(*command: str, cwd: Path, home: Path, code: Path = ROOT) -> str:
 
 
 DUMP = (
-    "import analytics.settings.model as m; from analytics.settings import load_settings;"
+    "import annals.settings.model as m; from annals.settings import load_settings;"
     "print(load_settings(host_name='h').model_dump_json())"
 )
 PROGRAMS = {
     "annals": ("-m", "analytics.cli", "--set", "HOST_NAME=h", "config", "show", "--json"),
-    "flows.stack": ("-c", f"import flows.stack.__main__; {DUMP}"),
-    "flows.orchestrated": ("-c", f"import flows.orchestrated.__main__; {DUMP}"),
-    "flows.dbt_docs": ("-c", f"import flows.dbt_docs; {DUMP}"),
-    "flows.metrics": ("-c", f"import flows.metrics; {DUMP}"),
+    "operations.stack": ("-c", f"import operations.stack.__main__; {DUMP}"),
+    "flows.prefect": ("-c", f"import flows.prefect.__main__; {DUMP}"),
+    "operations.dbt_docs": ("-c", f"import operations.dbt_docs; {DUMP}"),
+    "operations.metrics": ("-c", f"import operations.metrics; {DUMP}"),
 }
 
 
@@ -144,7 +153,7 @@ def test_the_first_file_counts(
 def test_a_file_by_name_reaches_children(home: Path, tmp_path: Path) -> None:
     """Programs beside `annals` take --env-file, too; what it names is read."""
     (tmp_path / "mine").write_text("TIMEZONE=Mars/Olympus\n")
-    for module in ("flows.dbt_docs", "flows.metrics"):
+    for module in ("operations.dbt_docs", "operations.metrics"):
         done = subprocess.run(
             [sys.executable, "-m", module, "--env-file", "mine"],
             cwd=tmp_path,

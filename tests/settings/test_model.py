@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import SettingsError
-from analytics.settings import load_settings
+from annals.errors import SettingsError
+from annals.settings import load_settings
 from tests.conftest import WriteSettings
 
 

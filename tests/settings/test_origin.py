@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.settings import load_settings
-from analytics.settings.files import VARIABLE
-from analytics.settings.origin import origins
+from annals.settings import load_settings
+from annals.settings.files import VARIABLE
+from annals.settings.origin import origins
 from tests.conftest import WriteSettings
 
 SOURCES = st.sets(st.sampled_from(["flag", "environment", "file"]))

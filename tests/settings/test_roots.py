@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings.roots import CONFIG_DIR, default_roots, known_places, resolve_root
+from annals.settings.roots import CONFIG_DIR, default_roots, known_places, resolve_root
 from tests.conftest import Run
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import load_settings
-from analytics.settings.sample import SAMPLE_TRANSCRIPTS, sample_settings, wants_sample
+from annals.settings import load_settings
+from annals.settings.sample import SAMPLE_TRANSCRIPTS, sample_settings, wants_sample
 
 
 def test_a_machine_without_transcripts_means_the_sample() -> None:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from analytics import secrecy
-from analytics.errors import SettingsError
-from analytics.secrecy import hide, register, register_address, shown_address
-from analytics.settings import Settings, load_settings
-from analytics.settings.harmless import ADDRESSES, HARMLESS, shown_setting
-from analytics.text import one_line
+from annals import secrecy
+from annals.errors import SettingsError
+from annals.secrecy import hide, register, register_address, shown_address
+from annals.settings import Settings, load_settings
+from annals.settings.harmless import ADDRESSES, HARMLESS, shown_setting
+from annals.text import one_line
 
 CANARY = "Zx9Canary77"
 SECRET = "pa55word-Of-Mine"  # noqa: S105 -- a made-up one

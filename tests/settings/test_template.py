@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import Settings, load_settings
-from analytics.settings.stack import INSIDE, NOT_INSIDE, StackSettings, read_stack
-from analytics.settings.template import env_example, settings_reference, stack_env_example
+from annals.settings import Settings, load_settings
+from annals.settings.stack import INSIDE, NOT_INSIDE, StackSettings, read_stack
+from annals.settings.template import env_example, settings_reference, stack_env_example
 from tests.conftest import ROOT, WriteSettings
 
 

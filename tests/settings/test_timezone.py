@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.settings.timezone import system_timezone, timezone_warning, zone_name
+from annals.settings.timezone import system_timezone, timezone_warning, zone_name
 from tests.conftest import Run
 
 

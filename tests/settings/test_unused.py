@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analytics.errors import SettingsError
-from analytics.settings import Settings, load_settings
+from annals.errors import SettingsError
+from annals.settings import Settings, load_settings
 from tests.conftest import Built, Run, WriteSettings
 
 PATHS = sorted(

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow.parquet
 import pyiceberg.catalog.sql
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from extractors.extract import extract
 from extractors.lake import open_lake
 from loaders.gold import gold_hashes
@@ -24,8 +24,8 @@ from loaders.load import load
 from loaders.publish import publish
 from loaders.transform import transform
 from loaders.warehouse import connect, open_build
-from sync_agent.ledger import custody
-from sync_agent.once import sync_once
+from sync_agent.agent.once import sync_once
+from sync_agent.reading.ledger import custody
 
 IMPORTED = (dbt, duckdb, pyarrow, pyiceberg, open_lake, transform)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import Settings, load_settings
+from annals.settings import Settings, load_settings
 from extractors.lake import open_lake
 from extractors.lake.relocation import require_whole
 from tests.extractors.buffers import Buffer

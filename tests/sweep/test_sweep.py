@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from analytics.settings import Settings
+from annals.settings import Settings
 from examples.generator import write_hazards, write_sample
 from tests.sweep import killing, stages
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from analytics.settings import Settings, load_settings
-from analytics.transcripts import Record
+from annals.records import Record
+from annals.settings import Settings, load_settings
 from extractors.mongo import MongoSource
-from sync_agent.delivery import Delivered
-from sync_agent.outbox import Outbox, open_outbox
-from sync_agent.shipper import Shipper
+from sync_agent.shipping.delivery import Delivered
+from sync_agent.shipping.outbox import Outbox, open_outbox
+from sync_agent.shipping.shipper import Shipper
 from tests.extractors.buffers import Buffer
 from tests.servers.running import Mongo
 

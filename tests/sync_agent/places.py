@@ -9,9 +9,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analytics.settings import Settings, load_settings
-from sync_agent.ledger import Custody, custody
-from sync_agent.once import SyncReport, sync_once
+from annals.settings import Settings, load_settings
+from sync_agent.agent.once import SyncReport, sync_once
+from sync_agent.reading.ledger import Custody, custody
 
 CHAT = "-home-u-project/11111111-0000-4000-8000-000000000000.jsonl"
 _clock = itertools.count(1_700_000_000_000_000_000, 1_000_000_000)

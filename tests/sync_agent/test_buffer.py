@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import DiskFullError, LocalBufferError
-from sync_agent.buffer import Buffer, open_buffer
-from sync_agent.faults import DamagedBufferError, suspect_file, translated
-from sync_agent.once import SyncReport
-from sync_agent.pruning import prune
+from annals.buffer.faults import DamagedBufferError, suspect_file, translated
+from annals.errors import DiskFullError, LocalBufferError
+from sync_agent.agent.once import SyncReport
+from sync_agent.buffer.pruning import prune
+from sync_agent.buffer.store import Buffer, open_buffer
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 
 LINE = b'{"type":"user","x":"%s"}\n'
@@ -74,7 +74,7 @@ def test_a_file_read_in_part_is_never_taken_for_unchanged(
     place.write(CHAT, lines(10))
     place.sync()
     place.append(CHAT, lines(2000))
-    monkeypatch.setattr("sync_agent.buffer.BATCH_ROWS", 500)
+    monkeypatch.setattr("sync_agent.buffer.store.BATCH_ROWS", 500)
 
     class Ending:
         def report(self, stage: str, done: float, total: float | None, *, unit: str) -> None:
@@ -95,7 +95,7 @@ def test_a_killed_sync_is_continued(place: Place) -> None:
     data = lines(30_000, 3000)
     place.write(CHAT, data)
     code = (
-        "from analytics.settings import load_settings; from sync_agent.once import sync_once;"
+        "from annals.settings import load_settings; from sync_agent.agent.once import sync_once;"
         f"sync_once(load_settings(claude_dir={str(place.root)!r},"
         f" sqlite_path={str(place.settings.sqlite_path)!r}))"
     )
@@ -337,8 +337,8 @@ def as_nobody(place: Place) -> SyncReport:
 def test_the_reading_process_stays_small(tmp_path: Path) -> None:
     """B-09 Reading lines of 8 MiB takes at most 120 MB of memory, one of 60 MiB at most 200."""
     code = (
-        "import re, sys; from analytics.settings import load_settings;"
-        "from sync_agent.once import sync_once;"
+        "import re, sys; from annals.settings import load_settings;"
+        "from sync_agent.agent.once import sync_once;"
         "sync_once(load_settings(claude_dir=sys.argv[1], sqlite_path=sys.argv[2]));"
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
     )

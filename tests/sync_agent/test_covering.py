@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent.outbox import _WAITING
-from sync_agent.pruning import SHIPPER
+from sync_agent.buffer.pruning import SHIPPER
+from sync_agent.shipping.outbox import _WAITING
 from tests.servers.running import Mongo
 from tests.sync_agent.agents import Agent, reachable_ids
 from tests.sync_agent.running_agents import until

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from analytics.text import one_line
-from sync_agent import health
-from sync_agent.activity import FileEvent, RootState
-from sync_agent.observation import Figures, Observation
-from sync_agent.trigger import Asked
+from annals.text import one_line
+from sync_agent.agent import health
+from sync_agent.agent.observation import Figures, Observation
+from sync_agent.agent.trigger import Asked
+from sync_agent.reading.activity import FileEvent, RootState
 
 EVIL = '\x1b]0;own\x07\x9b5n\u202e\u2066\u200b\u2028\x00\n"} 1\nforged_total{a="b\\'
 

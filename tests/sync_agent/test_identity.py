@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import ConflictError, LocalBufferError, SourceGapError
+from annals.errors import ConflictError, LocalBufferError, SourceGapError
 from extractors.mongo import MongoSource
-from sync_agent.buffer import open_buffer
-from sync_agent.outbox import open_outbox
-from sync_agent.pruning import prune
+from sync_agent.buffer.pruning import prune
+from sync_agent.buffer.store import open_buffer
+from sync_agent.shipping.outbox import open_outbox
 from tests.properties.interrupted import REMOTE, Crash
 from tests.servers.running import Mongo
 from tests.sync_agent.agents import Agent, reachable, reachable_ids

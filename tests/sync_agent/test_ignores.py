@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sync_agent.ignores import Ignores
+from annals.watching.ignores import Ignores
 
 _PIECES = (
     "a",
@@ -140,7 +140,7 @@ def test_names_that_are_no_text_are_compared() -> None:
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """R-02 Once so many verdicts are remembered, no more are, and the others are still right."""
-    monkeypatch.setattr("sync_agent.ignores._REMEMBERED", 3)
+    monkeypatch.setattr("annals.watching.ignores._REMEMBERED", 3)
     ignores = Ignores("*x*")
     assert [ignores.covers(b"%dx" % number) for number in range(9)] == [True] * 9
     assert [ignores.covers(b"%dy" % number) for number in range(9)] == [False] * 9

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent.buffer import open_buffer, transaction
-from sync_agent.journal import FILES_A_COMMIT, limit_rows, newest, note
-from sync_agent.pruning import prune
-from sync_agent.standing import read_journal
+from sync_agent.agent.agent_status import read_journal
+from sync_agent.buffer.pruning import prune
+from sync_agent.buffer.store import open_buffer, transaction
+from sync_agent.buffer.transaction_log import FILES_A_COMMIT, limit_rows, newest, note
 from tests.sync_agent.places import CHAT, Place
 
 LINE = b'{"a":1}\n'

@@ -7,10 +7,9 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_agent.known_files import KnownFiles, Seen
-from sync_agent.paths import Found
-from sync_agent.positions import State
-from sync_agent.rows import Known
+from sync_agent.buffer.rows import FileState, Known
+from sync_agent.reading.known_files import KnownFiles, Seen
+from sync_agent.reading.paths import Found
 
 _NUMBERS = st.integers(min_value=-(1 << 62), max_value=1 << 62)
 _PATHS = st.binary(min_size=1, max_size=40)
@@ -21,7 +20,7 @@ _ROWS = st.builds(
     mtime_ns=st.none() | _NUMBERS,
     inode=_NUMBERS,
     device=_NUMBERS,
-    state=st.sampled_from(list(map(str, State))),
+    state=st.sampled_from(list(map(str, FileState))),
     file_id=_NUMBERS,
     location_id=_NUMBERS,
     host=st.sampled_from(["a", "b", "c"]),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from analytics.errors import TranscriptError
-from sync_agent.buffer import open_buffer
-from sync_agent.faults import DamagedBufferError
+from annals.buffer.faults import DamagedBufferError
+from annals.errors import TranscriptError
+from sync_agent.buffer.store import open_buffer
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 
 DATA = b'{"a":1}\nbroken\n\xef\xbb\xbf\n{"b":2}\r\n{"cut'

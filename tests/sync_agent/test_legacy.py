@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from analytics.transcripts.identity import entry_id
-from sync_agent.buffer import open_buffer
-from sync_agent.legacy import take_over
-from sync_agent.legacy_file import is_legacy, set_aside
+from annals.records.identity import entry_id
+from sync_agent.buffer.legacy_file import is_legacy, set_aside
+from sync_agent.buffer.store import open_buffer
+from sync_agent.reading.legacy import take_over
 from tests.sync_agent.legacy_service import CAMEL, entry, write_buffer
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from analytics.errors import LockedError
-from analytics.locks import exclusive
-from analytics.transcripts.identity import entry_id
+from annals.errors import LockedError
+from annals.locks import exclusive
+from annals.records.identity import entry_id
 from tests.sync_agent.places import CHAT, Place, assert_balanced, stamp
 
 A, B, C = b'{"a":1}\n', b'{"b":2}\n', b'{"c":3}\n'
@@ -262,7 +262,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_read_again(
             if done:
                 os.truncate(path, 10_250)
 
-    monkeypatch.setattr("sync_agent.buffer.BATCH_ROWS", 500)
+    monkeypatch.setattr("sync_agent.buffer.store.BATCH_ROWS", 500)
     first = place.sync(progress=Cutting())
     assert 500 <= first.entries_new < 4000
     assert first.bytes_read < size

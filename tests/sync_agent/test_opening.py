@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent.opening import SwappedError, open_transcript
-from sync_agent.paths import Found, discover
+from sync_agent.reading.opening import SwappedError, open_transcript
+from sync_agent.reading.paths import Found, discover
 from tests.sync_agent.places import CHAT, Place
 
 LINE = b'{"type":"user"}\n'

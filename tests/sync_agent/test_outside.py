@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from analytics.settings import Settings, load_settings
-from analytics.settings.roots import other_places, root_notes
-from analytics.settings.sample import wants_sample
-from analytics.transcripts.conversations import KNOWN_TYPES, is_conversation
-from flows.doctor.findings import Verdict
-from flows.doctor.places import places as examine_places
-from flows.places import check_places
-from sync_agent import watch
-from sync_agent.ledger import custody
-from sync_agent.once import sync_once
-from sync_agent.paths import discover, shown
+from annals.records.conversations import KNOWN_TYPES, is_conversation
+from annals.settings import Settings, load_settings
+from annals.settings.roots import other_places, root_notes
+from annals.settings.sample import wants_sample
+from flows.validation.places import check_places
+from operations.doctor.findings import Verdict
+from operations.doctor.places import places as examine_places
+from sync_agent.agent.once import sync_once
+from sync_agent.reading.ledger import custody
+from sync_agent.reading.paths import discover, shown
+from sync_agent.watching import watch
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 from tests.sync_agent.running_agents import until
 from tests.sync_agent.test_rounds import reading

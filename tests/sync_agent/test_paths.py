@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import SettingsError, TranscriptError
-from sync_agent.ignores import USUAL, Ignores
-from sync_agent.paths import discover
+from annals.errors import SettingsError, TranscriptError
+from annals.watching.ignores import USUAL, Ignores
+from sync_agent.reading.paths import discover
 from tests.sync_agent.places import CHAT, Place
 
 LINE = b'{"type":"user"}\n'

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_agent.buffer import open_buffer
-from sync_agent.pruning import _due_of, _Span, prune
+from sync_agent.buffer.pruning import _due_of, _Span, prune
+from sync_agent.buffer.store import open_buffer
 
 DAY = 86_400 * 1_000_000
 NOW = 1_000 * DAY

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import UsageError
-from sync_agent.buffer import open_buffer
-from sync_agent.faults import damaged
-from sync_agent.quarantine import Retried, held, held_bytes, named, retry
-from sync_agent.salvage import replace_damaged
-from sync_agent.schema import RECORD_COLUMNS
+from annals.buffer.faults import damaged
+from annals.buffer.schema import RECORD_COLUMNS
+from annals.errors import UsageError
+from sync_agent.buffer.salvage import replace_damaged
+from sync_agent.buffer.store import open_buffer
+from sync_agent.upkeep.quarantine import Retried, held, held_bytes, named, retry
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 
 LINE = b'{"a":1}\n'

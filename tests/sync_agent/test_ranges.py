@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sync_agent.ranges import MAX_DEPTH
-from sync_agent.reader import Reader
+from sync_agent.reading.ranges import MAX_DEPTH
+from sync_agent.reading.reader import Reader
 
 MIB = 1024 * 1024
 Found = list[tuple[bytes, str | None]]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import UsageError
-from sync_agent.buffer import open_buffer
-from sync_agent.holdings import session_named
-from sync_agent.pruning import prune
-from sync_agent.replay import Replayed, Selection, replay
+from annals.errors import UsageError
+from sync_agent.buffer.store import open_buffer
+from sync_agent.buffer.buffer_reader import session_named
+from sync_agent.buffer.pruning import prune
+from sync_agent.upkeep.replay import Replayed, Selection, replay
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 
 OTHER = "-home-u-project/22222222-0000-4000-8000-000000000000.jsonl"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import AnalyticsError, LockedError, PartialError
-from analytics.locks import Holder, exclusive
-from sync_agent.buffer import open_buffer
-from sync_agent.flush import Flushed, flush
-from sync_agent.knocking import KNOCK, knock
-from sync_agent.once import LIVE_ROLE
-from sync_agent.requests import Desk, Kind, ask
+from annals.errors import AnalyticsError, LockedError, PartialError
+from annals.locks import Holder, exclusive
+from sync_agent.agent.flush import Flushed, flush
+from sync_agent.agent.once import LIVE_ROLE
+from sync_agent.agent.requests import Desk, Kind, ask
+from sync_agent.agent.wake import KNOCK, knock
+from sync_agent.buffer.store import open_buffer
 from tests.sync_agent.places import CHAT, Place
 
 LINE = b'{"a":1}\n'

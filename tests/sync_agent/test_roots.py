@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import SettingsError, TranscriptError
-from analytics.settings import Settings, load_settings
-from sync_agent.ledger import custody
-from sync_agent.once import sync_once
+from annals.errors import SettingsError, TranscriptError
+from annals.settings import Settings, load_settings
+from sync_agent.agent.once import sync_once
+from sync_agent.reading.ledger import custody
 from tests.conftest import Run
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 

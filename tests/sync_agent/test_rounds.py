@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync_agent import intake
-from sync_agent.activity import Activity
-from sync_agent.fingerprints import Edges, read_edges
-from sync_agent.logbook import Logbook
-from sync_agent.notifications import Notifications
-from sync_agent.rounds import Rounds
+from annals.watching.notifications import Notifications
+from sync_agent.agent.read_loop import Rounds
+from sync_agent.buffer.fingerprints import Edges, read_edges
+from sync_agent.reading import intake
+from sync_agent.reading.activity import Activity
+from sync_agent.reading.event_log import Logbook
 from tests.sync_agent.places import CHAT, Place
 from tests.sync_agent.running_agents import until
 
@@ -96,7 +96,7 @@ def test_a_failure_of_the_whole_is_told_and_tried_again(
     place.write(CHAT, LINE % 1)
     with reading(place) as activity:
         with monkeypatch.context() as broken:
-            broken.setattr("sync_agent.root.plan", lambda *_given: 1 / 0)
+            broken.setattr("sync_agent.reading.root.plan", lambda *_given: 1 / 0)
             place.append(CHAT, LINE % 2)
             until(lambda: activity.errors["unexpected"] >= 1)
             assert activity.trouble == "unexpected ZeroDivisionError"
@@ -117,7 +117,7 @@ def test_a_network_mount_is_polled_and_said_so(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """W-26 In mode auto a root on a network file system is polled; in mode events it is not."""
-    monkeypatch.setattr("sync_agent.watch.remote_file_system", lambda _path: "nfs4")
+    monkeypatch.setattr("sync_agent.watching.watch.remote_file_system", lambda _path: "nfs4")
     with reading(place) as activity:
         (state,) = activity.roots.values()
         assert state.mode == "poll"
@@ -133,7 +133,7 @@ def test_a_network_mount_is_polled_and_said_so(
 def test_a_suspension_leads_to_a_round(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """W-07 Where the clock of suspensions has gone on, everything is looked at again."""
     asleep = [0.0]
-    monkeypatch.setattr("sync_agent.rounds.asleep_seconds", lambda: asleep[0])
+    monkeypatch.setattr("sync_agent.agent.read_loop.asleep_seconds", lambda: asleep[0])
     with reading(place) as activity:
         (state,) = activity.roots.values()
         until(lambda: state.mode == "events")
@@ -149,7 +149,7 @@ def test_the_watcher_of_other_systems_leads_to_the_same(
 ) -> None:
     """W-50 With watchfiles: new folders, appends, moves; nothing ignored, nothing outside."""
     monkeypatch.setattr(
-        "sync_agent.watch.open_watcher",
+        "sync_agent.watching.watch.open_watcher",
         lambda root, latency_ms: Notifications(root, latency_ms=latency_ms),
     )
     outside = place.root.with_name("outside")

@@ -10,18 +10,18 @@ import pytest
 from pymongo import WriteConcern
 from pymongo.read_concern import ReadConcern
 
-from analytics.errors import DependencyError, LockedError, SettingsError, UsageError
-from analytics.locks import exclusive
-from analytics.settings import load_settings
-from sync_agent.buffer import open_buffer
-from sync_agent.faults import damaged
-from sync_agent.mongo import Position, Remote
-from sync_agent.mongo_collections import INDEXES
-from sync_agent.once import LIVE_ROLE
-from sync_agent.quarantine import retry
-from sync_agent.salvage import replace_damaged
-from sync_agent.shipment import ship_once
-from sync_agent.shipper import Shipper
+from annals.buffer.faults import damaged
+from annals.errors import DependencyError, LockedError, SettingsError, UsageError
+from annals.locks import exclusive
+from annals.settings import load_settings
+from sync_agent.agent.once import LIVE_ROLE
+from sync_agent.agent.shipment import ship_once
+from sync_agent.buffer.salvage import replace_damaged
+from sync_agent.buffer.store import open_buffer
+from sync_agent.shipping.mongo import Position, Remote
+from sync_agent.shipping.mongo_collections import INDEXES
+from sync_agent.shipping.shipper import Shipper
+from sync_agent.upkeep.quarantine import retry
 from tests.servers.running import Mongo
 from tests.sync_agent.agents import Agent, reachable, reachable_ids
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from analytics.locks import exclusive
-from sync_agent.buffer import open_buffer
-from sync_agent.observation import buffer_figures
-from sync_agent.schema import RECORD_COLUMNS
-from sync_agent.standing import Behind, sync_status
+from annals.buffer.schema import RECORD_COLUMNS
+from annals.locks import exclusive
+from sync_agent.agent.agent_status import Behind, sync_status
+from sync_agent.agent.observation import buffer_figures
+from sync_agent.buffer.store import open_buffer
 from tests.sync_agent.places import CHAT, Place
 
 LINE = b'{"type":"user","sessionId":"s"}\n'

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent import supervisor
-from sync_agent.activity import Activity
-from sync_agent.observation import Observer
-from sync_agent.supervisor import ShippingThread
+from sync_agent.agent import supervisor
+from sync_agent.agent.observation import Observer
+from sync_agent.agent.supervisor import ShippingThread
+from sync_agent.reading.activity import Activity
 from tests.sync_agent.places import Place
 from tests.sync_agent.running_agents import until
 

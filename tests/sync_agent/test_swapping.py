@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from analytics.transcripts import opening
-from analytics.transcripts.opening import SwappedError, open_by_parts, open_known, open_real
-from sync_agent.paths import discover
+from annals.records import opening
+from annals.records.opening import SwappedError, open_by_parts, open_known, open_real
+from sync_agent.reading.paths import discover
 from tests.sync_agent.places import Place, assert_balanced
 from tests.sync_agent.running_agents import until
 from tests.sync_agent.test_rounds import reading

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from analytics.errors import SettingsError
-from analytics.settings import load_settings
-from sync_agent.units import (
+from annals.errors import SettingsError
+from annals.settings import load_settings
+from sync_agent.agent.units import (
     DEPLOY,
     TEMPLATE,
     UNIT,

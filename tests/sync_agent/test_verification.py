@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_agent import verifier
-from sync_agent.buffer import open_buffer
-from sync_agent.requests import queue_rereads
-from sync_agent.rereads import queued_paths
+from sync_agent.agent.requests import queue_rereads
+from sync_agent.buffer.store import open_buffer
+from sync_agent.reading.rereads import queued_paths
+from sync_agent.upkeep import verifier
 from tests.sync_agent.places import CHAT, Place, assert_balanced, stamp
 from tests.sync_agent.running_agents import running, until
 from tests.sync_agent.test_rounds import reading

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sync_agent.inotify import Inotify
-from sync_agent.notifications import Notifications
-from sync_agent.watcher import Hints, Watcher, refused, remote_file_system
+from annals.watching.kernel_events import Inotify
+from annals.watching.notifications import Notifications
+from annals.watching.watcher import Hints, Watcher, refused, remote_file_system
 
 PATIENCE = 120.0
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from analytics.errors import SettingsError
-from analytics.settings import load_settings
-from analytics.telemetry.logs import (
+from annals.errors import SettingsError
+from annals.settings import load_settings
+from annals.telemetry.logs import (
     LogFile,
     configure_logs,
     configure_logs_from,

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import clean_environment
 
 SCRIPT = """
-from analytics.telemetry.terminal import terminal_progress
+from annals.telemetry.terminal import terminal_progress
 with terminal_progress() as progress:
     for done in range(3):
         progress.report("sync", done, 2, unit="bytes")
@@ -23,7 +23,7 @@ print("data")
 """
 LOGGING = """
 import structlog
-from analytics.telemetry.logs import configure_logs
+from annals.telemetry.logs import configure_logs
 configure_logs(level="info", json_lines=True)
 structlog.get_logger().debug("too quiet")
 structlog.get_logger().info("synced", files=3)

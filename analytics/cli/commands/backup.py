@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from analytics.cli.inforce import configured, in_force
+from analytics.cli.effective_settings import configured, in_force
 from analytics.cli.options import AsJson, example
 
 _PASSPHRASE_BYTES = 64 * 1024
@@ -49,8 +49,8 @@ def backup(
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
-    from analytics.telemetry.terminal import terminal_progress
-    from flows import backup as archives
+    from annals.telemetry.terminal import terminal_progress
+    from operations import backup as archives
 
     found = in_force(context)
     passphrase = passphrase_from(passphrase_file)
@@ -84,8 +84,8 @@ def restore(
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
-    from analytics.telemetry.terminal import terminal_progress
-    from flows import backup as archives
+    from annals.telemetry.terminal import terminal_progress
+    from operations import backup as archives
 
     settings = configured(context)
     with terminal_progress() as progress:
@@ -105,8 +105,8 @@ def restore(
 
 def passphrase_from(path: Path | None) -> str | None:
     """Return the first line of a file; raise UsageError where there is none."""
-    from analytics.errors import UsageError
-    from analytics.limits import read_file
+    from annals.errors import UsageError
+    from annals.limits import read_file
 
     if path is None:
         return None

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.cli.inforce import Uses, in_force
+from analytics.cli.effective_settings import Uses, in_force
 from analytics.cli.options import AsJson, Wide, command_group, example
 
 if TYPE_CHECKING:
-    from analytics.settings import Settings
+    from annals.settings import Settings
 
 Origin = Annotated[bool, typer.Option("--origin", help="Say where each value came from.")]
 
@@ -28,7 +28,7 @@ def show_settings(
     from analytics.cli.layout import Column
     from analytics.cli.output import print_json
     from analytics.cli.tables import Table, show
-    from analytics.settings.origin import origins
+    from annals.settings.origin import origins
 
     found = in_force(context, uses=Uses.REPORTS)
     sources = origins(found.flags)
@@ -48,7 +48,7 @@ def show_settings(
 
 def _shown(settings: Settings, name: str) -> str:
     """Return a value for people; one that is wrong is not repeated: it may be a secret."""
-    from analytics.settings.harmless import shown_setting
+    from annals.settings.harmless import shown_setting
 
     is_invalid = name in settings.invalid
     return "(invalid)" if is_invalid else shown_setting(name, getattr(settings, name))

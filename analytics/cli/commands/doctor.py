@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from analytics.cli.inforce import Uses, in_force
+from analytics.cli.effective_settings import Uses, in_force
 from analytics.cli.options import AsJson, example
 
 
@@ -21,7 +21,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import printable
-    from flows.doctor import EXIT_FAILED, Verdict, examine
+    from operations.doctor import EXIT_FAILED, Verdict, examine
 
     found = in_force(context, uses=Uses.REPORTS)
     findings = examine(found.settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from analytics.cli import pages
-from analytics.cli.inforce import in_force
+from analytics.cli.effective_settings import in_force
 from analytics.cli.options import AsJson, Wide, command_group, example
 
 app = command_group("The lake's table and its snapshots.", sample="annals iceberg info")

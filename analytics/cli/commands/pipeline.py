@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from analytics.cli.destinations import confirm_destinations
-from analytics.cli.inforce import InForce, in_force
+from analytics.cli.effective_settings import InForce, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.output import say
@@ -17,7 +17,7 @@ from analytics.cli.refusals import leave_if_partial, warn_of_refusals
 
 if TYPE_CHECKING:
     from flows.stages import PipelineReport
-    from sync_agent.ledger import Custody
+    from sync_agent.reading.ledger import Custody
 
 _DAYS_SHOWN = 31
 
@@ -40,7 +40,7 @@ def pipeline(
     the same way.
     """
     from analytics.cli.commands.sync import warn, warn_of_records, warn_of_shipping
-    from sync_agent.ledger import custody
+    from sync_agent.reading.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
     confirm_destinations(found.settings, "mongo_uri", "iceberg_catalog_uri", "s3_endpoint")
@@ -61,7 +61,7 @@ def pipeline(
 
 
 def _run(found: InForce, *, as_flow: bool) -> PipelineReport:
-    from analytics.telemetry.terminal import terminal_progress
+    from annals.telemetry.terminal import terminal_progress
     from flows.history import noted
     from flows.partial import note_unfinished
 
@@ -109,8 +109,8 @@ def _show(report: PipelineReport, kept: Custody, *, found: InForce, seconds: flo
 def _show_usage(found: InForce) -> None:
     """Print the newest days of the usage table."""
     from analytics.cli import reports
-    from loaders import usage
     from loaders.warehouse import open_build
+    from reports import usage
 
     with contextlib.closing(open_build(found.settings)) as build:
         days = usage.daily(build, usage.Window(found.settings.timezone))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analytics.cli.destinations import confirm_destinations
-from analytics.cli.inforce import Uses, configured
+from analytics.cli.effective_settings import Uses, configured
 from analytics.cli.options import AsJson, example
 from analytics.cli.output import tell
 
 if TYPE_CHECKING:
-    from analytics.settings import Settings
-    from flows.local import State
+    from annals.settings import Settings
+    from operations.services import State
 
 Detach = Annotated[
     bool, typer.Option("--detach", "-d", help="Return when all of it is healthy; it stays.")
@@ -45,10 +45,10 @@ def up(
     it runs already it says how it stands. Needs Prefect (`make platform`). Exit code 6: with
     --detach, not healthy within --timeout; it goes on trying.
     """
-    from analytics.locks import held_by
-    from analytics.settings.destinations import KINDS
-    from flows import local
-    from flows.local.state import lock_of, read_state
+    from annals.locks import held_by
+    from annals.settings.destinations import KINDS
+    from flows.running_services import lock_of, read_state
+    from operations import services as local
 
     settings = configured(context)
     if held_by(lock_of(settings)) is not None:
@@ -59,7 +59,7 @@ def up(
         return
     confirm_destinations(settings, *KINDS)
     if detach:
-        from flows.local.detaching import detached
+        from operations.services.detaching import detached
 
         _show(settings, detached(settings, timeout=timeout), as_json=as_json)
     else:
@@ -74,7 +74,7 @@ def down(context: typer.Context, timeout: Timeout = 120, as_json: AsJson = False
     lost, and the next run finishes what it began.
     """
     from analytics.cli.output import print_json, say
-    from flows import local
+    from operations import services as local
 
     stopped = local.down(configured(context, uses=Uses.REPORTS), timeout=timeout)
     if as_json:
@@ -88,8 +88,8 @@ def _show(settings: Settings, state: State, *, as_json: bool) -> None:
     import sys
 
     from analytics.cli.output import as_members, print_json, say
-    from analytics.prefect_api import login_file
-    from flows.local.state import log_of
+    from annals.prefect_api import login_file
+    from flows.running_services import log_of
 
     login = login_file(settings)
     if as_json:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.effective_settings import in_force
 from analytics.cli.options import AsJson, example
-from analytics.errors import IntegrityError, PartialError
+from annals.errors import IntegrityError, PartialError
 
 if TYPE_CHECKING:
-    from flows.repair import Repair
+    from operations.repair import Repair
 
 Files = Annotated[
     list[Path] | None,
@@ -48,7 +48,7 @@ def repair(
     """
     from analytics.cli.commands.backup import passphrase_from
     from analytics.cli.output import as_members, print_json
-    from flows import repair as repairs
+    from operations import repair as repairs
 
     found = in_force(context)
     passphrase = passphrase_from(passphrase_file)

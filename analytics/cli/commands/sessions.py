@@ -9,7 +9,7 @@ import typer
 
 from analytics.cli import pages
 from analytics.cli.days import days_between
-from analytics.cli.inforce import Uses, in_force
+from analytics.cli.effective_settings import Uses, in_force
 from analytics.cli.options import (
     AsJson,
     Order,
@@ -23,7 +23,7 @@ from analytics.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from loaders.sessions import Session, SessionList
+    from reports.sessions import Session, SessionList
 
 app = command_group("The conversations in custody.", sample="annals sessions list")
 
@@ -42,7 +42,7 @@ def list_(  # noqa: PLR0917 -- one for each option
 ) -> None:
     """List the sessions, the newest first; days are in UTC."""
     from analytics.cli.output import print_json_rows
-    from loaders.sessions import list_sessions
+    from reports.sessions import list_sessions
     from loaders.warehouse import open_build
 
     first, last = days_between(since, until)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from analytics.cli.destinations import confirm_destinations
-from analytics.cli.inforce import InForce, in_force
+from analytics.cli.effective_settings import InForce, in_force
 from analytics.cli.options import AsJson, example
 from analytics.cli.orchestration import AsFlow, stage_functions
 from analytics.cli.refusals import leave_if_partial, warn_of_refusals
@@ -109,7 +109,7 @@ def publish(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = F
 @contextlib.contextmanager
 def _stage(context: typer.Context, *, as_flow: bool) -> Iterator[tuple[InForce, Any, Any]]:
     """Give the body the settings in force, the stage functions and the progress to report to."""
-    from analytics.telemetry.terminal import terminal_progress
+    from annals.telemetry.terminal import terminal_progress
 
     found = in_force(context)
     confirm_destinations(found.settings, "mongo_uri", "iceberg_catalog_uri", "s3_endpoint")

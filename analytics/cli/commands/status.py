@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from analytics.cli.inforce import Uses, in_force
+from analytics.cli.effective_settings import Uses, in_force
 from analytics.cli.options import AsJson, example
 from analytics.cli.output import say
 

@@ -8,16 +8,16 @@ import typer
 
 from analytics.cli.commands import sync_again, sync_allow, sync_install, sync_status
 from analytics.cli.destinations import confirm_destinations
-from analytics.cli.inforce import configured, in_force
+from analytics.cli.effective_settings import configured, in_force
 from analytics.cli.options import AsJson, ClaudeDir, command_group, example
 from analytics.cli.output import tell
 from analytics.cli.refusals import leave_if_partial
 
 if TYPE_CHECKING:
-    from analytics.settings import Settings
+    from annals.settings import Settings
     from extractors.extract import ExtractReport
-    from sync_agent.once import SyncReport
-    from sync_agent.shipment import ShipReport
+    from sync_agent.agent.once import SyncReport
+    from sync_agent.agent.shipment import ShipReport
 
 app = command_group("Read transcripts into the buffer.", sample="annals sync once")
 
@@ -31,9 +31,9 @@ def once(context: typer.Context, as_json: AsJson = False, claude_dir: ClaudeDir 
     from analytics.cli.custody import custody_members, show_custody
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
-    from analytics.telemetry.terminal import terminal_progress
+    from annals.telemetry.terminal import terminal_progress
     from flows import stages
-    from sync_agent.ledger import custody
+    from sync_agent.reading.ledger import custody
 
     found = in_force(context, claude_dir=claude_dir)
     confirm_destinations(found.settings, "mongo_uri")
@@ -72,7 +72,7 @@ def run(context: typer.Context, claude_dir: ClaudeDir = None) -> None:
     one ends at once. With MONGO_URI records are shipped there. Ends with exit code 7 where another
     process holds the buffer. A folder that is missing is waited for.
     """
-    from sync_agent import supervisor
+    from sync_agent.agent import supervisor
 
     settings = configured(context, claude_dir=claude_dir)
     confirm_destinations(settings, "mongo_uri", *_asked(settings))

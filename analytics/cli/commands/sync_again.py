@@ -12,13 +12,13 @@ import typer
 from analytics.cli import pages
 from analytics.cli.days import days_between
 from analytics.cli.destinations import confirm_destinations
-from analytics.cli.inforce import in_force
+from analytics.cli.effective_settings import in_force
 from analytics.cli.options import AsJson, Since, Wide, command_group, example
-from analytics.errors import UsageError
+from annals.errors import UsageError
 
 if TYPE_CHECKING:
-    from analytics.settings import Settings
-    from sync_agent.quarantine import Held
+    from annals.settings import Settings
+    from sync_agent.upkeep.quarantine import Held
 
 quarantine = command_group(
     "Show and retry quarantined ranges and dead letters.", sample="annals sync quarantine list"
@@ -65,8 +65,8 @@ def replay(
     """
     from analytics.cli.output import print_json, say
     from analytics.cli.tables import count
-    from sync_agent.holdings import session_named
-    from sync_agent.requests import Kind, ask
+    from sync_agent.buffer.buffer_reader import session_named
+    from sync_agent.agent.requests import Kind, ask
 
     found = in_force(context)
     first, _ = days_between(since, None)
@@ -94,7 +94,7 @@ def replay(
 def _restored(settings: Settings, *, gives_up: bool) -> int:
     from contextlib import suppress
 
-    from analytics.errors import DependencyError
+    from annals.errors import DependencyError
     from flows.extraction import restore_lost
 
     with suppress(DependencyError):  # the server is away: what travels again waits in the buffer
@@ -108,7 +108,7 @@ def flush(context: typer.Context, as_json: AsJson = False, timeout: Timeout = 30
     With a live agent, the agent does it.
     """
     from analytics.cli.output import as_members, print_json, say
-    from sync_agent.flush import flush as run
+    from sync_agent.agent.flush import flush as run
 
     found = in_force(context)
     confirm_destinations(found.settings, "mongo_uri")
@@ -131,7 +131,7 @@ def list_(
 ) -> None:
     """List quarantined ranges (q1, q2) and dead letters (d1)."""
     from analytics.cli.output import print_json_rows
-    from sync_agent.quarantine import held_rows
+    from sync_agent.upkeep.quarantine import held_rows
 
     wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
     found = in_force(context)
@@ -172,7 +172,7 @@ def _show_held(items: int, rows: Iterable[Held], *, limit: int | None, wide: boo
 def show(context: typer.Context, name: Name, as_json: AsJson = False, raw: Raw = False) -> None:
     """Show one quarantined item and how it begins."""
     from analytics.cli.output import print_json, say
-    from sync_agent.quarantine import PREVIEW_BYTES, held, held_bytes, named
+    from sync_agent.upkeep.quarantine import PREVIEW_BYTES, held, held_bytes, named
 
     found = in_force(context)
     (item,) = named(held(found.settings), [name])
@@ -205,7 +205,7 @@ def retry(
     """
     from analytics.cli.output import print_json, say
     from analytics.cli.tables import count
-    from sync_agent.requests import Kind, ask
+    from sync_agent.agent.requests import Kind, ask
 
     if bool(names) is everything:
         raise UsageError(

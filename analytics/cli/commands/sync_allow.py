@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.cli.inforce import Uses, configured
+from analytics.cli.effective_settings import Uses, configured
 from analytics.cli.options import AsJson, Wide, example
-from analytics.errors import UsageError
+from annals.errors import UsageError
 
 if TYPE_CHECKING:
-    from analytics.settings.addresses import Destination
+    from annals.settings.addresses import Destination
 
 Places = Annotated[
     list[str] | None,
@@ -44,7 +44,7 @@ def allow(
     from analytics.cli.layout import Column
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import Table, show
-    from analytics.settings.allowed import add_allowed, allowed_places, remove_allowed
+    from annals.settings.allowed import add_allowed, allowed_places, remove_allowed
 
     settings = configured(context, uses=Uses.REPORTS)
     if remove and not places:
@@ -75,7 +75,7 @@ def _outcome(*, is_changed: bool, remove: bool) -> str:
 
 
 def _parsed(text: str) -> Destination:
-    from analytics.settings.addresses import parse_destination
+    from annals.settings.addresses import parse_destination
 
     try:
         return parse_destination(text)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analytics.cli.destinations import confirm_destinations
-from analytics.cli.inforce import InForce, Uses, in_force
+from analytics.cli.effective_settings import InForce, Uses, in_force
 from analytics.cli.options import AsJson, example
-from analytics.errors import UsageError
+from annals.errors import UsageError
 
 if TYPE_CHECKING:
-    from sync_agent.installing import Step, Target
+    from sync_agent.agent.installing import Step, Target
 
 Kind = Annotated[
     str, typer.Argument(metavar="MANAGER", help="The service manager: systemd, launchd or pm2.")
@@ -50,9 +50,9 @@ def install(
     The settings that are in force now and are no defaults go with it, into a file that only you
     may read. To change them, set them and install again.
     """
-    from analytics.settings.destinations import KINDS
-    from sync_agent.installing import install_steps
-    from sync_agent.units import service_of
+    from annals.settings.destinations import KINDS
+    from sync_agent.agent.installing import install_steps
+    from sync_agent.agent.units import service_of
 
     found = in_force(context, uses=Uses.ALL)
     confirm_destinations(found.configured, *KINDS)
@@ -74,7 +74,7 @@ def uninstall(
 
     Buffer and settings stay.
     """
-    from sync_agent.installing import uninstall_steps
+    from sync_agent.agent.installing import uninstall_steps
 
     in_force(context, uses=Uses.REPORTS)
     target = _target(manager, system=system, user=user)
@@ -83,8 +83,8 @@ def uninstall(
 
 
 def _target(manager: str, *, system: bool, user: str | None) -> Target:
-    from sync_agent.installing import Target
-    from sync_agent.units import Manager
+    from sync_agent.agent.installing import Target
+    from sync_agent.agent.units import Manager
 
     if manager not in tuple(Manager):
         raise UsageError(
@@ -110,9 +110,9 @@ def _environment(found: InForce) -> dict[str, str]:
     """Return the settings that are no defaults, secrets included: the file is private."""
     from pydantic import SecretStr
 
-    from analytics.settings.destinations import named_places
-    from analytics.settings.origin import origins
-    from analytics.settings.roots import CONFIG_DIR
+    from annals.settings.destinations import named_places
+    from annals.settings.origin import origins
+    from annals.settings.roots import CONFIG_DIR
 
     values = {}
     for name, origin in origins(found.flags).items():
@@ -131,7 +131,7 @@ def _carry_out(
     target: Target, steps: list[Step], *, dry_run: bool, as_json: bool, done: str
 ) -> None:
     from analytics.cli.output import print_json, say
-    from sync_agent.installing import carry_out, require_tool
+    from sync_agent.agent.installing import carry_out, require_tool
 
     if not dry_run:
         require_tool(target.manager)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analytics.cli.days import days_between
-from analytics.cli.inforce import Uses, in_force
+from analytics.cli.effective_settings import Uses, in_force
 from analytics.cli.options import AsJson, Since, Wide, example
 
 if TYPE_CHECKING:
-    from sync_agent.journal import Row
-    from sync_agent.standing import SyncStatus
+    from sync_agent.buffer.transaction_log import Row
+    from sync_agent.agent.agent_status import SyncStatus
 
 _SECOND = 1_000_000
 
@@ -34,7 +34,7 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
     or, without a MONGO_URI, every lake; `pending` are the others.
     """
     from analytics.cli.output import print_json
-    from sync_agent.standing import sync_status
+    from sync_agent.agent.agent_status import sync_status
 
     found = in_force(context, uses=Uses.REPORTS)
     now = sync_status(found.settings)
@@ -57,7 +57,7 @@ def log(
     JOURNAL_ROWS says how many rows are kept; the JSON has the whole path of each file.
     """
     from analytics.cli.output import print_json
-    from sync_agent.standing import read_journal
+    from sync_agent.agent.agent_status import read_journal
 
     found = in_force(context, uses=Uses.REPORTS)
     rows = read_journal(
@@ -98,7 +98,7 @@ def _members(now: SyncStatus) -> dict[str, Any]:
 def _show(now: SyncStatus) -> None:
     from analytics.cli.output import say
     from analytics.cli.tables import count, printable, size
-    from sync_agent.watcher import WATCHES_REMEDY
+    from annals.watching.watcher import WATCHES_REMEDY
 
     say(f"agent       {now.holder or now.state}")
     if not now.agent_id:

@@ -9,7 +9,7 @@ import typer
 
 from analytics.cli import pages
 from analytics.cli.days import Period, days_between
-from analytics.cli.inforce import Uses, in_force
+from analytics.cli.effective_settings import Uses, in_force
 from analytics.cli.options import (
     AsJson,
     Order,
@@ -104,7 +104,7 @@ class _Request:
         project: str | None,
         order: Order,
     ) -> None:
-        from loaders.usage import Window
+        from reports.usage import Window
 
         self._found = in_force(context, uses=Uses.REPORTS)
         self._order = order
@@ -116,7 +116,7 @@ class _Request:
     ) -> None:
         """Read the report ``name`` from the published build and print it."""
         from analytics.cli import reports
-        from loaders.usage import build_facts
+        from reports.usage import build_facts
         from loaders.warehouse import open_build
 
         report, is_ascending = reports.REPORTS[name], self._order is Order.ASC

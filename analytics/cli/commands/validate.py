@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analytics.cli.inforce import in_force
+from analytics.cli.effective_settings import in_force
 from analytics.cli.options import AsJson, example
 
 if TYPE_CHECKING:
-    from flows.checks import Check
+    from flows.validation.checks import Check
 
 Deep = Annotated[
     bool,
@@ -30,8 +30,8 @@ def validate(context: typer.Context, as_json: AsJson = False, deep: Deep = False
     Exit code 9: stored data contradicts itself.
     """
     from analytics.cli.output import as_members, print_json, say
-    from analytics.telemetry.terminal import terminal_progress
-    from flows import validation
+    from annals.telemetry.terminal import terminal_progress
+    from flows.validation import promises as validation
 
     found = in_force(context)
     with terminal_progress() as progress:

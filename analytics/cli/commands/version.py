@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from analytics import __version__
 from analytics.cli.options import AsJson, example
 from analytics.cli.output import print_json, say
+from annals import __version__
 
 
 def register(app: typer.Typer) -> None:

@@ -1,6 +1,0 @@
-"""Settings: one class, read from flags, environment, one file and defaults, in that order."""
-
-from analytics.settings.loading import load_settings
-from analytics.settings.model import Settings
-
-__all__ = ["Settings", "load_settings"]

@@ -1,5 +1,0 @@
-"""What a run tells about itself: progress for people, logs and counters for machines."""
-
-from analytics.telemetry.progress import NO_PROGRESS, Progress
-
-__all__ = ["NO_PROGRESS", "Progress"]

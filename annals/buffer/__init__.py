@@ -1,0 +1,1 @@
+"""The buffer file, as every program that opens it knows it: its tables and its faults."""

@@ -1,0 +1,1 @@
+"""Processes of ours: their environment, their streams, and how a program ends."""

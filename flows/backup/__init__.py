@@ -1,6 +1,0 @@
-"""Backup and restore: lake, catalog, buffer and settings in one verified archive."""
-
-from flows.backup.restoring import RestoreReport, restore
-from flows.backup.taking import BackupReport, backup, default_archive
-
-__all__ = ["BackupReport", "backup", "default_archive", "RestoreReport", "restore"]

@@ -1,0 +1,1 @@
+"""``validate``: each check names a promise, and how it is broken."""

@@ -1,0 +1,1 @@
+"""Programs around the platform: backup, doctor, services, containers, docs, metrics."""

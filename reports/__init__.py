@@ -1,0 +1,1 @@
+"""Questions to a published build, for the command line, web pages, dashboards and notebooks."""

@@ -1,0 +1,1 @@
+"""Transcript files as records: what changed, what a line holds, where each byte went."""

@@ -1,0 +1,1 @@
+"""Records to MongoDB: batches, acknowledgements, and agreement on who this buffer is."""

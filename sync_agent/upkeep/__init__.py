@@ -1,0 +1,1 @@
+"""Care for the buffer between reading: verification, quarantine, replay."""

@@ -1,0 +1,1 @@
+"""Roots under watch: hints from the system, and folders that are polled instead."""
