@@ -15,7 +15,6 @@ AnalyticsError
  ├── DiskFullError        10   no space left (Terminal until space is made)
  ├── TranscriptError       1   a transcript file or folder cannot be read
  ├── LocalBufferError      1   the SQLite buffer refused
- ├── SourceError           1   a source of records refused
  ├── LakeError             1   the Iceberg lake refused
  └── WarehouseError        1   DuckDB or dbt refused
 
@@ -135,10 +134,6 @@ class TranscriptError(AnalyticsError):
 
 class LocalBufferError(AnalyticsError):
     """The SQLite buffer refused."""
-
-
-class SourceError(AnalyticsError):
-    """A source of records refused."""
 
 
 class LakeError(AnalyticsError):

@@ -131,7 +131,7 @@ def extract(
     is appended; nothing is ever rewritten. ``missing`` are positions that the source has lost: the
     cursor passes them, and the snapshot notes them.
 
-    Raises SettingsError, SourceError, SourceGapError, IntegrityError, DiskFullError, and
+    Raises SettingsError, MissingBufferError, SourceGapError, IntegrityError, DiskFullError, and
     ConflictError where other extractors were first several times in a row.
     """
     require_source(settings)

@@ -15,9 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from annals.errors import AnalyticsError, ConflictError, SourceGapError
-from annals.records import Record
-from extractors.buffer_file import (
+from annals.buffer.connection import (
     acknowledged,
     agent_id_of,
     connect,
@@ -26,10 +24,12 @@ from extractors.buffer_file import (
     now_microseconds,
     pruned_through,
     reading,
-    sqlite_errors,
     transaction,
     writing,
 )
+from annals.buffer.faults import translated
+from annals.errors import AnalyticsError, ConflictError, SourceGapError
+from annals.records import Record
 from extractors.cursor import Cursor
 from extractors.source import BATCH_BYTES, BATCH_RECORDS
 
@@ -90,7 +90,7 @@ class LocalSource:
         """
         with contextlib.closing(connect(self.path, mode="ro")) as connection:
             while after < through:
-                with sqlite_errors(self.path), transaction(connection, "begin"):
+                with translated(self.path), transaction(connection, "begin"):
                     if not self._is_still(connection, agent_id):
                         raise _changed(self.path, agent_id)
                     _refuse_gap(connection, after)
@@ -144,7 +144,7 @@ def claim_identity(
     new nothing is written, unless ``always``. The claim's ``through`` is read in the transaction
     that notes the token: any copy of the buffer that knows the token holds all records up to it.
 
-    Raises SourceError where there is no buffer, and SourceGapError where a new agent id would hide
+    Raises MissingBufferError, and SourceGapError where a new agent id would hide
     that pruned records never reached this lake (``allow_gap`` accepts that).
     """
     with reading(path) as connection:

@@ -9,16 +9,27 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from annals.errors import AnalyticsError, DiskFullError, LocalBufferError, SettingsError
+from annals.errors import (
+    AnalyticsError,
+    DiskFullError,
+    LocalBufferError,
+    LockedError,
+    SettingsError,
+)
 from annals.files import open_log
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _REFUSED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
 class DamagedBufferError(LocalBufferError):
     """The buffer's file is corrupt; the next sync sets it aside and salvages it."""
+
+
+class MissingBufferError(LocalBufferError):
+    """There is no buffer at that place, or none that a sync has filled."""
 
 
 def suspect_file(path: Path) -> Path:
@@ -30,36 +41,65 @@ def suspect_file(path: Path) -> Path:
     return path.with_name(path.name + ".suspect")
 
 
+def missing_buffer(path: Path) -> MissingBufferError:
+    """Return the error for a buffer that does not exist, or that no sync has filled yet."""
+    return MissingBufferError(
+        f"there is no buffer at {path}",
+        hint="Run `annals sync once` first, or set SQLITE_PATH to your sync agent's buffer.",
+        path=path,
+    )
+
+
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system raise about the buffer at ``path`` into the tree's errors."""
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is None:
-            raise
-        raise _sqlite_error(path, error, code & 0xFF) from error
+        if getattr(error, "sqlite_errorcode", None) is None:
+            raise  # a misuse of the library, not a fault of the file
+        raise buffer_fault(error, path) from error
     except OSError as error:
         raise _system_error(path, error) from error
 
 
-def _sqlite_error(path: Path, error: sqlite3.Error, code: int) -> AnalyticsError:
-    is_growth = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
-    is_full = is_growth or (code == sqlite3.SQLITE_IOERR and _is_full(path))
-    if code == sqlite3.SQLITE_FULL or is_full:
-        return _disk_full(path)
+def sqlite_code(error: BaseException | None) -> int:
+    """Return SQLite's primary result code; the extended one carries it in its low byte."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
+def buffer_fault(error: sqlite3.Error, path: Path) -> AnalyticsError:
+    """Return the error for what SQLite reported about the buffer at ``path``.
+
+    The one mapping for every program that opens the buffer. Damage leaves a file ``.suspect``
+    beside it: a sync reads no records, so it would not notice; if that file exists, it checks the
+    whole buffer and replaces it (docs/specs/buffer.md).
+    """
+    code = sqlite_code(error)
     if code in _DAMAGED:
         with contextlib.suppress(OSError, SettingsError):
             open_log(suspect_file(path))
         return damaged(path, str(error))
-    if code in _REFUSED:
+    if code in _BUSY:
+        return LockedError(
+            f"the buffer {path} is busy: {error}",
+            hint="Another process writes to it for long; run the command again after it.",
+            path=path,
+        )
+    if code == sqlite3.SQLITE_FULL or _has_no_space(error, path):
+        return _disk_full(path)
+    if code == sqlite3.SQLITE_IOERR:
+        what, hint = "failed", "Check the disk and its quota, then run the command again"
+    elif code in _REFUSED:
         return _refused(path, str(error))
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        hint = "Another program has the buffer open for writing; close it and run again."
     else:
-        hint = "Nothing that was committed is lost; check the disk and run again."
-    return LocalBufferError(f"the buffer {path} refused: {error}", hint=hint, path=path)
+        what, hint = "refused", "Check the disk and run the command again"
+    return LocalBufferError(
+        f"the buffer {path} {what}: {error}",
+        hint=f"{hint}; everything that was committed is kept.",
+        path=path,
+    )
 
 
 def file_at(path: Path) -> tuple[int, int] | None:
@@ -112,9 +152,12 @@ def _disk_full(path: Path) -> DiskFullError:
     )
 
 
-def _is_full(path: Path) -> bool:
-    try:
-        status = os.statvfs(path.parent)
-    except OSError:
+def _has_no_space(error: sqlite3.Error, path: Path) -> bool:
+    """Return whether an I/O error means a disk or a quota without space."""
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return True  # the one growth that SQLite does not report as FULL
+    if sqlite_code(error) != sqlite3.SQLITE_IOERR:
         return False
-    return status.f_bavail == 0
+    with contextlib.suppress(OSError):
+        return os.statvfs(path.parent).f_bavail == 0
+    return False

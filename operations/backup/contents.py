@@ -12,12 +12,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from annals.buffer import connection as buffers
+from annals.buffer.faults import translated
 from annals.errors import LakeError, LocalBufferError, SettingsError
 from annals.lake import is_elsewhere
 from annals.lake.catalog_file import NEWEST_METADATA, catalog_file
 from annals.settings import Settings
 from annals.settings.harmless import shown_setting
-from extractors import buffer_file
 from operations.backup.manifest import LAKE, LakeNames
 
 _BESIDES = ("", "-wal", "-shm", "-journal")
@@ -109,11 +110,11 @@ def _refuse(error: OSError) -> None:
 def copy_buffer(path: Path, copy: Path) -> str:
     """Copy the buffer as it is at one moment, whoever writes it meanwhile; return its agent id."""
     with (
-        contextlib.closing(buffer_file.connect(path, mode="ro")) as source,
-        buffer_file.sqlite_errors(path),
+        contextlib.closing(buffers.connect(path, mode="ro")) as source,
+        translated(path),
     ):
         _copy(source, copy)
-        agent_id = buffer_file.agent_id_of(source)
+        agent_id = buffers.agent_id_of(source)
     with contextlib.closing(sqlite3.connect(copy)) as connection:
         (found,) = connection.execute("pragma quick_check(1)").fetchone()
     if found != "ok":

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from annals.buffer.faults import file_at, translated
+from annals.buffer.faults import file_at, missing_buffer, translated
 from annals.buffer.schema import RECORD_COLUMNS
-from annals.errors import ConflictError, LocalBufferError
+from annals.errors import ConflictError
 from annals.records import Record
 from annals.records.seq_ranges import Ranges, ranges_of, subtract_ranges
 from sync_agent.buffer.buffer_reader import reading
@@ -255,13 +255,13 @@ class Outbox:
 
 @contextmanager
 def open_outbox(path: Path) -> Iterator[Outbox]:
-    """Open the buffer at ``path`` for the shipper; raise LocalBufferError where there is none."""
+    """Open the buffer at ``path`` for the shipper; raise MissingBufferError if there is none."""
     if not path.exists():
-        raise _no_buffer(path)
+        raise missing_buffer(path)
     with translated(path), closing(connect(path)) as connection:
         made = connection.execute("select 1 from sqlite_master where name = 'tokens'").fetchone()
         if not made:
-            raise _no_buffer(path)
+            raise missing_buffer(path)
         add_tables(connection)
         # Only the reading connection checkpoints: two at once can damage the log.
         connection.execute("pragma wal_autocheckpoint = 0")
@@ -279,11 +279,3 @@ def standing(path: Path) -> Standing:
         dead = "select count(*) from dead_letters" if is_made.fetchone() else "select 0"
         (buried,) = connection.execute(dead).fetchone()
     return Standing(int(waiting or 0), int(buried))
-
-
-def _no_buffer(path: Path) -> LocalBufferError:
-    return LocalBufferError(
-        f"there is no buffer at {path} yet",
-        hint="Run `annals sync once` first, or set SQLITE_PATH to your sync agent's buffer.",
-        path=path,
-    )

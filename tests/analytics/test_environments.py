@@ -151,7 +151,6 @@ def test_packages_in_pythonpath_do_not_replace_ours(tmp_path: Path) -> None:
         "sync_agent",
         "extractors",
         "loaders",
-        "annals",
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit(66)\n")

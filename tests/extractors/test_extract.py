@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from annals.buffer.faults import MissingBufferError
 from annals.errors import (
     ConflictError,
     DependencyError,
     IntegrityError,
-    SourceError,
     SourceGapError,
 )
 from annals.settings import Settings, load_settings
@@ -322,7 +322,7 @@ def test_data_without_a_cursor_stops_everything(buffer: Buffer, settings: Settin
 def test_a_missing_buffer_makes_no_lake(tmp_path: Path) -> None:
     """Without a buffer there is an error, and no empty lake."""
     settings = load_settings(sqlite_path=tmp_path / "none.db", annals_home=tmp_path / "home")
-    with pytest.raises(SourceError):
+    with pytest.raises(MissingBufferError):
         extract(settings)
     assert not (tmp_path / "home").exists()
 

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from annals.buffer import connection as buffers
+from annals.buffer.faults import MissingBufferError, buffer_fault
 from annals.errors import (
     ConflictError,
     DiskFullError,
     LocalBufferError,
     LockedError,
-    SourceError,
     SourceGapError,
 )
-from extractors import buffer_file
 from extractors.cursor import Cursor
-from extractors.faults import buffer_fault
 from extractors.local import TOKENS_KEPT, Claim, LocalSource, claim_identity
 from tests.extractors.buffers import Buffer
 
@@ -176,7 +175,7 @@ def test_a_position_of_a_copy_is_not_acknowledged(buffer: Buffer) -> None:
 def test_a_missing_buffer_is_named(tmp_path: Path) -> None:
     """Reading a buffer that is not there says so and how to get one; no file appears."""
     path = tmp_path / "none.db"
-    with pytest.raises(SourceError, match=r"none\.db") as caught:
+    with pytest.raises(MissingBufferError, match=r"none\.db") as caught:
         LocalSource(path).committed()
     assert "sync once" in caught.value.hint
     assert not path.exists()
@@ -217,7 +216,7 @@ def test_a_busy_buffer_is_an_error_after_a_while(
     buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that never ends leads to an error that says so; reading still works."""
-    monkeypatch.setattr(buffer_file, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(buffers, "BUSY_TIMEOUT_SECONDS", 0.05)
     buffer.append_entries(1)
     with closing(sqlite3.connect(buffer.path, isolation_level=None)) as other:
         other.execute("begin immediate")

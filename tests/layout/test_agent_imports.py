@@ -11,8 +11,9 @@ from tests.conftest import clean_environment
 
 HEAVY = {"pyiceberg", "pyarrow", "duckdb", "dbt", "prefect", "pandas", "pymongo", "rich"}
 MODULES = (
-    *("flush", "installing", "journal", "knocking", "legacy", "quarantine", "replay"),
-    *("requests", "standing", "units"),
+    *("agent.agent_status", "agent.flush", "agent.installing", "agent.requests", "agent.units"),
+    *("agent.wake", "buffer.transaction_log", "reading.legacy"),
+    *("upkeep.quarantine", "upkeep.replay"),
 )
 
 

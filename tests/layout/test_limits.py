@@ -33,6 +33,7 @@ ALLOWED = {
     "extractors/lake/avro_files.py decompress": "a piece of STEP_BYTES, nothing of it kept",
     "extractors/lake/avro_files.py fastavro.reader": "after each block was expanded piece by piece",
     "flows/ahead.py recv()": "a message of our own child, through a pipe",
+    "flows/ahead_tasks.py recv()": "a message of our own parent, through a pipe",
     "operations/dbt_docs.py read_text": "a page that our own dbt wrote",
     "operations/doctor/machine.py read_text": "a number of the kernel",
     "operations/doctor/state.py read_text": "the kernel's list of mounts",

@@ -61,7 +61,7 @@ COMPARED = {
 WRITTEN = {
     "annals/settings/allowed.py": "when a place was allowed, for people",
     "annals/locks.py": "since when a lock is held, for people",
-    "extractors/buffer_file.py": "when a consumer acknowledged, for people",
+    "annals/buffer/connection.py": "when a consumer acknowledged, for people",
     "extractors/refused.py": "stands for an instant that is none",
     "sync_agent/reading/rereads.py": "when a file was queued, for people",
     "operations/backup/taking.py": "names a backup and says when it was made",

@@ -12,7 +12,6 @@ PLACES = {
     "sync_agent/reading/paths.py": "lists the descriptor that annals.records.opening opened",
     "sync_agent/agent/units.py": "a unit file that is shipped with the program",
     "sync_agent/agent/wake.py": "the kernel's status of a process",
-    "annals/watching/watcher.py": "the kernel's list of mounts",
     "sync_agent/buffer/legacy_file.py": "the folder of the original service's database",
     "sync_agent/buffer/salvage.py": "a folder of the state, to make it durable",
     "sync_agent/agent/installing.py": "O_EXCL in the folder of a service manager",

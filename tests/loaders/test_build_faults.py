@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from annals.buffer.faults import buffer_fault
 from annals.errors import DiskFullError, IntegrityError, LocalBufferError, WarehouseError
 from annals.settings import load_settings
-from extractors.faults import buffer_fault
 from loaders.build_faults import build_errors, full_disk
 from loaders.warehouse import error_for
 

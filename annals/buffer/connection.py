@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from annals.errors import LocalBufferError, SourceError
-from extractors.faults import buffer_fault
+from annals.buffer.faults import missing_buffer, translated
+from annals.buffer.schema import SCHEMA_VERSION
+from annals.errors import LocalBufferError
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_SECONDS = 10.0
 FLAG = "annals_flag"
 """A column named ``x [annals_flag]`` is read as bool; converting in SQLite's driver is cheapest."""
@@ -37,7 +37,7 @@ def _meta(connection: sqlite3.Connection, key: str) -> str | int:
     if row is None:
         raise LocalBufferError(
             f"the buffer has no {key}",
-            hint="Run `sync once`; it sets a damaged buffer aside and keeps what can be read.",
+            hint="Run `annals sync once`: it sets a damaged buffer aside and salvages it.",
         )
     value: str | int = row[0]
     return value
@@ -72,7 +72,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the buffer read-only, in one read transaction."""
     with (
         contextlib.closing(connect(path, mode="ro")) as connection,
-        sqlite_errors(path),
+        translated(path),
         transaction(connection, "begin"),
     ):
         yield connection
@@ -83,23 +83,19 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the buffer in one ``begin immediate``, committed at the end of the body."""
     with (
         contextlib.closing(connect(path, mode="rw")) as connection,
-        sqlite_errors(path),
+        translated(path),
         transaction(connection, "begin immediate"),
     ):
         yield connection
 
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    """Open an existing buffer; raise SourceError where there is none."""
+    """Open an existing buffer; raise MissingBufferError if there is none."""
     if not path.exists():
-        raise SourceError(
-            f"there is no buffer at {path}",
-            hint="Run `sync once` first, or set SQLITE_PATH to the buffer of your sync agent.",
-            path=path,
-        )
+        raise missing_buffer(path)
     uri = f"file:{quote(bytes(path))}?mode={mode}"
     sqlite3.register_converter(FLAG, b"0".__ne__)
-    with sqlite_errors(path):
+    with translated(path):
         connection = sqlite3.connect(
             uri,
             uri=True,
@@ -137,12 +133,3 @@ def transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("rollback")
-
-
-@contextlib.contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into the tree's own."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise buffer_fault(error, path) from error
