@@ -60,7 +60,7 @@ EnvFile = Annotated[
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        from analytics import __version__
+        from annals import __version__
 
         sys.stdout.write(f"annals {__version__}\n")
         raise typer.Exit

@@ -15,10 +15,10 @@ from analytics.cli.layout import Column, Id, Kind
 from analytics.cli.output import print_json_rows, say
 from analytics.cli.pages import say_rows_left
 from analytics.cli.tables import Table, count, instant, show, terminal_room, usd
+from loaders.warehouse import Connection
 from reports import usage
 from reports.session_usage import read_sessions
 from reports.usage import DailyUsage, Figures, ModelUsage, SessionUsage, Window
-from loaders.warehouse import Connection
 
 _TOKEN_TITLES = ("Input", "Output", "Cache write", "Cache read")
 _FIGURE_COLUMNS = (

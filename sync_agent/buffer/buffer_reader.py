@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from annals.settings import Settings
+from annals.buffer.faults import translated
 from annals.records import RecordKind
 from annals.records.identity import id_with_prefix, owning_session
-from annals.buffer.faults import translated
+from annals.settings import Settings
 from sync_agent.buffer.rows import FileState
 
 _IDS_AT_ONCE = 50_000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from analytics import __version__
+from annals import __version__
 from analytics.cli.app import app
 from tests.conftest import Run
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from annals.errors import UsageError
-from sync_agent.buffer.store import open_buffer
 from sync_agent.buffer.buffer_reader import session_named
 from sync_agent.buffer.pruning import prune
+from sync_agent.buffer.store import open_buffer
 from sync_agent.upkeep.replay import Replayed, Selection, replay
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 

@@ -42,8 +42,8 @@ def list_(  # noqa: PLR0917 -- one for each option
 ) -> None:
     """List the sessions, the newest first; days are in UTC."""
     from analytics.cli.output import print_json_rows
-    from reports.sessions import list_sessions
     from loaders.warehouse import open_build
+    from reports.sessions import list_sessions
 
     first, last = days_between(since, until)
     wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)

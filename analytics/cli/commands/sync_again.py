@@ -65,8 +65,8 @@ def replay(
     """
     from analytics.cli.output import print_json, say
     from analytics.cli.tables import count
-    from sync_agent.buffer.buffer_reader import session_named
     from sync_agent.agent.requests import Kind, ask
+    from sync_agent.buffer.buffer_reader import session_named
 
     found = in_force(context)
     first, _ = days_between(since, None)

@@ -13,8 +13,8 @@ from analytics.cli.effective_settings import Uses, in_force
 from analytics.cli.options import AsJson, Since, Wide, example
 
 if TYPE_CHECKING:
-    from sync_agent.buffer.transaction_log import Row
     from sync_agent.agent.agent_status import SyncStatus
+    from sync_agent.buffer.transaction_log import Row
 
 _SECOND = 1_000_000
 

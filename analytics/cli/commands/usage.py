@@ -116,8 +116,8 @@ class _Request:
     ) -> None:
         """Read the report ``name`` from the published build and print it."""
         from analytics.cli import reports
-        from reports.usage import build_facts
         from loaders.warehouse import open_build
+        from reports.usage import build_facts
 
         report, is_ascending = reports.REPORTS[name], self._order is Order.ASC
         with contextlib.closing(open_build(self._found.settings)) as build:
