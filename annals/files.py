@@ -76,18 +76,40 @@ def make_database(path: Path) -> Path:
     return path
 
 
-def make_folder(path: Path, *, mode: int = 0o777) -> Path:
-    """Make a folder of ours with all that is above it, and return it.
+def make_folder(path: Path, *, mode: int = 0o777, named: bool = False) -> Path:
+    """Make a folder with all that is above it, and return it.
 
-    Raises SettingsError (exit 3) if a link, a file or a folder of another user has that name.
+    A folder that a setting names (``named``) may be a link of this user or of root, as those above
+    it may. One that Annals names itself may not, and belongs to this user. Raises SettingsError
+    (exit 3) for anything else that has the name, a link of another user above it included.
     """
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode, parents=True)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode):
-        raise _wrong_kind(path, status.st_mode, wanted="a folder")
-    _require_owner(path, status)
+    for folder in (*reversed(path.parents), path):
+        status = _made(folder, mode)
+        if stat.S_ISLNK(status.st_mode) and (named or folder != path):
+            _require_own_link(folder, status)
+        elif not stat.S_ISDIR(status.st_mode):
+            raise _wrong_kind(folder, status.st_mode, wanted="a folder")
+    if not named:
+        _require_owner(path, status)
     return path
+
+
+def _made(folder: Path, mode: int) -> os.stat_result:
+    """Return what is at a path, which is a new folder if nothing was."""
+    try:
+        return folder.lstat()
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode)
+        return folder.lstat()
+
+
+def _require_own_link(path: Path, status: os.stat_result) -> None:
+    """Raise SettingsError for a link of another user, or one that leads to no folder."""
+    if status.st_uid not in (0, os.geteuid()):
+        raise foreign(path, status)
+    if not path.is_dir():
+        raise _wrong_kind(path, status.st_mode, wanted="a folder")
 
 
 def open_state_file(path: Path, flags: int) -> int:

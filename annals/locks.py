@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from annals.errors import LockedError, SettingsError
-from annals.files import open_state_file, read_state_text
+from annals.files import make_folder, open_state_file, read_state_text
 from annals.limits import parse_json
 
 _DYING_SECONDS = 5.0
@@ -55,7 +55,7 @@ def exclusive(path: Path, *, role: str, what: str) -> Iterator[int]:
     message names that process. Raises SettingsError (exit 3) if a link, a FIFO or a file of another
     user has the name of the lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, named=True)
     descriptor = open_state_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     with os.fdopen(descriptor, "a+", encoding="utf-8") as file:
         try:

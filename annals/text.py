@@ -16,8 +16,6 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _BREAKS = str.maketrans("\n\r\t", "   ")
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 _DELETE = "\x7f"
-_QUOTED = re.compile(r"""(?<!\w)(?:"[^"\n]*"|'[^'\n]*'|`[^`\n]*`)""")
-_QUERY = re.compile(r"\n+LINE \d+:.*", re.DOTALL)
 
 
 def one_line(text: str) -> str:
@@ -41,16 +39,3 @@ def json_text(
 ) -> str:
     """Return ``value`` as JSON in printable ASCII alone; ``default`` is that of :mod:`json`."""
     return json.dumps(value, indent=indent, default=default).replace(_DELETE, "\\u007f")
-
-
-def library_words(message: str, place: object = "") -> str:
-    """Return a library's message without the values in it: quoted texts, a path, a query's lines.
-
-    DuckDB and Arrow say in words alone what happened. Only these words may decide which error it
-    is, and never the name of a file or a value that happens to hold the same words.
-    """
-    text = _QUERY.sub("", message)
-    for value in filter(None, (str(place), str(place).rpartition("/")[0])):
-        if "/" in value.strip("/"):
-            text = text.replace(value, "")
-    return _QUOTED.sub("", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from typing import Any
 
 from annals.buffer.faults import sqlite_code
 from annals.errors import (
@@ -13,7 +14,7 @@ from annals.errors import (
     LakeDamageError,
     LakeError,
 )
-from annals.lake import catalog_server_fault, object_store_fault
+from annals.lake import catalog_server_fault, table_store_fault
 from annals.lake.checksums import damaged_file
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -49,16 +50,19 @@ def catalog_fault(error: BaseException, place: object) -> AnalyticsError:
     )
 
 
-def lake_fault(error: OSError, place: object) -> AnalyticsError:
-    """Return the error for what happened while files of the lake were read or written."""
+def lake_fault(error: OSError, place: object, table: Any = None) -> AnalyticsError:
+    """Return the error for what happened while files of the lake were read or written.
+
+    ``table`` is Iceberg's, if it is known: its object store is asked what is wrong.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(place)
-    if isinstance(error, FileNotFoundError):
-        return damaged_file(error.filename or place, str(error))
     if isinstance(error, ConnectionError) or type(error).__module__.startswith("requests."):
         return catalog_server_fault(error, place)
-    if known := object_store_fault(str(error), place):
+    if known := table_store_fault(table, error, place):
         return known
+    if isinstance(error, FileNotFoundError):
+        return damaged_file(error.filename or place, str(error))
     return LakeError(
         f"the lake {place} cannot be read or written: {error}",
         hint="Check that the folder exists, is mounted and can be written by this user.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from annals.errors import AnalyticsError
-from annals.files import read_state_text, replace_text
+from annals.files import make_folder, read_state_text, replace_text
 from annals.limits import parse_json
 from annals.settings import Settings
 
@@ -68,5 +68,5 @@ def _path(settings: Settings) -> Path:
 
 
 def _write(path: Path, run: Run) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, named=True)
     replace_text(path, json.dumps(asdict(run)))

@@ -12,7 +12,6 @@ from loaders import warehouse
 from loaders.warehouse import Connection
 
 _MAGIC = slice(8, 12)
-_NEWER = "was created with a newer version"
 
 
 def find_damage(settings: Settings) -> str | None:
@@ -44,7 +43,7 @@ def set_aside_if_damaged(settings: Settings) -> Path | None:
     except WarehouseError as error:
         return (
             None
-            if _NEWER in error.message or not _is_ours(settings)
+            if error.context.get("newer") or not _is_ours(settings)
             else _set_warehouse_aside(path)
         )
     return None

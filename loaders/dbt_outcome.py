@@ -8,7 +8,7 @@ for every node, and what is missing on either side is a failure (docs/specs/comp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Command = Literal["run", "build", "test"]
@@ -22,8 +22,8 @@ _SELECTED: Mapping[Command, frozenset[str]] = {
     "build": MODELS | {"test", "unit_test"},
     "test": frozenset({"test", "unit_test"}),
 }
-_STALE_TABLES = ("Catalog Error", "Binder Error", "schema changes", "contract")
-"""What DuckDB and dbt report where a table on disk is not what the project now expects."""
+_STALE_TABLES = {"CatalogException", "BinderException", "CompilationError"}
+"""What DuckDB and dbt raise where a table on disk is not what the project now expects."""
 
 _SUCCESS = {"test": "pass", "unit_test": "pass"}
 _SEVERITY = ("error", "runtime error", "fail", "partial success", "warn", "skipped", "missing")
@@ -38,6 +38,7 @@ class NodeResult:
     status: str
     message: str = ""
     failures: int | None = None
+    error: BaseException | None = None
 
     @property
     def is_success(self) -> bool:
@@ -50,6 +51,8 @@ class NodeStatuses:
     """The status of each node by its unique id, collected from dbt's events."""
 
     found: dict[str, tuple[str, str]] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
+    """What each node raised: dbt's own results keep only the sentence of it."""
 
     def collect(self, event: Any) -> None:
         """Note the status that an event reports; other events are passed over."""
@@ -76,11 +79,14 @@ def judge(selected: Mapping[str, Any], results: Any, statuses: NodeStatuses) -> 
     ``results`` are dbt's own; an ephemeral model is only in ``statuses``.
     """
     reported = {str(result.node.unique_id): result for result in results}
-    judged = [
-        _judged(node, reported.get(key), statuses.found.get(key)) for key, node in selected.items()
-    ]
-    others = (result for key, result in reported.items() if key not in selected)
-    return [*judged, *(_from_result(result) for result in others if not _is_declared(result))]
+    judged = {
+        key: _judged(node, reported.get(key), statuses.found.get(key))
+        for key, node in selected.items()
+    }
+    for key, result in reported.items():
+        if key not in selected and not _is_declared(result):
+            judged[key] = _from_result(result)
+    return [replace(node, error=statuses.errors.get(key)) for key, node in judged.items()]
 
 
 def unsuccessful(judged: list[NodeResult]) -> list[NodeResult]:
@@ -91,14 +97,25 @@ def unsuccessful(judged: list[NodeResult]) -> list[NodeResult]:
     )
 
 
-def remedy(message: str, *, is_full: bool) -> str:
-    """Return what to do after a failed run; a full build only where that can help."""
-    if not is_full and any(text in message for text in _STALE_TABLES):
+def remedy(error: BaseException | None, *, is_full: bool) -> str:
+    """Return what to do after a failed run; a full build only where that can help.
+
+    ``error`` is what the failed node raised; what led to it counts too.
+    """
+    if not is_full and _is_stale(error):
         return "Run `annals transform --full-refresh`: it builds every table from the lake."
     return (
         "Correct the cause that the message names, then run `annals pipeline`; what is pending"
         " is kept until it is built."
     )
+
+
+def _is_stale(error: BaseException | None) -> bool:
+    while error is not None:
+        if any(kind.__name__ in _STALE_TABLES for kind in type(error).__mro__):
+            return True
+        error = error.__cause__
+    return False
 
 
 def built_relations(selected: Mapping[str, Any]) -> Iterator[str]:

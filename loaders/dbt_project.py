@@ -32,7 +32,8 @@ from loaders.dbt_outcome import (
     unsuccessful,
 )
 from loaders.memory import memory_limit
-from loaders.warehouse import error_for, held_open
+from loaders.warehouse import error_for, held_open, require_openable
+from loaders.warehouse_errors import Fault, database_fault, is_of_database, quotes_values
 
 PROJECT_FOLDER = Path(__file__).parents[1] / "dbt"
 """The project that ships with the program."""
@@ -40,7 +41,6 @@ PROJECT_FOLDER = Path(__file__).parents[1] / "dbt"
 _SOURCES = ("*.sql", "*.yml", "*.csv", "*.py")
 _ARTEFACTS = {"target", "logs", "dbt_packages"}
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_VALUE_ERRORS = ("Conversion Error", "Invalid Input Error", "Malformed JSON", "Out of Range")
 _MESSAGE_LENGTH = 400
 
 
@@ -180,7 +180,7 @@ def _invoke(
             on_model(done)
 
     runner = _runner(manifest=parsed, callbacks=[heard])
-    with _manifests() as manifests:
+    with _manifests() as manifests, _raised(statuses):
         result = runner.invoke(arguments)
     return _Run(result, manifests[-1] if manifests else None, statuses)
 
@@ -199,6 +199,21 @@ def _manifests() -> Iterator[list[Any]]:
 
     with _replaced(requires, "setup_manifest", setup_manifest):
         yield manifests
+
+
+@contextlib.contextmanager
+def _raised(statuses: NodeStatuses) -> Iterator[None]:
+    """Collect what nodes raise: dbt reports the sentence alone, and no class decides by that."""
+    from dbt.task.base import BaseRunner  # noqa: PLC0415 - dbt is loaded by now
+
+    original = BaseRunner.handle_exception
+
+    def handle_exception(runner: Any, error: Exception, context: Any) -> Any:
+        statuses.errors[str(context.node.unique_id)] = error
+        return original(runner, error, context)
+
+    with _replaced(BaseRunner, "handle_exception", handle_exception):
+        yield
 
 
 def _calm() -> contextlib.AbstractContextManager[Any]:
@@ -289,6 +304,7 @@ def _environment(settings: Settings) -> Iterator[None]:
         "DUCKDB_PATH": str(settings.warehouse_file),
         "DUCKDB_MEMORY_LIMIT": memory_limit(settings),
         "DUCKDB_THREADS": str(settings.duckdb_threads),
+        "DUCKDB_ERRORS_AS_JSON": "true",
         "DBT_TARGET": settings.dbt_target,
         "TIMEZONE": settings.timezone,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -318,14 +334,14 @@ def _failure(settings: Settings, failed: Sequence[NodeResult], *, is_full: bool)
     others = f" (and {len(failed) - 1} more)" if failed[1:] else ""
     if first.kind not in MODELS and first.status in ("fail", "warn"):
         return QualityError(
-            f"the test {first.name} failed{others}: {_told(first.message)}",
+            f"the test {first.name} failed{others}: {_shortened(first.message)}",
             hint="`annals validate` shows which rows; the published build is left as it was.",
             test=first.name,
             failures=first.failures,
         )
     what = "failed" if first.status in ("error", "runtime error") else f"is {first.status}"
     what = f"the {first.kind} {first.name} {what}{others}"
-    return _explained(settings, what, first.message, is_full=is_full)
+    return _explained(settings, what, first.error or first.message, is_full=is_full)
 
 
 def _unexplained(settings: Settings, error: BaseException) -> BaseException:
@@ -333,29 +349,37 @@ def _unexplained(settings: Settings, error: BaseException) -> BaseException:
         return error  # an interrupt stays one
     if (full := full_disk(error, settings.annals_home / "dbt")) is not None:
         return full
-    return _explained(settings, "dbt could not start", str(error))
+    cause = database_fault(error)
+    if cause is not error or is_of_database(cause):
+        with contextlib.suppress(OSError):
+            require_openable(settings)
+    return _explained(settings, "dbt could not start", error)
 
 
 def _explained(
-    settings: Settings, what: str, message: str, *, is_full: bool = True
+    settings: Settings, what: str, error: BaseException | str, *, is_full: bool = True
 ) -> AnalyticsError:
-    known = error_for(settings.warehouse_file, message)
-    if (
-        not isinstance(known, WarehouseError)
-        or known.context.get("damaged")
-        or known.context.get("limit")
-    ):
-        return known
+    raised = error if isinstance(error, BaseException) else None
+    if raised is not None and is_of_database(database_fault(raised)):
+        known = error_for(settings.warehouse_file, raised, settings=settings)
+        if not isinstance(known, WarehouseError) or known.context.keys() & {"damaged", "limit"}:
+            return known
     return WarehouseError(
-        f"{what}: {_told(message)}",
-        hint=remedy(message, is_full=is_full),
+        f"{what}: {_shown(error)}",
+        hint=remedy(raised, is_full=is_full),
         path=settings.warehouse_file,
     )
 
 
-def _told(message: str | None) -> str:
-    """Return a message short and without the values that DuckDB quotes from the data."""
-    text = " ".join((message or "no message").split())
-    if any(kind in text for kind in _VALUE_ERRORS):
+def _shown(error: BaseException | str) -> str:
+    """Return what was raised, without the values that DuckDB quotes from the data."""
+    if isinstance(error, str):
+        return _shortened(error)
+    text = Fault.of(error).text
+    if quotes_values(database_fault(error)):
         text = _QUOTED.sub("'...'", text)
-    return text[:_MESSAGE_LENGTH]
+    return _shortened(text)
+
+
+def _shortened(message: str | None) -> str:
+    return " ".join((message or "no message").split())[:_MESSAGE_LENGTH]

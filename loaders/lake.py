@@ -27,7 +27,7 @@ from annals.lake import (
     catalog_server_fault,
     is_elsewhere,
     lake_place,
-    object_store_fault,
+    table_store_fault,
     usable_location,
 )
 from annals.lake.boundary import require_inside
@@ -218,7 +218,10 @@ class Lake:
         except AnalyticsError:
             raise
         except Exception as error:  # whatever the library raises here, it was reading the lake
-            if known := object_store_fault(str(error), self._table.location()):
+            place = self._table.location()
+            if isinstance(error, OSError) and (
+                known := table_store_fault(self._table, error, place)
+            ):
                 raise known from error
             raise find_damage(self._table, self._checksums, error) from error
 
@@ -332,11 +335,20 @@ def _catalog(settings: Settings) -> Catalog:
     return open_sql_catalog(settings.iceberg_catalog_name, properties)
 
 
+def _has_tables(catalog: Path) -> bool:
+    """Return whether a catalog file has Iceberg's tables, also if that cannot be read."""
+    query = "select name from sqlite_master where name = ?"
+    try:
+        return _query(catalog, query, ("iceberg_tables",)) is not None
+    except sqlite3.Error:
+        return True
+
+
 def _metadata_location(settings: Settings, catalog: Path) -> Path | None:
     try:
         row = _query(catalog, NEWEST_METADATA, table_row(settings))
     except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
+        if not _has_tables(catalog):
             return None
         if error.sqlite_errorcode & 0xFF in _DAMAGED:
             raise _damaged_catalog(catalog, error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ BYTES_PER_ROW = 90
 
 LEAST_BYTES = 256 * 1000 * 1000
 """DuckDB cannot build with less, however small the machine is."""
+
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)(?P<binary>I?)B(?:YTES)?")
+_UNITS = ("", "K", "M", "G", "T")
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
@@ -42,6 +46,30 @@ def memory_limit(settings: Settings, *, rows: int = 0) -> str:
     wanted = BASE_BYTES + max(0, rows - ROWS_IN_BASE) * BYTES_PER_ROW
     limit = min(wanted, max(LEAST_BYTES, available_bytes() // 2))
     return f"{limit // 1_000_000}MB"
+
+
+def lacks_room(settings: Settings) -> bool:
+    """Return whether less fits on the disk, or may be put there, than memory itself could hold.
+
+    Then not memory but this room is what ended the work, and what has to be given more.
+    """
+    room = _bytes_of(settings.duckdb_spill_limit)
+    folder = settings.duckdb_spill_path or settings.warehouse_file.parent
+    with contextlib.suppress(OSError):
+        found = os.statvfs(folder)
+        free = found.f_bavail * found.f_frsize
+        room = free if room is None else min(room, free)
+    limit = _bytes_of(memory_limit(settings))
+    return room is not None and limit is not None and room < limit
+
+
+def _bytes_of(size: str) -> int | None:
+    """Return a size such as ``512MB`` as bytes; None for a part of something (``80%``)."""
+    found = _SIZE.fullmatch(size.strip().upper())
+    if found is None:
+        return None
+    step = 1024 if found["binary"] else 1000
+    return int(float(found["number"]) * step ** _UNITS.index(found["unit"] or ""))
 
 
 def available_bytes(

@@ -14,23 +14,20 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection as Connection
 
-from annals.errors import (
-    WarehouseError,
-)
+from annals.errors import WarehouseError
 from annals.files import make_folder, require_database
-from annals.lake import is_elsewhere, lake_place, object_store_fault
-from annals.lake.checksums import damaged_file
+from annals.lake import is_elsewhere, lake_place
 from annals.settings import Settings
 from loaders.memory import AUTOMATIC, memory_limit
 from loaders.moved_build import CATALOG, views_elsewhere
 from loaders.object_store import reach_objects
 from loaders.warehouse_errors import (
-    NEWER,
-    OBJECT_STORE,
     REBUILD_HINT,
+    Fault,
     damaged_database,
     error_for,
-    first_line,
+    opening_error,
+    parquet_error,
 )
 
 __all__ = [
@@ -49,6 +46,7 @@ __all__ = [
     "quoted",
     "reading_file",
     "require_layers",
+    "require_openable",
     "state",
     "set_state",
     "transaction",
@@ -110,11 +108,12 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
             hint="Run `annals pipeline`, which builds it.",
             path=path,
         )
-    with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with translated(path, settings):
+        make_folder(path.parent, named=True)
         require_database(path)
         with contextlib.closing(_open(path, read_only=read_only)) as connection:
             _configure(connection, settings)
+            _name_errors(connection)
             _spill_to(connection, settings)
             reach_objects(connection, settings)
             if not read_only:
@@ -123,15 +122,26 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
 
 
 def _open(path: Path, *, read_only: bool) -> Connection:
-    """Open a DuckDB file; whatever else is wrong with one that may be read is damage."""
-    try:
-        return duckdb.connect(str(path), read_only=read_only)
-    except duckdb.Error as error:
-        known = error_for(path, str(error))
-        readable = path.is_file() and os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK)
-        if type(known) is WarehouseError and readable and NEWER not in str(error):
-            raise damaged_database(path, str(error)) from error
-        raise known from error
+    """Open a DuckDB file; whatever else is wrong with one that may be read is damage.
+
+    A holder of its lock that has left since then is no cause any more: so it is opened twice.
+    """
+    for is_last in (False, True):
+        try:
+            return duckdb.connect(str(path), read_only=read_only)
+        except duckdb.Error as error:
+            if known := opening_error(path, error, read_only=read_only):
+                raise known from error
+            if is_last:
+                raise damaged_database(path, Fault.of(error).line) from error
+    raise AssertionError
+
+
+def require_openable(settings: Settings) -> None:
+    """Raise the error of :func:`connect` if the warehouse file is there and cannot be opened."""
+    if settings.warehouse_file.exists():
+        with connect(settings):
+            pass
 
 
 @contextlib.contextmanager
@@ -149,10 +159,11 @@ def held_open(settings: Settings) -> Iterator[None]:
 def in_memory(settings: Settings) -> Iterator[Connection]:
     """Open a warehouse of its own in memory, with empty tables; nothing of it is kept."""
     with (
-        translated(lake_place(settings)),
+        translated(lake_place(settings), settings),
         contextlib.closing(duckdb.connect(":memory:")) as connection,
     ):
         _configure(connection, settings)
+        _name_errors(connection)
         _spill_to(connection, settings)
         reach_objects(connection, settings)
         prepare(connection)
@@ -168,6 +179,11 @@ def _configure(connection: Connection, settings: Settings) -> None:
     # Trying these takes longer than all else that a checkpoint does, and saves next to nothing.
     connection.execute("set disabled_compression_methods = 'fsst,dict_fsst,zstd'")
     connection.execute("set timezone = 'UTC'")
+
+
+def _name_errors(connection: Connection) -> None:
+    """Let errors carry their type and the system's number, and not a sentence alone."""
+    connection.execute("set errors_as_json = true")
 
 
 def _spill_to(connection: Connection, settings: Settings) -> None:
@@ -308,6 +324,7 @@ def views_file(path: Path) -> Iterator[Connection]:
     """
     with translated(path), contextlib.closing(duckdb.connect()) as connection:
         connection.execute("set timezone = 'UTC'")
+        _name_errors(connection)
         connection.execute(f"attach {quoted(path)} as views (block_size 16384)")
         connection.execute("use views")
         yield connection
@@ -329,18 +346,13 @@ def reading_file(path: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        message = str(error)
-        if OBJECT_STORE.search(message) and (known := object_store_fault(message, path)):
-            raise known from error
-        raise damaged_file(path, first_line(message)) from error
+        raise parquet_error(path, error) from error
 
 
 @contextlib.contextmanager
-def translated(path: Path | str) -> Iterator[None]:
+def translated(path: Path | str, settings: Settings | None = None) -> Iterator[None]:
     """Turn DuckDB's errors about the file ``path`` into those of ``annals.errors``."""
     try:
         yield
-    except duckdb.Error as error:
-        raise error_for(path, str(error)) from error
-    except OSError as error:
-        raise error_for(path, f"{error.strerror}: {error.filename or path}") from error
+    except (duckdb.Error, OSError) as error:
+        raise error_for(path, error, settings=settings) from error

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import sys
 from dataclasses import dataclass
 
 from annals.errors import AnalyticsError, IntegrityError
 from annals.secrecy import hide
-from annals.text import json_text, library_words, one_line
+from annals.text import json_text, one_line
 
 _USAGE = 2
 _DISK_FULL = 10
 _DISK_FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}
-_DISK_FULL_WORDS = ("no space left on device", "database or disk is full", "disk quota exceeded")
 _NOT_WRITABLE_NUMBERS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _WRONG_KIND_NUMBERS = {
     errno.EEXIST,
@@ -25,7 +25,7 @@ _WRONG_KIND_NUMBERS = {
 }
 _ENCODING_HINT = "Name folders and save text files in UTF-8."
 _TOO_MANY_NUMBERS = {errno.EMFILE, errno.ENFILE}
-_NOT_WRITABLE_WORDS = ("readonly database", "unable to open database file")
+_NOT_WRITABLE_CODES = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,8 @@ def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 -- one case a 
     if isinstance(error, UnicodeError):
         what = f"text or a file name is not in the encoding that is needed: {str(error)!a}"
         return _failure(1, type(error).__name__, what, hint=_ENCODING_HINT)
-    if _is_unreadable_build(error):
-        return _failure(
-            IntegrityError.exit_code,
-            "WarehouseDamageError",
-            f"the published build cannot be read: {error}",
-            hint="Run `annals pipeline`; it publishes a new build.",
-        )
+    if _is_of_a_build(error):
+        return _build_failure(error)
     if isinstance(error, OSError) and error.errno is not None:
         return _failure(1, type(error).__name__, _system_message(error), hint=_system_hint(error))
     return _failure(
@@ -126,17 +121,40 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _is_disk_full(error: BaseException) -> bool:
     return any(
         getattr(cause, "errno", None) in _DISK_FULL_NUMBERS
-        or any(words in library_words(str(cause)).lower() for words in _DISK_FULL_WORDS)
+        or _sqlite_code(cause) == sqlite3.SQLITE_FULL
         for cause in _causes(error)
     )
 
 
-def _is_unreadable_build(error: BaseException) -> bool:
+def _build_failure(error: BaseException) -> Failure:
+    if type(error).__name__ == "OutOfMemoryException":
+        return _failure(
+            1,
+            "WarehouseError",
+            f"the query needs more memory than its limit: {error}",
+            hint="Set DUCKDB_MEMORY_LIMIT to more, such as 2GB, or ask for less at once.",
+        )
+    return _failure(
+        IntegrityError.exit_code,
+        "WarehouseDamageError",
+        f"the published build cannot be read: {error}",
+        hint="Run `annals pipeline`; it publishes a new build.",
+    )
+
+
+def _is_of_a_build(error: BaseException) -> bool:
     """Tell an error of DuckDB's own classes: commands query nothing outside a published build."""
     return type(error).__module__ in ("duckdb", "_duckdb")
 
 
 def _is_not_writable(error: BaseException) -> bool:
-    return getattr(error, "errno", None) in _NOT_WRITABLE_NUMBERS or any(
-        words in library_words(str(error)).lower() for words in _NOT_WRITABLE_WORDS
+    return (
+        getattr(error, "errno", None) in _NOT_WRITABLE_NUMBERS
+        or _sqlite_code(error) in _NOT_WRITABLE_CODES
     )
+
+
+def _sqlite_code(error: BaseException) -> int | None:
+    """Return SQLite's primary result code, which is the low byte of the extended one."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+
+_NAMES = re.compile(r"create table (?:if not exists )?(\w+)")
+
 SCHEMA_VERSION = 1
 
 PAGE_BYTES = 8192
@@ -113,3 +118,9 @@ def insertion(table: str, columns: str, *, replace: bool = False, rows: int = 1)
     places = f"({', '.join('?' * (columns.count(',') + 1))})"
     verb = "replace" if replace else "insert"
     return f"{verb} into {table} ({columns}) values {', '.join([places] * rows)}"
+
+
+def lacks_tables(connection: sqlite3.Connection) -> bool:
+    """Return whether a buffer that no newer agent has opened yet lacks one of its tables."""
+    made = {name for (name,) in connection.execute("select name from sqlite_master")}
+    return not set(_NAMES.findall(TABLES + ADDITIONS)) <= made

@@ -5,7 +5,12 @@ addressed, how long an answer is waited for, and what their faults are in terms 
 (docs/adr/0024-lake-in-an-object-store.md).
 """
 
-from annals.lake.faults import catalog_server_fault, object_store_fault
+from annals.lake.faults import (
+    catalog_server_fault,
+    object_store_fault,
+    table_store_fault,
+    unset_object_store,
+)
 from annals.lake.places import (
     catalog_address,
     has_keys,
@@ -22,4 +27,6 @@ __all__ = [
     "usable_location",
     "catalog_server_fault",
     "object_store_fault",
+    "table_store_fault",
+    "unset_object_store",
 ]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from annals.errors import SettingsError
+from annals.files import make_folder
 from annals.limits import parse_json
 from annals.settings.addresses import Destination, parse_destination
 from annals.settings.model import Settings
@@ -98,7 +99,7 @@ def _changing(settings: Settings) -> Iterator[list[AllowedPlace]]:
     """Give the body the entries, while no other process changes them."""
     path = allowed_file(settings)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent, mode=0o700, named=True)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with contextlib.suppress(OSError):  # some network file systems lock no folders

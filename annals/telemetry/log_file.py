@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from annals.errors import SettingsError
-from annals.files import is_shared
+from annals.files import is_shared, make_folder
 
 _OTHERS = 0o077
 _HINT = "Set LOG_FILE to a file that this user may write, or leave it unset."
@@ -20,7 +20,7 @@ def require_writable(path: Path) -> None:
     of somebody else, a FIFO or a folder is refused.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, named=True)
         _refuse_link_of_others(path)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o666)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     NamespaceAlreadyExistsError,
@@ -17,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import IntegrityError as DuplicateRowError
 
 from annals.errors import AnalyticsError, IntegrityError, LakeError, SettingsError
-from annals.files import make_database
+from annals.files import make_database, make_folder
 from annals.lake import is_elsewhere, lake_place, usable_location
 from annals.lake.catalog_file import CATALOG_FILE, catalog_file, checksums_of
 from annals.lake.checksums import metadata_files
@@ -36,6 +38,9 @@ from extractors.lake.table import Lake, faults
 
 _REACHED = (OSError, DBAPIError, RESTError, NamespaceAlreadyExistsError, TableAlreadyExistsError)
 """What opening raises of networks, disks and other processes; all else is a damaged lake."""
+
+_DUPLICATE_STATES = {"42P06", "42P07", "42710", "23505"}
+"""What PostgreSQL answers where a schema, a table, an object or a row is there already."""
 
 OPENING_ATTEMPTS = 6
 """Catalog tables, namespace and table are made one by one; each may be lost to another process."""
@@ -117,8 +122,9 @@ def _open(settings: Settings, place: str, *, create: bool) -> Lake:
         raise
     checksums = checksums_of(settings)
     try:
-        checksums.require(metadata_files(table) if create else [table.metadata_location])
-    except _REACHED:
+        with faults(place, table):
+            checksums.require(metadata_files(table) if create else [table.metadata_location])
+    except (*_REACHED, AnalyticsError):
         raise
     except Exception as error:  # whatever the library raises here, it was reading the lake
         raise find_damage(table, checksums, error) from error
@@ -126,8 +132,15 @@ def _open(settings: Settings, place: str, *, create: bool) -> Lake:
 
 
 def _was_made_by_another(error: Exception) -> bool:
-    is_other = isinstance(error, DBAPIError) and not isinstance(error, DuplicateRowError)
-    return not is_other or "already exists" in str(error)
+    """Return whether another process may have made the same table of the catalog's database.
+
+    SQLite has its general code for that, PostgreSQL one of its own.
+    """
+    if not isinstance(error, DBAPIError) or isinstance(error, DuplicateRowError):
+        return True
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return state in _DUPLICATE_STATES or code == sqlite3.SQLITE_ERROR
 
 
 def table_identifier(settings: Settings) -> tuple[str, ...]:
@@ -144,7 +157,7 @@ def connect_catalog(settings: Settings) -> Catalog:
         return rest_catalog(settings, **{"py-io-impl": file_io})
     require_allowed(settings, "iceberg_catalog_uri")
     given = settings.iceberg_catalog_uri
-    settings.lake_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.lake_folder, named=True)
     if given is None:
         make_database(settings.lake_folder / CATALOG_FILE)
     default = f"sqlite:///{settings.lake_folder / CATALOG_FILE}"

@@ -14,6 +14,7 @@ from pyiceberg.io.pyarrow import pyarrow_to_schema
 from pyiceberg.table import Table
 
 from annals.errors import UsageError
+from annals.files import make_folder
 from annals.lake import lake_place, usable_location
 from annals.lake.catalog_file import CATALOG_FILE
 from annals.settings import Settings
@@ -31,7 +32,7 @@ def fetch_lake(settings: Settings, folder: Path) -> None:
     """
     identifier = table_identifier(settings)
     target = folder / settings.iceberg_namespace / settings.iceberg_table_name
-    target.mkdir(parents=True)
+    make_folder(target)
     with _catalog(settings) as catalog:
         table = catalog.load_table(identifier)
         location = usable_location(settings, table.location())

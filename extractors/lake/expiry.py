@@ -67,7 +67,7 @@ def expire(lake: Lake, retention: Retention) -> ExpiryReport:
     it names would pass for unreached. Raises what a commit raises.
     """
     table = lake.table
-    with faults(lake.location):
+    with faults(lake.location, table):
         files = _delete_noted_files(lake)
         if files is None:
             return ExpiryReport()

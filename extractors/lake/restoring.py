@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyiceberg.conversions import from_bytes
 from pyiceberg.types import PrimitiveType
 
-from annals.files import replacing, set_aside
+from annals.files import make_folder, replacing, set_aside
 from annals.lake.content import content_hash, named_hash
 from annals.lake.damage import data_file_place, live_files
 from annals.limits import TooLargeError, copy_bounded, read_bounded
@@ -120,7 +120,7 @@ def _replace(lake: Lake, name: str, source: IO[bytes], size: int) -> str:
         return _replace_object(lake, name, source.read(size))
     path = Path(name)
     kept = str(set_aside(path)) if path.exists() else ""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as file:
         copy_bounded(source, file, limit=size)
     return kept

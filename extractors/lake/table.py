@@ -174,7 +174,7 @@ class Lake:
         stem = f"{uuid.uuid4()}-{content_hash([memoryview(content)])}"
         name = f"ingested_at_day={folder.isoformat()}/{stem}.parquet"
         path = self._table.location_provider().new_data_location(name)
-        with faults(path):
+        with faults(path, self._table):
             try:
                 with self._table.io.new_output(path).create() as stream:
                     stream.write(content.to_pybytes())
@@ -300,7 +300,7 @@ class Lake:
         is left after the faults of networks, disks and catalogs is damage.
         """
         try:
-            with faults(self._place):
+            with faults(self._place, self._table):
                 yield
         except AnalyticsError as known:
             if type(known) is LakeError:
@@ -355,8 +355,11 @@ class Lake:
 
 
 @contextlib.contextmanager
-def faults(place: object) -> Iterator[None]:
-    """Turn the errors of pyiceberg, its catalog and the disk into the tree's own."""
+def faults(place: object, table: Table | None = None) -> Iterator[None]:
+    """Turn the errors of pyiceberg, its catalog and the disk into the tree's own.
+
+    The object store of ``table``, if it is in one, is asked what is wrong: libraries do not tell.
+    """
     try:
         yield
     except CommitFailedException as error:
@@ -370,7 +373,7 @@ def faults(place: object) -> Iterator[None]:
     except (RESTError, UnreadableAnswer) as error:
         raise catalog_server_fault(error, place) from error
     except OSError as error:
-        raise lake_fault(error, place) from error
+        raise lake_fault(error, place, table) from error
 
 
 def _summary(snapshot: Snapshot) -> dict[str, str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from annals.files import file_mode, folder_mode
+from annals.files import file_mode, folder_mode, make_folder
 
 MEMBERS_AT_MOST = 300_000
 """Files of an archive: far more than a lake has that is maintained."""
@@ -85,7 +85,7 @@ def create_below(root: Path, path: MemberPath) -> int:
     ``root`` and all folders are made, private, if they are missing. Raises FileExistsError for a
     file that is there, and OSError for a link in the place of a folder.
     """
-    root.mkdir(mode=folder_mode(), parents=True, exist_ok=True)
+    make_folder(root, mode=folder_mode(), named=True)
     folder = os.open(root, _FOLDER)
     try:
         for part in path.parts[:-1]:

@@ -16,6 +16,7 @@ from typing import IO
 
 from annals.access import claim_state
 from annals.errors import DiskFullError, SettingsError, UsageError
+from annals.files import make_folder
 from annals.lake import is_elsewhere, lake_place
 from annals.locks import exclusive
 from annals.settings import Settings
@@ -136,7 +137,7 @@ def restore(
     """
     claim_state(settings)
     place = Place.of(settings)
-    place.home.mkdir(parents=True, exist_ok=True)
+    make_folder(place.home, named=True)
     with (
         exclusive(settings.pipeline_lock, role="restore", what="the pipeline"),
         exclusive(settings.buffer_lock, role="restore", what=f"the buffer {place.buffer}"),
@@ -317,7 +318,7 @@ def _finish(settings: Settings, place: Place) -> Manifest | None:
         register_lake(settings, note.sent)
     for source, target in note.moves.items():
         if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, named=True)
             if target.is_dir():
                 target.rmdir()  # it was empty
             source.replace(target)

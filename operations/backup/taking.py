@@ -126,7 +126,7 @@ def _make_parent(to: Path, settings: Settings) -> None:
     """Make the folder of the archive; the default one is ours and not a link."""
     if to.parent == settings.annals_home / "backups":
         make_folder(to.parent)
-    to.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(to.parent, named=True)
 
 
 def _write(
@@ -134,7 +134,7 @@ def _write(
 ) -> Manifest:
     if not is_elsewhere(settings):
         require_own_catalog(settings)
-    settings.annals_home.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.annals_home, named=True)
     with tempfile.TemporaryDirectory(prefix="backup-", dir=settings.annals_home) as folder:
         place = Path(folder)
         with _pipeline_at_rest(settings, patience):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from pathlib import Path
 
+from annals.buffer.schema import lacks_tables
 from annals.locks import Holder, held_by
 from annals.records.identity import readable
 from annals.settings import Settings
@@ -177,8 +178,8 @@ def _value(connection: sqlite3.Connection, query: str, *values: object) -> int |
     """Return the one value of a query, None where it has no row or its table is not made yet."""
     try:
         row = connection.execute(query, values).fetchone()
-    except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
+    except sqlite3.OperationalError:
+        if not lacks_tables(connection):
             raise
         return None
     return row[0] if row else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annals.errors import DependencyError
+from annals.files import make_folder
 from annals.process.environments import tool_environment
 from sync_agent.agent.units import (
     LABEL,
@@ -140,7 +141,7 @@ def carry_out(manager: Manager, steps: list[Step]) -> None:
     """Do every step; raise DependencyError where the service manager refuses one."""
     for step in steps:
         if step.action == "make" and step.path:
-            step.path.mkdir(parents=True, exist_ok=True)
+            make_folder(step.path, named=True)
         elif step.action == "write" and step.path:
             _write(step.path, step.text, step.mode)
         elif step.action == "remove" and step.path:
@@ -201,7 +202,7 @@ def _domain() -> str:
 
 def _write(path: Path, text: str, mode: int) -> None:
     """Write a file at once, with its mode from the beginning."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, named=True)
     half = path.with_name(f".{path.name}.new")
     half.unlink(missing_ok=True)
     descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

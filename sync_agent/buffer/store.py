@@ -33,7 +33,7 @@ from annals.buffer.schema import (
     insertion,
 )
 from annals.errors import LocalBufferError
-from annals.files import make_database, require_database
+from annals.files import make_database, make_folder, require_database
 from sync_agent.buffer.legacy_file import set_aside
 from sync_agent.buffer.rows import FileRow, Known, Location
 from sync_agent.buffer.transaction_log import note_batch
@@ -317,7 +317,7 @@ def open_buffer(path: Path) -> Iterator[Buffer]:
     DamagedBufferError where it is corrupt, DiskFullError without space; so does the body.
     """
     with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, named=True)
         set_aside(path)
         require_database(path)
         connection = connect(path)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from annals.buffer.schema import lacks_tables
 from annals.records.record import RecordKind
 
 ROWS_KEPT = 10_000
@@ -110,8 +111,8 @@ def newest(connection: sqlite3.Connection, *, limit: int, since: int = 0) -> lis
     """Return the newest rows from ``since`` (microseconds) on, the newest last."""
     try:
         rows = connection.execute(_SELECT, (since, limit)).fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
+    except sqlite3.OperationalError:
+        if not lacks_tables(connection):
             raise
         return []  # a buffer that no newer agent has opened yet
     return [Row(*row) for row in reversed(rows)]

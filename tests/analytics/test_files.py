@@ -221,3 +221,32 @@ def test_the_umask_at_the_start_does_not_matter(
     finally:
         files.set_umask(group=False)
         os.umask(was)
+
+
+def test_a_folder_of_ours_is_never_a_link(tmp_path: Path) -> None:
+    """Nothing is made behind a link; of a folder that a setting names it may be one's own."""
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    with pytest.raises(SettingsError, match="link"):
+        files.make_folder(tmp_path / "link")
+    assert files.make_folder(tmp_path / "link", named=True) == tmp_path / "link"
+    assert files.make_folder(tmp_path / "link" / "deeper").is_dir()
+    for named in (True, False):
+        for path in (tmp_path / "nowhere", tmp_path / "nowhere" / "deeper"):
+            with pytest.raises(SettingsError, match="nowhere is a symbolic link"):
+                files.make_folder(path, named=named)
+    assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to give files away")
+@pytest.mark.parametrize("named", [True, False])
+def test_a_link_of_another_user_is_never_followed(named: bool, tmp_path: Path) -> None:
+    """Whoever can write to a folder above cannot lead us elsewhere, named by a setting or not."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    os.lchown(tmp_path / "link", 12345, -1)
+    with pytest.raises(SettingsError, match="uid 12345"):
+        files.make_folder(tmp_path / "link" / "deeper", named=named)
+    assert list((tmp_path / "real").iterdir()) == []

@@ -8,10 +8,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annals.errors import SettingsError, WarehouseError
-from annals.lake import object_store_fault
-from annals.text import json_text, library_words, markdown, one_line
-from loaders.warehouse import error_for
+from annals.text import json_text, markdown, one_line
 
 ANY = st.text(st.characters(codec=None, exclude_categories=[]))
 HARMLESS = {"L", "M", "N", "P", "S"}
@@ -50,30 +47,3 @@ def test_json_is_printable_ascii_that_says_the_same(value: object) -> None:
     assert text.isascii()
     assert text.isprintable()
     assert json.loads(text) == value
-
-
-WORDS = (
-    *("No space left on device", "Could not set lock", "Corrupt database file", "AWS Error"),
-    *("Out of Memory Error", "AWS Error ACCESS_DENIED", "NoSuchBucket", "(HTTP 403 ", "'", "x"),
-)
-
-
-@given(
-    words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=4), quote=st.sampled_from("\"'`")
-)
-def test_values_in_a_message_decide_nothing(words: list[str], quote: str) -> None:
-    """Whatever a file, a bucket or a value is called, the error is that of the words around it."""
-    value = " ".join(words).replace(quote, "")
-    place = f"/data/{value}/w.db"
-    message = f"Binder Error: {quote}{value}{quote} of {place} is unknown\nLINE 1: select {value}"
-    assert library_words(message, place).split() == ["Binder", "Error:", "of", "is", "unknown"]
-    assert type(error_for(place, message)) is WarehouseError
-    assert object_store_fault(message, place) is None
-
-
-def test_the_words_around_values_are_kept() -> None:
-    """Apostrophes of words are not quotes, and the codes of a store are outside of them."""
-    said = "it can't be read; it isn't there: No space left on device"
-    assert library_words(said) == said
-    store = "When reading key 'x' in bucket 'b': AWS Error NO_SUCH_BUCKET during HeadBucket"
-    assert isinstance(object_store_fault(store, "s3://b/x"), SettingsError)

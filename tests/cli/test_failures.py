@@ -19,6 +19,13 @@ from examples.generator import write_plain, write_sample
 from tests.conftest import Built, Run, clean_environment
 
 
+def _sqlite_error(code: int) -> sqlite3.OperationalError:
+    """Return an error as SQLite raises it, with a sentence that says nothing."""
+    error = sqlite3.OperationalError("it did not work")
+    error.sqlite_errorcode = code
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -27,8 +34,8 @@ from tests.conftest import Built, Run, clean_environment
         (errors.SourceGapError("m", hint="h"), 9),
         (OSError(errno.ENOSPC, "No space left on device"), 10),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), 10),
-        (sqlite3.OperationalError("database or disk is full"), 10),
-        (sqlite3.OperationalError("attempt to write a readonly database"), 1),
+        (_sqlite_error(sqlite3.SQLITE_FULL), 10),
+        (_sqlite_error(sqlite3.SQLITE_READONLY_DIRECTORY), 1),
         (PermissionError(errno.EACCES, "Permission denied"), 1),
         (KeyError("surprise"), 1),
     ],

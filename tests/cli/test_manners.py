@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import typer
 
-from annals import __version__
 from analytics.cli.app import app
+from annals import __version__
 from tests.conftest import Run
 
 LONGEST_SENTENCE = 60

@@ -24,7 +24,7 @@ OPENERS = {
     "AsyncMongoClient", "open_client", "load_catalog", "RestCatalog", "PatientCatalog",
     "get_client", "SyncPrefectClient", "PrefectClient", "Client", "AsyncClient", "connect_ex",
     "SMTP", "ClientSession", "FTP", "S3FileSystem", "S3FileIO", "create_engine", "FlightClient",
-    "CustomWebhookNotificationBlock", "websocket_connect", "open_connection",
+    "CustomWebhookNotificationBlock", "build_opener", "websocket_connect", "open_connection",
 }  # fmt: skip
 """What opens a connection in the standard library and in the libraries that are used here."""
 
@@ -46,6 +46,7 @@ JUDGED = {
 """Modules that call ``require_allowed`` before they open anything."""
 
 BEHIND = {
+    "annals/lake/store.py": "the store of a table that was opened, after open_lake judged",
     "annals/lake/sql_catalog.py": "both callers judge ICEBERG_CATALOG_URI first",
     "annals/prefect_api.py": "called after reach(), `up` or the trigger judged",
     "extractors/mongo.py": "open_client of annals.settings.mongo_options judges",

@@ -54,7 +54,7 @@ def test_the_contracts_hold() -> None:
     ("library", "allowed"),
     [
         ("pyiceberg", {"annals.lake", "extractors.lake", "loaders.lake"}),
-        ("duckdb", {"loaders.warehouse"}),
+        ("duckdb", {"loaders.warehouse", "loaders.warehouse_errors", "loaders.file_probes"}),
         ("dbt", {"loaders.dbt_project"}),
         ("prefect", {"flows.prefect"}),
         (

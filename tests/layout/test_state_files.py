@@ -23,6 +23,7 @@ WRITES = {"write_text", "write_bytes", "touch", "mkstemp", "mkdtemp", "NamedTemp
 WRITING_MODES = set("wax+")
 OPENERS = {
     "annals/files.py": "the module that opens state files",
+    "annals/lake/store.py": "an address, and no file",
     "annals/limits.py": "reads what a user or another program names, without blocking",
     "annals/access.py": "opens what it closes to others, without following links",
     "annals/telemetry/log_file.py": "LOG_FILE is a path of the user's, and may be a link of his",
@@ -42,10 +43,19 @@ OPENERS = {
     "operations/repair.py": "unpacks into a folder with a random name, under names of ours",
     "operations/stack/passwords.py": "O_EXCL beside the checkout",
     "loaders/builds.py": "looks for a lock, without following links",
+    "loaders/file_probes.py": "reads, to ask for the holder of a lock",
     "loaders/publish.py": "reads, to make durable",
     "sync_agent/agent/installing.py": "O_EXCL in the folder of a service manager",
     "sync_agent/buffer/salvage.py": "opens a folder, to make it durable",
 }
+MAKERS = {
+    "annals/files.py": "make_folder itself",
+    "analytics/cli/reference.py": "writes the project's own docs",
+    "operations/backup/members.py": "by a descriptor of the folder above, without following links",
+    "loaders/publish.py": "a new folder of a build, in one that make_folder made",
+}
+"""Modules that make folders themselves."""
+
 CLOCKS = {"time", "time_ns", "now"}
 COMPARED = {
     "operations/doctor/agent.py": "ages in findings: a wrong clock makes a wrong warning",
@@ -60,6 +70,7 @@ COMPARED = {
 }
 WRITTEN = {
     "annals/settings/allowed.py": "when a place was allowed, for people",
+    "annals/lake/store.py": "signs a request, which the store compares with its own clock",
     "annals/locks.py": "since when a lock is held, for people",
     "annals/buffer/connection.py": "when a consumer acknowledged, for people",
     "extractors/refused.py": "stands for an instant that is none",
@@ -110,6 +121,14 @@ def test_state_files_are_opened_in_one_module() -> None:
     found = {name for name, called, node in _calls() if _opens_for_writing(called, node)}
     assert found - set(OPENERS) == set()
     assert {name for name in OPENERS if not (ROOT / name).is_file()} == set()
+
+
+def test_folders_are_made_in_one_module() -> None:
+    """``mkdir`` and ``makedirs`` follow links: whatever calls them is listed with its reason."""
+    found = {
+        name for name, called, _ in _calls() if called.rpartition(".")[2] in {"mkdir", "makedirs"}
+    }
+    assert found == MAKERS.keys()
 
 
 def test_each_reading_of_the_clock_has_a_reason() -> None:

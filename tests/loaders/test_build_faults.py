@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from annals.buffer.faults import buffer_fault
@@ -15,13 +17,19 @@ from loaders.build_faults import build_errors, full_disk
 from loaders.warehouse import error_for
 
 
+def _io_error(text: str, number: int) -> duckdb.IOException:
+    """Return an error as DuckDB raises it for a number of the system."""
+    details = {"exception_type": "IO", "exception_message": text, "errno": str(number)}
+    return duckdb.IOException(f"IO Error: {json.dumps(details)}")
+
+
 def test_a_file_of_a_build_is_not_taken_for_the_lakes(tmp_path: Path) -> None:
     """EIO at a build's own Parquet file names the build and PUBLISH_PATH (exit 1)."""
     settings = load_settings(annals_home=tmp_path)
     path = settings.builds_folder / "builds" / "X.tmp" / "dim_dates.parquet"
-    message = f'IO Error: Could not write file "{path}": Input/output error'
+    error = _io_error(f"Could not write file '{path}': Input/output error", errno.EIO)
     with pytest.raises(WarehouseError, match="build's file") as caught, build_errors(settings):
-        raise error_for(settings.warehouse_file, message)
+        raise error_for(settings.warehouse_file, error)
     assert caught.value.context["path"] == path
     assert "PUBLISH_PATH" in caught.value.hint
 
@@ -29,9 +37,9 @@ def test_a_file_of_a_build_is_not_taken_for_the_lakes(tmp_path: Path) -> None:
 def test_a_file_of_the_lake_stays_one(tmp_path: Path) -> None:
     """The same error at a data file of the lake is exit 9."""
     settings = load_settings(annals_home=tmp_path)
-    message = f'IO Error: Cannot open file "{settings.lake_folder}/data/a.parquet"'
+    error = _io_error(f"Cannot open file '{settings.lake_folder}/data/a.parquet'", errno.ENOENT)
     with pytest.raises(IntegrityError, match=r"lake's (data )?file"), build_errors(settings):
-        raise error_for(settings.warehouse_file, message)
+        raise error_for(settings.warehouse_file, error)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

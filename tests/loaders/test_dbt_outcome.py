@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,9 +79,13 @@ def test_a_node_outside_the_selection_is_judged_too() -> None:
 
 def test_a_full_build_is_advised_only_where_it_helps() -> None:
     """Stale tables need a full build; neither a full build nor a full disk does."""
-    assert "--full-refresh" in remedy("Binder Error: no such column", is_full=False)
-    assert "--full-refresh" not in remedy("Binder Error: no such column", is_full=True)
-    assert "--full-refresh" not in remedy("[Errno 21] Is a directory", is_full=False)
+    stale = RuntimeError("wrapped by dbt")
+    stale.__cause__ = duckdb.BinderException("no such column")
+    assert "--full-refresh" in remedy(stale, is_full=False)
+    assert "--full-refresh" not in remedy(stale, is_full=True)
+    other = IsADirectoryError(21, "Binder Error: contract")
+    assert "--full-refresh" not in remedy(other, is_full=False)
+    assert "--full-refresh" not in remedy(None, is_full=False)
 
 
 @pytest.mark.parametrize("model", ["days", "dim_sessions"])

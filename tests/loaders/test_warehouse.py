@@ -13,10 +13,8 @@ import pytest
 
 from annals.errors import (
     DiskFullError,
-    LakeDamageError,
     LockedError,
     SettingsError,
-    WarehouseDamageError,
     WarehouseError,
 )
 from annals.settings import Settings
@@ -147,21 +145,6 @@ def test_state_keeps_the_last_value(settings: Settings) -> None:
         warehouse.set_state(connection, "a", "2")
         rows = connection.execute("select value from meta.state where key = 'a'").fetchall()
     assert rows == [("2",)]
-
-
-@pytest.mark.parametrize(
-    ("message", "kind"),
-    [
-        ('IO Error: Could not write file "/x": No space left on device', DiskFullError),
-        ("Out of Memory Error: failed to offload data block of size 256.0 KiB", DiskFullError),
-        ('IO Error: Cannot open file "/lake/data/a.parquet": No such file', LakeDamageError),
-        ("IO Error: Corrupt database file: computed checksum 1", WarehouseDamageError),
-        ("", WarehouseError),
-    ],
-)
-def test_messages_become_errors_of_the_tree(message: str, kind: type[Exception]) -> None:
-    """What DuckDB says decides which error it is."""
-    assert type(warehouse.error_for(Path("/x"), message)) is kind
 
 
 def test_full_disk_is_said(settings: Settings, tmp_path: Path) -> None:
