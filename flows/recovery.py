@@ -7,11 +7,14 @@ not have everything, the error stays, and nothing was changed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from annals.errors import AnalyticsError, LakeDamageError, WarehouseError
 from annals.settings import Settings
+from annals.text import one_line
 
 if TYPE_CHECKING:
     from extractors.repair import RepairReport
@@ -41,6 +44,7 @@ def set_aside_suspect(settings: Settings) -> None:
     kept = set_aside_if_damaged(settings)
     settings.suspect_warehouse.unlink(missing_ok=True)
     _log(settings, "suspect warehouse read", kept=kept)
+    _announce_rebuild(settings, kept)
 
 
 def recover(settings: Settings, error: AnalyticsError) -> bool:
@@ -50,6 +54,7 @@ def recover(settings: Settings, error: AnalyticsError) -> bool:
 
         kept = set_aside_if_damaged(settings)
         _log(settings, "warehouse set aside", kept=kept)
+        _announce_rebuild(settings, kept)
         return kept is not None
     if "moved_from" in error.context:
         return False
@@ -57,6 +62,10 @@ def recover(settings: Settings, error: AnalyticsError) -> bool:
     if report is None or not report.is_complete:
         return False
     _log(settings, "lake repaired", files=len(report.files), rows=report.rows_appended)
+    _announce(
+        f"the lake was damaged ({error.message}); repaired from local copies:"
+        f" {len(report.files)} files, {report.rows_appended} rows appended"
+    )
     return bool(report.files or report.recovered_metadata)
 
 
@@ -68,6 +77,19 @@ def repaired(settings: Settings) -> RepairReport | None:
         return repair_lake(settings)
     except LakeDamageError:
         return None
+
+
+def _announce_rebuild(settings: Settings, kept: Path | None) -> None:
+    if kept is not None:
+        _announce(
+            f"the warehouse {settings.warehouse_file} was damaged; it is built again from the lake,"
+            f" and the damaged file is kept as {kept}"
+        )
+
+
+def _announce(text: str) -> None:
+    """Write a repair to standard error: it changes files that nobody asked to change."""
+    sys.stderr.write(one_line(f"note: {text}") + "\n")
 
 
 def _log(settings: Settings, event: str, **values: object) -> None:

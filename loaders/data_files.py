@@ -8,9 +8,11 @@ one by now is verified again.
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,6 +45,19 @@ SWEPT_BYTES_A_RUN = 32 * 1024 * 1024
 """More is not swept in one run: about 30 ms."""
 
 _SWEPT = "swept"
+_LISTED = "listed"
+LISTED_A_RUN = 5_000
+"""So many objects of a store are compared with their notes in one run: five requests."""
+
+_NOTED_OBJECTS = """
+select file_path, data_files.file_size, mtime_ns, content_hash
+from meta.data_files left join meta.file_checks using (file_path)
+where contains(file_path, '://')
+"""
+_LISTING = (
+    "select filename, size, floor(epoch(last_modified))::bigint * 1000000000 from read_blob(?)"
+)
+"""Times of objects have whole seconds, as some answers of a store do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,64 @@ def verify_changed(connection: Connection) -> int:
             changed.append(_verified(connection, path, size, noted=noted))
     _note(connection, changed)
     return sum(check.file_size for check in changed)
+
+
+def verify_listed(connection: Connection, *, limit: int = LISTED_A_RUN) -> int:
+    """Verify the known objects of a store that have another size or time than noted; return bytes.
+
+    The folders of at most about ``limit`` files are listed, a request for each thousand; the next
+    run goes on with the folders after them. A file without a note gets one by its size alone.
+    Raises as :func:`verify_new`, and what an object store raises.
+    """
+    folders: dict[str, list[tuple[str, int, int | None, str | None]]] = {}
+    for row in connection.execute(_NOTED_OBJECTS).fetchall():
+        folders.setdefault(row[0].rpartition("/")[0], []).append(row)
+    size = 0
+    for folder in _next_folders(connection, folders, limit):
+        size += _verify_folder(connection, folder, folders[folder])
+    return size
+
+
+def _next_folders(
+    connection: Connection, folders: Mapping[str, Sequence[object]], limit: int
+) -> list[str]:
+    """Return the folders of this run, and note the last one for the next."""
+    names = sorted(folders)
+    row = connection.execute("select value from meta.state where key = ?", [_LISTED]).fetchone()
+    start = bisect_right(names, row[0]) if row and len(names) > 1 else 0
+    taken: list[str] = []
+    for name in names[start:] + names[:start]:
+        if limit <= 0:
+            break
+        taken.append(name)
+        limit -= len(folders[name])
+    if len(taken) < len(names):
+        connection.execute("delete from meta.state where key = ?", [_LISTED])
+        connection.execute("insert into meta.state values (?, ?)", [_LISTED, taken[-1]])
+    return taken
+
+
+def _verify_folder(
+    connection: Connection, folder: str, files: Sequence[tuple[str, int, int | None, str | None]]
+) -> int:
+    """Verify what changed in a folder since it was noted; return the bytes that were read."""
+    with reading_file(folder):
+        listed = connection.execute(_LISTING, [f"{glob.escape(folder)}/*.parquet"]).fetchall()
+    found = {path: (size, changed) for path, size, changed in listed}
+    known, verified = [], []
+    for path, size, noted_time, noted_hash in files:
+        found_size, changed = found.get(path, (None, None))
+        if found_size is None:
+            raise damaged_file(path, "it is not in its folder any more")
+        if found_size != size:
+            raise damaged_file(path, f"{found_size} bytes instead of {size}")
+        if noted_time is None and noted_hash is not None:  # it was read a moment ago
+            known.append(Check(path, size, changed, noted_hash))
+        elif noted_time != changed:
+            check = _verified(connection, path, size, noted=noted_hash)
+            verified.append(replace(check, mtime_ns=changed))
+    _note(connection, [*known, *verified])
+    return sum(check.file_size for check in verified)
 
 
 def verify_all(connection: Connection) -> int:

@@ -56,7 +56,7 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
 
 def _verify_known(connection: Connection, settings: Settings) -> int:
     """Verify the known files that changed, and some that were not verified for long."""
-    changed = data_files.verify_changed(connection)
+    changed = data_files.verify_changed(connection) + data_files.verify_listed(connection)
     current = settings.builds_folder / "current"
     swept = data_files.sweep(
         connection,

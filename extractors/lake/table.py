@@ -157,7 +157,7 @@ class Lake:
 
     def entry_ids(self) -> Iterator[pa.Array]:
         """Yield the ids of all records in the lake, in batches; only that column is read."""
-        with self._reading():
+        with self.reading():
             for batch in self._table.scan(selected_fields=("entry_id",)).to_arrow_batch_reader():
                 yield batch.column("entry_id")
 
@@ -192,7 +192,7 @@ class Lake:
         deleted only where it is certain that it did not.
         """
         properties = to_summary(cursor, kind)
-        with self._reading():
+        with self.reading():
             self.checksums.require(metadata_files(self._table))
             try:
                 with (
@@ -221,7 +221,7 @@ class Lake:
 
     def damaged_files(self) -> list[tuple[str, int]]:
         """Return the place and the number of rows of each data file that is damaged."""
-        with self._reading():
+        with self.reading():
             self.checksums.require(metadata_files(self._table))
             return [
                 (data_file_place(file.file_path), int(file.record_count))
@@ -232,7 +232,7 @@ class Lake:
     def positions(self, *, without: Collection[str]) -> set[tuple[str, int]]:
         """Return the positions (agent, seq) of all rows but those of the files ``without``."""
         found: set[tuple[str, int]] = set()
-        with self._reading():
+        with self.reading():
             for file in live_files(self._table):
                 if data_file_place(file.file_path) not in without:
                     with self._table.io.new_input(file.file_path).open() as stream:
@@ -251,7 +251,7 @@ class Lake:
         kind: SnapshotKind,
     ) -> None:
         """Drop the data files ``names`` from the table and append ``files``, in one atomic step."""
-        with self._reading():
+        with self.reading():
             try:
                 with (
                     self._table.transaction() as transaction,
@@ -293,15 +293,15 @@ class Lake:
         return [_described(snapshot) for snapshot in ordered]
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Turn what is raised while the lake is read into the tree's errors, damage by name.
+    def reading(self) -> Iterator[Table]:
+        """Yield the table; turn what reading it raises into the tree's errors, damage by name.
 
         Iceberg's library raises any class at a damaged file. So the class says nothing, and what
         is left after the faults of networks, disks and catalogs is damage.
         """
         try:
             with faults(self._place, self._table):
-                yield
+                yield self._table
         except AnalyticsError as known:
             if type(known) is LakeError:
                 raise find_damage(self._table, self.checksums, known) from known

@@ -12,7 +12,7 @@ from flows.validation.checks import FAULTS_SHOWN, Check
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PROMISE = "the published build can be read and shows its gold"
+SHOWN = "the published build can be read and shows its gold"
 _REMEDY = "`annals pipeline` publishes a whole build"
 
 
@@ -25,19 +25,19 @@ def check_build(settings: Settings, *, deep: bool = False) -> Check:
     from loaders.publish import current_build
 
     if not (settings.builds_folder / "current").is_symlink():
-        return Check("build", _PROMISE, skipped="nothing is published yet")
+        return Check("build", SHOWN, skipped="nothing is published yet")
     build = current_build(settings)
     if build is None:
         fault = f"{settings.builds_folder / 'current'} names no whole build; {_REMEDY}"
-        return Check("build", _PROMISE, faults=(fault,))
+        return Check("build", SHOWN, faults=(fault,))
     damaged = _damaged_files(settings, build, deep=deep)
     if damaged:
         faults = tuple(f"{fault}; {_REMEDY}" for fault in damaged)
-        return Check("build", _PROMISE, {"damaged": len(faults)}, faults[:FAULTS_SHOWN])
+        return Check("build", SHOWN, {"damaged": len(faults)}, faults[:FAULTS_SHOWN])
     try:
         return _compare(settings)
     except WarehouseError as error:
-        return Check("build", _PROMISE, faults=(f"{error.message}; {_REMEDY}",))
+        return Check("build", SHOWN, faults=(f"{error.message}; {_REMEDY}",))
 
 
 def check_warehouse(settings: Settings) -> Check:
@@ -76,7 +76,7 @@ def _compare(settings: Settings) -> Check:
         published = audit.gold_counts(build)
         shown = audit.build_revision(build)
     if not settings.warehouse_file.exists():
-        return Check("build", _PROMISE, published)
+        return Check("build", SHOWN, published)
     with warehouse.connect(settings, read_only=True) as connection:
         same = audit.revision(connection) == shown
         expected = audit.gold_counts(connection) if same else published
@@ -85,4 +85,4 @@ def _compare(settings: Settings) -> Check:
         for table, number in expected.items()
         if published.get(table) != number
     ]
-    return Check("build", _PROMISE, published, tuple(faults))
+    return Check("build", SHOWN, published, tuple(faults))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from annals.settings import Settings
 from flows.validation.checks import FAULTS_SHOWN, Check
 
-_PROMISE = "each entry of bronze is accounted for in silver and gold"
+COMPLETE = "each entry of bronze is accounted for in silver and gold"
 _REMEDY = "run `annals transform --full-refresh`, then `annals publish`"
 
 
@@ -15,15 +15,15 @@ def check_completeness(settings: Settings) -> Check:
 
     name = "complete"
     if not settings.warehouse_file.exists():
-        return Check(name, _PROMISE, skipped="there is no warehouse")
+        return Check(name, COMPLETE, skipped="there is no warehouse")
     with warehouse.connect(settings, read_only=True) as connection:
         if audit.revision(connection) is None:
-            return Check(name, _PROMISE, skipped="nothing is transformed yet")
+            return Check(name, COMPLETE, skipped="nothing is transformed yet")
         if audit.sessions_pending(connection):
-            return Check(name, _PROMISE, skipped="a batch is not transformed yet: run `pipeline`")
+            return Check(name, COMPLETE, skipped="a batch is not transformed yet: run `pipeline`")
         proof = completeness.check(connection, is_full=True)
     faults = [str(gap) for gap in proof.gaps[:FAULTS_SHOWN]]
     if faults:
         faults[0] += f"; {_REMEDY}"
     figures = {"entries": proof.rows_scanned, "tables": proof.tables, "gaps": len(proof.gaps)}
-    return Check(name, _PROMISE, figures, tuple(faults))
+    return Check(name, COMPLETE, figures, tuple(faults))

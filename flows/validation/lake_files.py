@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annals.errors import IntegrityError
+from annals.errors import IntegrityError, LakeDamageError
 from annals.lake import is_elsewhere
 from annals.lake.catalog_file import checksums_of
 from annals.settings import Settings
@@ -17,26 +17,31 @@ if TYPE_CHECKING:
 PROMISE = "every file of the lake is what was written"
 
 
-def check_lake_files(settings: Settings) -> Check:
-    """Return what is wrong with the lake's files, and what was set aside by a repair."""
-    figures, faults, skipped = lake_faults(settings)
+def check_lake_files(settings: Settings, *, deep: bool = False) -> Check:
+    """Return what is wrong with the lake's files, and what was set aside by a repair.
+
+    Objects of a store are compared by name and size, and read only if ``deep``.
+    """
+    figures, faults, skipped = lake_faults(settings, deep=deep)
     aside = figures.get("set_aside", 0)
     note = f"{aside} files were set aside by a repair: only older snapshots have them"
     notes = (note,) if aside else ()
     return Check("files", PROMISE, figures, faults, skipped, notes=notes)
 
 
-def lake_faults(settings: Settings) -> tuple[dict[str, int], tuple[str, ...], str]:
+def lake_faults(
+    settings: Settings, *, deep: bool = True
+) -> tuple[dict[str, int], tuple[str, ...], str]:
     """Return the figures, the faults, and why nothing was checked (or an empty text).
 
     All snapshots count, those that only a rollback needs included. A data file that carries its
-    hash is read once. A lake in an object store is not checked here: its files are verified when
-    they are loaded.
+    hash is read once. For a lake in an object store that is so if ``deep``; else its objects are
+    listed, and compared by name and size.
     """
     from loaders.lake import read_head
 
     if is_elsewhere(settings):
-        return {}, (), "the lake is in an object store"
+        return _object_faults(settings, deep=deep)
     if read_head(settings) is None:
         return {}, (), "there is no lake yet"
     found = list(_checked(settings))
@@ -47,6 +52,23 @@ def lake_faults(settings: Settings) -> tuple[dict[str, int], tuple[str, ...], st
     if aside:
         figures["set_aside"] = len(aside)
     return figures, shown[:FAULTS_SHOWN], ""
+
+
+def _object_faults(
+    settings: Settings, *, deep: bool
+) -> tuple[dict[str, int], tuple[str, ...], str]:
+    from extractors.lake import open_lake
+    from extractors.lake.objects import damaged_objects
+    from loaders.lake import read_head
+
+    if read_head(settings) is None:
+        return {}, (), "there is no lake yet"
+    with open_lake(settings) as lake:
+        try:
+            number, faults = damaged_objects(lake, deep=deep)
+        except LakeDamageError as error:  # of the metadata: what it names cannot be compared
+            number, faults = 1, [error.message]
+    return {"files": number, "damaged": len(faults)}, tuple(faults[:FAULTS_SHOWN]), ""
 
 
 def _is_set_aside(settings: Settings, error: IntegrityError) -> bool:

@@ -7,20 +7,26 @@ the lake again and believes no counter.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from annals.access import claim_state
-from annals.errors import IntegrityError, PartialError, QualityError, WarehouseError
+from annals.errors import (
+    IntegrityError,
+    PartialError,
+    QualityError,
+    WarehouseDamageError,
+    WarehouseError,
+)
 from annals.locks import exclusive
 from annals.records.identity import readable
 from annals.records.verification import has_id
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
-from flows.validation.builds import check_build, check_warehouse
+from flows.validation.builds import SHOWN, check_build, check_warehouse
 from flows.validation.checks import FAULTS_SHOWN, Check
-from flows.validation.completeness import check_completeness
+from flows.validation.completeness import COMPLETE, check_completeness
 from flows.validation.coverage import Coverage, File, Placed
 from flows.validation.lake_files import check_lake_files
 from flows.validation.places import check_places
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from sync_agent.buffer.buffer_reader import Holdings
     from sync_agent.reading.paths import Found
 
+_ONCE = "bronze has every loaded entry exactly once"
+_TESTED = "every dbt test passes"
 _WORST_FIRST = (IntegrityError.exit_code, QualityError.exit_code, PartialError.exit_code)
 
 
@@ -73,7 +81,7 @@ def validate(
         checks = list(_shallow(settings, deep=deep))
         if deep:
             checks += _deep(settings, progress)
-        checks.append(_tests(settings))
+        checks.append(_unless_damaged("tests", _TESTED, lambda: _tests(settings)))
     return ValidationReport(deep, tuple(checks))
 
 
@@ -89,10 +97,18 @@ def _shallow(settings: Settings, *, deep: bool) -> Iterator[Check]:
     with audit.lake_rows(settings) as lake:
         yield _handed_over(settings, lake, held)
         yield check_stock(settings, audit.lake_counts(lake)["rows"], held)
-    yield check_lake_files(settings)
-    yield _bronze(settings)
-    yield check_completeness(settings)
-    yield check_build(settings, deep=deep)
+    yield check_lake_files(settings, deep=deep)
+    yield _unless_damaged("bronze", _ONCE, lambda: _bronze(settings))
+    yield _unless_damaged("complete", COMPLETE, lambda: check_completeness(settings))
+    yield _unless_damaged("build", SHOWN, lambda: check_build(settings, deep=deep))
+
+
+def _unless_damaged(name: str, promise: str, check: Callable[[], Check]) -> Check:
+    """Return a check; if the warehouse is damaged its promise is broken, and the others are not."""
+    try:
+        return check()
+    except WarehouseDamageError as error:
+        return Check(name, promise, faults=(f"{error.message}; `annals pipeline` rebuilds it",))
 
 
 def _ledger(settings: Settings) -> Check:
@@ -153,7 +169,7 @@ def _lake_position(settings: Settings, agent_id: str) -> int:
 def _bronze(settings: Settings) -> Check:
     from loaders import audit, warehouse
 
-    promise = "bronze has every loaded entry exactly once"
+    promise = _ONCE
     if not settings.warehouse_file.exists():
         return Check("bronze", promise, skipped="there is no warehouse")
     with warehouse.connect(settings, read_only=True) as connection:
@@ -176,7 +192,7 @@ def _bronze(settings: Settings) -> Check:
 def _tests(settings: Settings) -> Check:
     from loaders import audit, dbt_project, warehouse
 
-    promise = "every dbt test passes"
+    promise = _TESTED
     if not settings.warehouse_file.exists():
         return Check("tests", promise, skipped="there is no warehouse")
     with warehouse.connect(settings, read_only=True) as connection:
@@ -184,6 +200,8 @@ def _tests(settings: Settings) -> Check:
             return Check("tests", promise, skipped="nothing is transformed yet")
     try:
         outcome = dbt_project.run_dbt(settings, "test")
+    except WarehouseDamageError:
+        raise
     except (QualityError, WarehouseError) as error:
         return Check("tests", promise, faults=(error.message,), exit_code=QualityError.exit_code)
     return Check("tests", promise, {"tests_run": outcome.tests_run})

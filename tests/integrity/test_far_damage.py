@@ -11,6 +11,7 @@ import pytest
 from annals.errors import LakeDamageError
 from annals.settings.passing import as_environment
 from flows import stages
+from flows.validation.lake_files import check_lake_files
 from loaders import warehouse
 from loaders.data_files import verify_all
 from tests.conftest import Run
@@ -60,3 +61,36 @@ def test_damaged_objects_are_named_and_repaired(
     with objects.open_output_stream(place) as stream:
         stream.write(HARMS["zero"](whole))
     assert in_process("repair").code == 9
+
+
+def test_a_load_notices_objects_that_changed_since(far_lake: FarLake, tmp_path: Path) -> None:
+    """With nothing new: a missing object, another size, and other bytes of the same size."""
+    settings = far_lake.settings(tmp_path, claude_dir=tmp_path / "projects", timezone="UTC")
+    transcript = tmp_path / "projects" / "-p" / "s.jsonl"
+    transcript.parent.mkdir(parents=True)
+    transcript.write_text("".join(json.dumps({"type": "user", "n": n}) + "\n" for n in range(20)))
+    stages.sync(settings)
+    stages.extract(settings)
+    stages.load(settings)
+    transcript.unlink()
+    settings.sqlite_path.unlink()  # nothing to repair from: damage is an error
+    assert stages.load(settings).bytes_verified == 0
+    objects, (place,) = far_lake.objects(), far_lake.files(".parquet")
+    with objects.open_input_file(place) as file:
+        whole = file.read()
+    assert check_lake_files(settings).faults == ()
+    assert check_lake_files(settings, deep=True).faults == ()
+    for harm in HARMS.values():
+        with objects.open_output_stream(place) as stream:
+            stream.write(harm(whole))
+        with pytest.raises(LakeDamageError, match=Path(place).name):
+            stages.load(settings)
+        assert Path(place).name in check_lake_files(settings, deep=True).faults[0]
+    objects.delete_file(place)
+    with pytest.raises(LakeDamageError, match=Path(place).name):
+        stages.load(settings)
+    assert "missing" in check_lake_files(settings).faults[0]
+    with objects.open_output_stream(place) as stream:
+        stream.write(whole)
+    assert stages.load(settings).bytes_verified == len(whole)
+    assert stages.load(settings).bytes_verified == 0

@@ -17,6 +17,7 @@ from annals.lake.content import hash_file, named_hash
 from extractors.repair import repair_lake
 from flows import stages
 from flows.validation.lake_files import lake_faults
+from flows.validation.promises import validate
 from loaders.lake import read_head
 from loaders.warehouse import connect
 from tests.integrity.places import Place
@@ -118,13 +119,44 @@ def test_old_lists_and_manifests_are_noticed(place: Place) -> None:
     assert str(oldest) in fault
 
 
-def test_a_damaged_warehouse_is_set_aside(place: Place) -> None:
-    """The warehouse is made from the lake: a damaged one is replaced without a person."""
+def test_a_damaged_warehouse_is_set_aside(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """The warehouse is made from the lake: a damaged one is replaced without a person, and told."""
     file = place.settings.warehouse_file
     file.write_bytes(b"\0" * 4096 + file.read_bytes()[4096:])
     report = stages.load(place.settings)
     assert report.rows_scanned > 0
-    assert len(list(file.parent.glob(f"{file.name}.damaged-*"))) == 1
+    (kept,) = file.parent.glob(f"{file.name}.damaged-*")
+    said = capsys.readouterr().err
+    assert f"note: the warehouse {file} was damaged" in said
+    assert str(kept) in said
+
+
+def test_a_repair_of_the_lake_is_announced(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that repairs files says so on standard error, with the file that was damaged."""
+    path = place.data_files()[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    stages.load(place.settings)
+    said = capsys.readouterr().err
+    assert "note: the lake was damaged" in said
+    assert path.name in said
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_damaged_warehouse_leaves_the_other_checks(place: Place, deep: bool) -> None:
+    """All checks that need no warehouse are made and pass; the damage is named, and is exit 9."""
+    stages.pipeline(place.settings)
+    whole = {check.name for check in validate(place.settings, deep=deep).checks}
+    file = place.settings.warehouse_file
+    file.write_bytes(b"\0" * 4096 + file.read_bytes()[4096:])
+    report = validate(place.settings, deep=deep)
+    assert report.exit_code == 9
+    assert {check.name for check in report.checks} == whole
+    broken = {check.name for check in report.checks if check.faults}
+    assert broken == {"bronze", "complete", "build", "tests"} | ({"warehouse"} if deep else set())
 
 
 def test_a_moved_state_opens(place: Place, tmp_path: Path) -> None:

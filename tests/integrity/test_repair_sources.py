@@ -60,6 +60,30 @@ def test_an_archive_has_whole_copies(
     assert check_lake_files(place.settings).faults == ()
 
 
+def test_an_encrypted_archive_has_whole_copies(
+    place: Place, archived: Path, in_process: Run, tmp_path: Path
+) -> None:
+    """With its passphrase it is one more source; without, or with another, nothing is changed."""
+    sealed, key, wrong = (tmp_path / name for name in ("sealed.age.tar", "key", "wrong"))
+    for file, text in ((key, "open sesame\n"), (wrong, "close sesame\n")):
+        file.write_text(text)
+        file.chmod(0o600)
+    backup.backup(place.settings, sealed, passphrase=key.read_text().strip())
+    assert archived.exists()
+    expected, paths = place.ids(), place.data_files()
+    for path in paths:
+        zero(path)
+    lose_copies(place)
+    refused = in_process("repair", str(sealed))
+    assert (refused.code, "encrypted" in refused.err) == (2, True), refused.err
+    assert in_process("repair", str(sealed), "--passphrase-file", str(wrong)).code in (2, 3)
+    assert not any(path.read_bytes().strip(b"\0") for path in paths)
+    done = in_process("repair", str(sealed), "--passphrase-file", str(key), "--json")
+    assert done.code == 0, done.err
+    assert place.ids() == expected
+    assert check_lake_files(place.settings).faults == ()
+
+
 def test_what_is_no_whole_archive_is_named(
     place: Place, archived: Path, in_process: Run, tmp_path: Path
 ) -> None:
