@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 from annals import secrecy
 from annals.settings import Settings
 from annals.settings.files import VARIABLE
+from tests.servers.warm import Warm, may_fork
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -38,6 +40,13 @@ SLOW_FIRST = (
 # Who starts the tests in the background hands on that these are ignored; programs heed that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Where ``make test ARGS=...`` started the suite, a make that a test starts would take them over.
+for _name in ("ARGS", "SERVICE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+    os.environ.pop(_name, None)
+
+_OUTSIDE = dict(os.environ)
+"""The environment that the suite was started in."""
 
 LEFT_OUT = ("XDG_CACHE_HOME", "COVERAGE_PROCESS_START", "CLAUDE_CONFIG_DIR")
 
@@ -75,11 +84,28 @@ def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "TIMEZONE": "UTC", **changes}
 
 
-def start(*arguments: str, home: Path, cwd: Path, **changes: str) -> Finished:
-    """Run a command of Annals in a process of its own."""
+@functools.cache
+def _warm() -> Warm:
+    """Return what forks commands for this process of the test suite."""
+    return Warm(_OUTSIDE)
+
+
+def pytest_sessionfinish() -> None:
+    """End what forks commands."""
+    if _warm.cache_info().currsize:
+        _warm().close()
+
+
+def start(
+    *arguments: str, home: Path, cwd: Path, is_forked: bool = True, **changes: str
+) -> Finished:
+    """Run a command of Annals in a process of its own, forked if that tells the same."""
+    environment = clean_environment(home, **changes)
+    if is_forked and may_fork(environment, _OUTSIDE):
+        return Finished(*_warm().run(*arguments, env=environment, cwd=cwd, timeout=240))
     done = subprocess.run(
         [sys.executable, "-m", "analytics.cli", *arguments],
-        env=clean_environment(home, **changes),
+        env=environment,
         cwd=cwd,
         capture_output=True,
         text=True,

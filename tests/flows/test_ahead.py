@@ -25,7 +25,7 @@ from flows import stages
 from flows.ahead_tasks import land
 from loaders.gold import gold_hashes
 from loaders.warehouse import connect
-from tests.conftest import Run, clean_environment
+from tests.conftest import Finished, Run, clean_environment, start
 
 LEAVES_A_CHILD = """
 import os, subprocess, sys
@@ -37,6 +37,16 @@ with exclusive(Path(sys.argv[1]), role="pipeline", what="the lake") as lock:
     started.stdout.readline()
     os._exit(0)
 """
+
+
+@pytest.fixture
+def annals(home: Path) -> Run:
+    """Return a function that runs a command in a new process, which needs help to get ready."""
+
+    def run(*arguments: str, **changes: str) -> Finished:
+        return start(*arguments, home=home, cwd=home, is_forked=False, **changes)
+
+    return run
 
 
 def _hashes(settings: Settings) -> dict[str, str]:

@@ -25,7 +25,7 @@ from tests.servers.running import Mongo, Proxy
 from tests.sync_agent.places import Place
 from tests.sync_agent.running_agents import Agent, free_port, running
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "8"))
 WRITERS, FILES = 3, 12
 WRITES_A_SECOND = 2
 """Of four lines each: the test's server looks through all documents for each duplicate."""
@@ -247,7 +247,7 @@ def test_a_storm_loses_nothing(places: list[Place], mongo: Mongo, proxy: Proxy, 
     storm.every(1.0, trouble)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        time.sleep(min(3.0, SECONDS / 4))
+        time.sleep(min(3.0, SECONDS / 5))
         agents.kill()
     storm.end()
     proxy.mend()

@@ -22,7 +22,7 @@ from typing import Any, Literal
 Work = Callable[..., Any]
 
 _children = multiprocessing.get_context("forkserver")
-_children.set_forkserver_preload(["tests.sweep.stages"])
+_children.set_forkserver_preload(["tests.sweep.prepared"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tests.extractors.buffers import Buffer
 from tests.extractors.lakes import ids
 from tests.sweep import killing, stages
 
-POINTS = max(4, int(os.environ.get("SWEEP_POINTS", "14")) // 4)
+POINTS = max(4, int(os.environ.get("SWEEP_POINTS", "8")) // 4)
 KEPT = 3
 
 

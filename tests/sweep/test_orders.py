@@ -17,7 +17,7 @@ from tests.accuracy import family
 from tests.accuracy.arrivals import Lake, arrive, hashes, lake_of, put_back
 from tests.accuracy.conftest import settings_in
 
-ORDERS = max(1, int(os.environ.get("SWEEP_POINTS", "14")) // 25)
+ORDERS = max(1, int(os.environ.get("SWEEP_POINTS", "8")) // 25)
 
 
 @pytest.fixture(scope="module")

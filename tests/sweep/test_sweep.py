@@ -20,7 +20,7 @@ from annals.settings import Settings
 from examples.generator import write_hazards, write_sample
 from tests.sweep import killing, stages
 
-POINTS = int(os.environ.get("SWEEP_POINTS", "14"))
+POINTS = int(os.environ.get("SWEEP_POINTS", "8"))
 SHARES = {"sync": 0.42, "extract": 0.34, "load": 0.08, "transform": 0.08, "publish": 0.08}
 DEATHS_BETWEEN_COMPARISONS = 4
 

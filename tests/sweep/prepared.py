@@ -1,0 +1,18 @@
+"""What the server process does once, so that no forked child has to: imports, and dbt's parsing."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from annals.settings import load_settings
+from loaders.dbt_project import prepare
+from tests.sweep import stages
+
+TIMEZONE = "Europe/Berlin"
+"""The zone of the states that are swept; dbt parses the project anew for another one."""
+
+IMPORTED = (stages,)
+
+with tempfile.TemporaryDirectory() as _folder:
+    prepare(load_settings(annals_home=Path(_folder), timezone=TIMEZONE))
