@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Without PYTHONPATH, PYTHONINSPECT and others that were exported for other work.
+OWN := $(RUN) -I
 UV := $(shell command -v uv 2>/dev/null)
 # The stamps in .venv stand for a Python outside of it, which may be upgraded away.
 READY := $(shell .ci/drop-broken-venv $(VENV))
@@ -30,9 +32,9 @@ endif
 # The part of the stack that `make logs`, `make restart` and `make shell` mean.
 SERVICE ?=
 
-STACK = $(RUN) -m operations.stack
-ANNALS = $(RUN) -m analytics.cli
-RUN_DEPLOYMENT = $(RUN) -m flows.prefect run
+STACK = $(OWN) -m operations.stack
+ANNALS = $(OWN) -m analytics.cli
+RUN_DEPLOYMENT = $(OWN) -m flows.prefect run
 
 .PHONY: help pipeline install platform develop servers test retest soak sweep test-long check format bench clone-check lock reference clean \
 	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
@@ -44,7 +46,7 @@ help: ## list the targets
 # ---- The whole pipeline on this machine, without Docker
 
 pipeline: install ## transcripts (CLAUDE_DIR, or the bundled sample) to priced, published usage
-	@$(RUN) -m analytics.cli pipeline $(ARGS)
+	@$(ANNALS) pipeline $(ARGS)
 
 extract: install ## one stage: what is new in the source to the lake
 	@$(ANNALS) extract $(ARGS)
@@ -62,7 +64,7 @@ validate: install ## prove that nothing was lost, doubled or invented
 	@$(ANNALS) validate $(ARGS)
 
 docs: install ## write the dbt docs as one page
-	@$(RUN) -m operations.dbt_docs --build-only $(ARGS)
+	@$(OWN) -m operations.dbt_docs --build-only $(ARGS)
 
 doctor: install ## look at the machine, and say what stands in the way
 	@$(ANNALS) doctor $(ARGS)
@@ -102,7 +104,7 @@ sbom: ## the bill of materials of the images, into sbom/ (needs Docker)
 # ---- Prefect, in the stack or from up-local
 
 deploy: platform ## make or update the deployments; again changes nothing
-	@$(RUN) -m flows.prefect deploy $(ARGS)
+	@$(OWN) -m flows.prefect deploy $(ARGS)
 
 run-pipeline: platform ## run the hourly deployment now, and wait for it
 	@$(RUN_DEPLOYMENT) pipeline/pipeline-hourly $(ARGS)

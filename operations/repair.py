@@ -18,6 +18,7 @@ from annals.errors import LakeDamageError
 from annals.lake import is_elsewhere
 from annals.locks import exclusive
 from annals.settings import Settings
+from annals.settings.files import at_home
 
 if TYPE_CHECKING:
     from extractors.extract import ExtractReport
@@ -62,7 +63,7 @@ def repair(
     pipeline runs, LakeDamageError (exit 9) if the lake's metadata has no whole version.
     """
     claim_state(settings)
-    archives = [file.expanduser() for file in files if _is_archive(file)]
+    archives = [at_home(file) for file in files if _is_archive(file)]
     transcripts = [str(file) for file in files if not _is_archive(file)]
     with exclusive(settings.pipeline_lock, role="repair", what="the pipeline"):
         lake = _repair_lake(settings, archives, passphrase, dry_run=dry_run)
@@ -77,7 +78,7 @@ def _is_archive(file: Path) -> bool:
 
     if file.suffix == _TRANSCRIPT:
         return False
-    return file.name.endswith(_ARCHIVES) or is_archive(file.expanduser())
+    return file.name.endswith(_ARCHIVES) or is_archive(at_home(file))
 
 
 def _repair_lake(

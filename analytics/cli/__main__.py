@@ -34,21 +34,22 @@ def main() -> None:
 
     code = run(sys.argv[1:])
     gc.freeze()
-    if code == INTERRUPTED:
-        _leave_at_once()
+    if code == INTERRUPTED or sys.flags.inspect:
+        _leave_at_once(code)
     sys.exit(code)
 
 
-def _leave_at_once() -> None:
-    """End an interrupted command with its exit code.
+def _leave_at_once(code: int) -> None:
+    """End a command with its exit code, although Python would go on.
 
-    Python remembers a Ctrl-C that came in the midst of code made from text, as in the making of a
+    With PYTHONINSPECT it would show the exit as an error and read commands from standard input. It
+    remembers a Ctrl-C that came in the midst of code made from text, as in the making of a
     data class, and at its own end would die of the signal although the command has answered it.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    os._exit(INTERRUPTED)
+    os._exit(code)
 
 
 if __name__ == "__main__":

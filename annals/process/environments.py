@@ -166,8 +166,7 @@ def prepare_environment() -> None:
 
     What was removed is known to :func:`removed_names`.
     """
-    if os.environ.get(MARK) != MADE:
-        _prefer_own_packages(os.environ.get("PYTHONPATH", ""))
+    prefer_own_packages()
     for name in _foreign(os.environ):
         value = os.environ.pop(name)
         _removed.add(name.upper())
@@ -230,8 +229,11 @@ def _foreign(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _prefer_own_packages(python_path: str) -> None:
+def prefer_own_packages() -> None:
     """Let PYTHONPATH and the working folder come last, so that no package there replaces ours."""
+    if os.environ.get(MARK) == MADE:
+        return
+    python_path = os.environ.get("PYTHONPATH", "")
     others = {os.path.realpath(part) for part in ("", *python_path.split(os.pathsep))}
     others -= {str(ROOT)}
     last = [entry for entry in sys.path if os.path.realpath(entry) in others]

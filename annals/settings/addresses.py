@@ -153,6 +153,11 @@ def _host(text: str) -> str:
             return str(ipaddress.IPv6Address(address))
         raise ValueError("names no host that can be told")
     host = text.lower().removesuffix(".")
+    if host != text.lower():
+        if host == "localhost":  # a name server is asked for it, and may answer anything
+            return f"{host}."
+        if _ip_address(host):
+            raise ValueError("is an address with a dot at its end, which is looked up as a name")
     with contextlib.suppress(UnicodeError):
         host = host.encode("idna").decode("ascii").lower()
     if not _NAME.fullmatch(host):

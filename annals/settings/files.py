@@ -57,7 +57,7 @@ def settings_files(checkout: Path | None = None) -> list[Path]:
 
 def use_settings_file(name: str) -> None:
     """Read settings from this file, in this process and in those that it starts."""
-    os.environ[VARIABLE] = str(Path(name).expanduser().absolute())
+    os.environ[VARIABLE] = str(at_home(Path(name)).absolute())
 
 
 def take_file_option(arguments: list[str]) -> list[str]:
@@ -109,7 +109,7 @@ def read_settings_text(path: Path) -> str:
 
 def _named_file(named: str) -> Path | None:
     """Return the file that ANNALS_ENV_FILE names; None for the null device, which means no file."""
-    path = Path(named).expanduser()
+    path = at_home(Path(named))
     if not path.is_absolute():
         raise SettingsError(
             f"{VARIABLE} is {named!r}, which depends on the working folder",
@@ -124,6 +124,21 @@ def _named_file(named: str) -> Path | None:
             path=path,
         )
     return path
+
+
+def at_home(path: Path) -> Path:
+    """Return a path that the command line or a variable names, with ``~`` for the home folder.
+
+    Raises SettingsError (exit 3) for the home folder of a user who is unknown here.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{str(path)!r} names the home folder of a user who is unknown here",
+            hint="Write the path in full, beginning with /.",
+            path=path,
+        ) from error
 
 
 def _home() -> Path | None:

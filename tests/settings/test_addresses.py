@@ -31,7 +31,7 @@ def _mongo(uri: str) -> list[tuple[str, bool]]:
             ["db.example.org:1/db", "*127.0.0.1:27017/db"],
         ),
         ("mongodb://localhost/", ["*localhost:27017/db"]),
-        ("mongodb://LOCALHOST./", ["*localhost:27017/db"]),
+        ("mongodb://LOCALHOST./", ["localhost.:27017/db"]),
         ("mongodb://localhost.example.org/", ["localhost.example.org:27017/db"]),
         ("mongodb://[::1]:5/", ["*[::1]:5/db"]),
         ("mongodb://[::ffff:127.0.0.1]/", ["*[::ffff:7f00:1]:27017/db"]),
@@ -53,8 +53,8 @@ def test_every_host_of_a_mongodb_uri_is_judged(uri: str, places: list[str]) -> N
 
 @pytest.mark.parametrize(
     "uri",
-    ["mongodb://h%2Eexample/", "mongodb://a b/", "mongodb://h:port/", "mongodb:///x", "http://h/",
-     "mongodb://h:0/", "mongodb://[::1/"],
+    ["mongodb://127.0.0.1./", "mongodb://h%2Eexample/", "mongodb://a b/", "mongodb://h:port/",
+     "mongodb:///x", "http://h/", "mongodb://h:0/", "mongodb://[::1/"],
 )  # fmt: skip
 def test_hosts_that_cannot_be_told_are_no_hosts(uri: str) -> None:
     """It is a ValueError that does not repeat the address."""

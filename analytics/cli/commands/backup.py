@@ -49,6 +49,7 @@ def backup(
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
+    from annals.settings.files import at_home
     from annals.telemetry.terminal import terminal_progress
     from operations import backup as archives
 
@@ -58,7 +59,7 @@ def backup(
     with terminal_progress() as progress:
         report = archives.backup(
             found.settings,
-            target.expanduser().absolute(),
+            at_home(target).absolute(),
             passphrase=passphrase,
             patience=wait,
             progress=progress,
@@ -84,6 +85,7 @@ def restore(
     """
     from analytics.cli.output import as_members, print_json, say
     from analytics.cli.tables import count, size
+    from annals.settings.files import at_home
     from annals.telemetry.terminal import terminal_progress
     from operations import backup as archives
 
@@ -91,7 +93,7 @@ def restore(
     with terminal_progress() as progress:
         report = archives.restore(
             settings,
-            archive.expanduser().absolute(),
+            at_home(archive).absolute(),
             passphrase=passphrase_from(passphrase_file),
             progress=progress,
         )
@@ -107,11 +109,12 @@ def passphrase_from(path: Path | None) -> str | None:
     """Return the first line of a file; raise UsageError where there is none."""
     from annals.errors import UsageError
     from annals.limits import read_file
+    from annals.settings.files import at_home
 
     if path is None:
         return None
     try:
-        lines = read_file(path.expanduser(), limit=_PASSPHRASE_BYTES).decode("utf-8").splitlines()
+        lines = read_file(at_home(path), limit=_PASSPHRASE_BYTES).decode("utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise UsageError(
             f"the passphrase file {path} cannot be read: {error}",
