@@ -18,8 +18,8 @@ SOURCES := $(shell find $(PACKAGES) -name '*.py' -not -name '.*' 2>/dev/null)
 
 # Arguments for the tools: make test ARGS="-k usage", make pipeline ARGS=--json
 ARGS ?=
-# Processes that the test suite is spread over.
-WORKERS ?= 2
+# Processes that the test suite is spread over: one more than cores, as many tests wait.
+WORKERS ?= 3
 
 ifdef UV
 CREATE = test -x $(RUN) || $(UV) venv --quiet --python $(PYTHON) $(VENV)

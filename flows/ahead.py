@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 5.0
 _ROOT = Path(__file__).parents[1]
-_BEGIN = "import sys; sys.path.append(sys.argv[1]); from flows.ahead_tasks import main; main()"
+BEGIN = "import sys; sys.path.append(sys.argv[1]); from flows.ahead_tasks import main; main()"
 """How a process begins: with this very program, whatever lies in the folder it is started in."""
 
 _QUIET = "ignore:resource_tracker:UserWarning"
@@ -111,7 +111,7 @@ class _Worker:
             self._connection = ours
             words = (str(_ROOT), self._task, str(theirs.fileno()))
             self._process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, "-P", "-W", _QUIET, "-c", _BEGIN, *words],
+                [sys.executable, "-P", "-W", _QUIET, "-c", BEGIN, *words],
                 pass_fds=(theirs.fileno(), self._lock),
                 env=child_environment(),
                 cwd=work_folder(self._settings.annals_home),

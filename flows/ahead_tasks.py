@@ -47,7 +47,10 @@ class _Piped:
 
 def serve(task: str, connection: Connection) -> None:
     """Do ``task`` for the process at the other end, and send what came of it."""
-    settings = connection.recv()
+    try:
+        settings = connection.recv()
+    except (EOFError, OSError):  # an interrupt ended the other process before it sent anything
+        os._exit(1)
     wanted = threading.Event()
     threading.Thread(target=_listen, args=(connection, wanted), daemon=True).start()
     answer: tuple[str, Any]

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import json
 import os
-import pickle
 import re
 import sys
 import warnings
@@ -116,7 +115,7 @@ def _outcome(
 
 
 def prepare(settings: Settings, *, project: Path = PROJECT_FOLDER) -> None:
-    """Import dbt and parse the project, so that no later run of this process has to.
+    """Import dbt and parse the project, so that the next run of this process need not.
 
     Touches no database. What is wrong with the project is left for that run to say.
     """
@@ -127,28 +126,11 @@ def prepare(settings: Settings, *, project: Path = PROJECT_FOLDER) -> None:
         finally:
             _release()
     if result.success:
-        kept = pickle.dumps(result.result)
-        _parsed[:] = [_Parsed(_parse_key(settings, project), kept, result.result)]
+        _parsed[:] = [(_parse_key(settings, project), result.result)]
 
 
-@dataclass(slots=True)
-class _Parsed:
-    """The project as parsed ahead.
-
-    dbt stores what it compiles in a manifest, so each run takes one of its own: the first run the
-    parsed one itself, later runs a copy from ``kept``.
-    """
-
-    key: tuple[str, ...]
-    kept: bytes
-    first: Any
-
-    def take(self) -> Any:
-        manifest, self.first = self.first, None
-        return manifest or pickle.loads(self.kept)  # noqa: S301 - bytes of this very process
-
-
-_parsed: list[_Parsed] = []
+_parsed: list[tuple[tuple[str, ...], Any]] = []
+"""The project as parsed ahead: for one run only, because dbt keeps what it compiled in it."""
 
 
 def _parse_key(settings: Settings, project: Path) -> tuple[str, ...]:
@@ -156,9 +138,8 @@ def _parse_key(settings: Settings, project: Path) -> tuple[str, ...]:
 
 
 def _take_parsed(settings: Settings, project: Path) -> Any:
-    if not _parsed or _parsed[0].key != _parse_key(settings, project):
-        return None
-    return _parsed[0].take()
+    key, manifest = _parsed.pop() if _parsed else ((), None)
+    return manifest if manifest is not None and key == _parse_key(settings, project) else None
 
 
 def _runner(**options: Any) -> Any:

@@ -25,9 +25,9 @@ pytest_plugins = ["tests.servers.fixtures"]
 ROOT = Path(__file__).resolve().parents[1]
 REAL_TRANSCRIPTS = ROOT.parent / "shared" / "transcripts"
 SLOW_FIRST = (
+    "platform",
     "soak",
     "sweep",
-    "platform",
     "end_to_end",
     "resilience",
     "integration",

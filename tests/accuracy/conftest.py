@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,8 @@ from typing import Any
 import pytest
 
 from annals.settings import Settings, load_settings
-from annals.settings.files import VARIABLE
 from extractors.extract import extract
 from loaders import completeness, warehouse
-from loaders.dbt_project import prepare
 from loaders.load import load
 from loaders.transform import transform
 from sync_agent.agent.once import sync_once
@@ -53,14 +50,6 @@ class Counted:
 
 
 Count = Callable[..., Counted]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Parse the dbt project once for all builds of this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, os.devnull)
-        prepare(settings_in(tmp_path_factory.mktemp("parsed")))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,11 @@ from annals.settings import Settings, load_settings
 from annals.telemetry import NO_PROGRESS
 from examples.generator import write_bench, write_sample
 from extractors.lake import open_lake
-from flows import stages
+from flows import ahead, stages
 from flows.ahead_tasks import land
 from loaders.gold import gold_hashes
 from loaders.warehouse import connect
-from tests.conftest import Finished, Run, clean_environment, start
+from tests.conftest import ROOT, Finished, Run, clean_environment, start
 
 LEAVES_A_CHILD = """
 import os, subprocess, sys
@@ -279,6 +280,21 @@ def test_an_interrupt_is_answered_by_one_process(home: Path) -> None:
         _, told = parent.communicate()
     assert parent.returncode == 130
     assert b"Traceback" not in told
+
+
+def test_a_process_whose_first_one_ended_at_once_is_silent(home: Path) -> None:
+    """A Ctrl-C between its start and its settings leaves a closed pipe, and no traceback."""
+    ours, theirs = Pipe()
+    ours.close()
+    done = subprocess.run(
+        [sys.executable, "-c", ahead.BEGIN, str(ROOT), "land", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        cwd=home,
+        capture_output=True,
+        check=False,
+    )
+    theirs.close()
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_a_dead_holder_whose_child_lives_on_is_waited_for(tmp_path: Path) -> None:
