@@ -42,6 +42,8 @@ _SOURCES = ("*.sql", "*.yml", "*.csv", "*.py")
 _ARTEFACTS = {"target", "logs", "dbt_packages"}
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _MESSAGE_LENGTH = 400
+_RESULTS = ("LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult")
+"""The events of dbt that report a node as done; each has the number of nodes of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,15 @@ def run_dbt(
     *,
     project: Path = PROJECT_FOLDER,
     full_refresh: bool = False,
-    on_model: Callable[[int], None] | None = None,
+    on_node: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Run the project's models, with ``build`` its tests too, and give DuckDB's file back.
 
     A ``run`` without ``full_refresh`` leaves out what the data has no part in (``tag:static``).
-    ``on_model`` is told how many models are done. It is a success only if every selected node,
-    ephemeral ones included, returned success. Raises WarehouseError naming the model that failed
-    or was left out, QualityError (exit 5) naming the test, DiskFullError (exit 10).
+    ``on_node`` is called with how many models and tests are done, and of how many. It is a success
+    only if every selected node, ephemeral ones included, returned success. Raises WarehouseError
+    naming the model that failed or was left out, QualityError (exit 5) naming the test,
+    DiskFullError (exit 10).
     """
     _require_own_folder(settings)
     parsed = _take_parsed(settings, project)
@@ -86,7 +89,7 @@ def run_dbt(
     brisk = _brisk(is_checked=command == "run")
     with held_open(settings), _environment(settings), _calm(), brisk:
         try:
-            run = _invoke(arguments, on_model, parsed)
+            run = _invoke(arguments, on_node, parsed)
         finally:
             _release()
     if run.result.exception is not None:
@@ -167,7 +170,7 @@ class _Run:
 
 
 def _invoke(
-    arguments: list[str], on_model: Callable[[int], None] | None, parsed: Any = None
+    arguments: list[str], on_node: Callable[[int, int], None] | None, parsed: Any = None
 ) -> _Run:
     done = 0
     statuses = NodeStatuses()
@@ -175,9 +178,9 @@ def _invoke(
     def heard(event: Any) -> None:
         nonlocal done
         statuses.collect(event)
-        if on_model is not None and event.info.name == "LogModelResult":
+        if on_node is not None and event.info.name in _RESULTS:
             done += 1
-            on_model(done)
+            on_node(done, max(done, event.data.total))
 
     runner = _runner(manifest=parsed, callbacks=[heard])
     with _manifests() as manifests, _raised(statuses):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -78,7 +79,7 @@ def transform(
             _command(plan, run_tests=run_tests),
             project=project,
             full_refresh=plan.full_refresh,
-            on_model=lambda done: progress.report("transform", done, None, unit="models"),
+            on_node=partial(progress.report, "transform", unit="models"),
         )
         sessions = _finish(connection, plan, outcome, timezone=settings.timezone)
     return _report(plan, outcome, sessions, time.perf_counter() - started)

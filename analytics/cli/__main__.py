@@ -7,9 +7,6 @@ import gc
 import os
 import sys
 
-INTERRUPTED = 130
-"""What shells report of a command that Ctrl-C ended: 128 and the number of SIGINT."""
-
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
@@ -30,7 +27,7 @@ def main() -> None:
     prepare_streams()
     prepare_environment()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from analytics.cli.app import run
+    from analytics.cli.app import INTERRUPTED, run
 
     code = run(sys.argv[1:])
     gc.freeze()

@@ -31,6 +31,9 @@ from analytics.cli.commands import (
 )
 from analytics.cli.options import example, show_help
 
+INTERRUPTED = 130
+"""What shells report of a command that Ctrl-C ended: 128 and the number of SIGINT."""
+
 app = typer.Typer(
     name="annals",
     help="Keep all conversations of coding agents and price them.",
@@ -120,7 +123,17 @@ def run(arguments: Sequence[str]) -> int:
         return leaving.code if isinstance(leaving.code, int) else 1  # typer's completion ends so
     except Exception as error:  # noqa: BLE001 (the outer edge of the process)
         return _fail(error, as_json=not {"--json", "-j"}.isdisjoint(arguments))
+    if code == INTERRUPTED:
+        _say_interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _say_interrupted() -> None:
+    """Say what became of the work; progress, if there was any, has said how far it was."""
+    from analytics.cli.output import tell
+
+    with contextlib.suppress(OSError):
+        tell("interrupted: what was committed is kept, and the same command goes on from there")
 
 
 def _left_alone() -> int:

@@ -216,8 +216,9 @@ def _deep(settings: Settings, progress: Progress) -> list[Check]:
 
 def _identities(lake: Connection, progress: Progress) -> Check:
     """Hash every row of the lake again."""
-    from loaders import audit
+    from loaders import audit, entries
 
+    expected = entries.count_rows(lake, only_pending=False)
     faults: list[str] = []
     rows = size = 0
     for row in audit.rows(lake):
@@ -226,7 +227,7 @@ def _identities(lake: Connection, progress: Progress) -> Check:
         if not has_id(row.file_key, row.byte_offset, row.raw, row.entry_id):
             faults.append(f"{row.file_path} at {row.byte_offset}: {row.entry_id} is not its hash")
         if rows % 1_000 == 0:
-            progress.report("lake rows", rows, None, unit="rows")
+            progress.report("lake rows", rows, expected, unit="rows")
     promise = "every row of the lake still hashes to its id"
     figures = {"rows": rows, "bytes": size, "wrong": len(faults)}
     return Check("identities", promise, figures, tuple(faults[:FAULTS_SHOWN]))

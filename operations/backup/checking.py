@@ -66,7 +66,7 @@ def unpack(
     """Read an archive to its end, handing each part to what ``take`` returns; raises as above."""
     found: dict[str, Member] = {}
     manifest = None
-    done = 0
+    done, size = 0, path.stat().st_size if path.exists() else 0
     with archive.reading(path, passphrase) as tar:
         for info in tar:
             tar.members = []  # type: ignore[attr-defined] # never asked for again, and can be many
@@ -80,7 +80,7 @@ def unpack(
             done += info.size
             _require_fits(done, most_bytes)
             found[info.name] = _read(info, file, take(info.name))
-            progress.report("verify", done, None, unit="bytes")
+            progress.report("verify", done, max(done, size), unit="bytes")
     if manifest is None:
         raise damaged("it has no manifest")
     _compare(found, manifest)

@@ -14,11 +14,21 @@ import pytest
 from tests.conftest import clean_environment
 
 SCRIPT = """
-from annals.telemetry.terminal import terminal_progress
-with terminal_progress() as progress:
+from annals.telemetry import terminal
+terminal.REPAINT_SECONDS = terminal.LINE_SECONDS = 0.05
+def wait():
+    import time
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        time.sleep(0.01)
+with terminal.terminal_progress() as progress:
     for done in range(3):
-        progress.report("sync", done, 2, unit="bytes")
+        progress.report("sync", done * 500, 1000, unit="bytes")
+        wait()
+    progress.report("load", 0, 0, unit="files")
     progress.report("publish", 1, None, unit="tables")
+    wait()
+    ENDING
 print("data")
 """
 LOGGING = """
@@ -31,11 +41,11 @@ structlog.get_logger().info("synced", files=3)
 
 
 def _run(
-    code: str, home: Path, *, stderr: int = subprocess.PIPE
+    code: str, home: Path, *, stderr: int = subprocess.PIPE, **changes: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
-        env=clean_environment(home, TERM="xterm", COLUMNS="80"),
+        env=clean_environment(home, **{"TERM": "xterm", "COLUMNS": "80"} | changes),
         cwd=home,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -44,24 +54,82 @@ def _run(
     )
 
 
-def test_without_a_terminal_nothing_is_shown(home: Path) -> None:
-    """Where standard error is a pipe there is no progress at all."""
-    done = _run(SCRIPT, home)
+def _script(*, seconds: float, ending: str = "") -> str:
+    return SCRIPT.replace("+ SECONDS", f"+ {seconds}").replace("ENDING", ending or "pass")
+
+
+def _on_terminal(code: str, home: Path, **changes: str) -> str:
+    ours, theirs = pty.openpty()
+    try:
+        done = _run(code, home, stderr=theirs, **changes)
+    finally:
+        os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # the other end is closed, and all of it was read
+        pass
+    finally:
+        os.close(ours)
+    assert done.stdout == "data\n"
+    return shown.decode()
+
+
+def test_a_short_command_without_a_terminal_shows_nothing(home: Path) -> None:
+    """A line is due only after ten seconds."""
+    code = _script(seconds=0).replace("terminal.LINE_SECONDS = 0.05", "terminal.LINE_SECONDS")
+    done = _run(code, home)
     assert (done.stdout, done.stderr) == ("data\n", "")
 
 
-def test_on_a_terminal_there_are_bars(home: Path) -> None:
-    """Where standard error is a terminal every stage has a bar; standard output stays data."""
-    ours, theirs = pty.openpty()
-    try:
-        done = _run(SCRIPT, home, stderr=theirs)
-        shown = os.read(ours, 65536).decode()
-    finally:
-        os.close(theirs)
-        os.close(ours)
-    assert done.stdout == "data\n"
-    assert "sync" in shown
-    assert "publish" in shown
+@pytest.mark.parametrize("term", ["", "dumb"])
+def test_a_long_one_prints_whole_lines(term: str, home: Path) -> None:
+    """Into a pipe, and to a terminal that cannot move its cursor, whole lines go."""
+    code = _script(seconds=0.2)
+    text = _on_terminal(code, home, TERM=term) if term else _run(code, home).stderr
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "sync 50% 500 of 1,000 bytes" in lines
+    assert any(line.startswith("publish 1 tables,") for line in lines)
+    assert "\x1b" not in text
+    assert "\r" not in text.replace("\r\n", "\n")
+
+
+def test_on_a_terminal_every_stage_ends_at_its_total(home: Path) -> None:
+    """The last line of each says 100 % and how much it was; a stage without work has none."""
+    shown = _on_terminal(_script(seconds=0.2), home)
+    assert "50%   500 of 1,000 bytes" in shown
+    final = [" ".join(line.split("\r")[-1].split()) for line in shown.splitlines()]
+    assert any(line.startswith("sync 100% 1,000 bytes") for line in final), shown
+    assert any(line.startswith("publish 100% 1 tables") for line in final), shown
+    assert "load" not in shown
+
+
+def test_how_long_it_will_take_is_said(home: Path) -> None:
+    """After a second of work there is an estimate, from what is done until then."""
+    code = _script(seconds=1.2)
+    assert " s left" in _run(code, home).stderr
+
+
+def test_a_narrow_terminal_is_not_overrun(home: Path) -> None:
+    """A line that moves is never wider than the terminal."""
+    shown = _on_terminal(_script(seconds=0.1), home, COLUMNS="20")
+    assert max(len(piece) for piece in shown.replace("\n", "\r").split("\r")) <= 40
+
+
+def test_an_interrupt_says_what_was_done(home: Path) -> None:
+    """The stage that was interrupted is named, and how far each had come."""
+    code = _script(seconds=0, ending="raise KeyboardInterrupt")
+    code = (
+        "try:\n"
+        + "".join(f"    {line}\n" for line in code.splitlines())
+        + "except KeyboardInterrupt: pass\n"
+    )
+    done = _run(code, home)
+    assert done.stderr.splitlines()[-1] == (
+        "interrupted in publish; done until now:"
+        " 1,000 bytes (sync), 0 files (load), 1 tables (publish)"
+    )
 
 
 def test_logs_are_events_on_standard_error(home: Path) -> None:
