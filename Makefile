@@ -89,7 +89,7 @@ down: install ## stop it; a run at work is finished by the next one, every volum
 restart: install ## restart it, or SERVICE=name alone
 	@$(STACK) restart $(SERVICE)
 
-status: install ## health of every service, last run, lag, disk
+status: install ## health of every service, last run, lag, disk; without a stack, of this machine
 	@$(STACK) status
 
 logs: install ## follow the worker's log, or that of SERVICE=name

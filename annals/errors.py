@@ -14,6 +14,7 @@ AnalyticsError
  │    └── WarehouseDamageError 9  the warehouse file or a build is damaged (Terminal)
  ├── DiskFullError        10   no space left (Terminal until space is made)
  ├── TranscriptError       1   a transcript file or folder cannot be read
+ │    └── TranscriptFolderError 3  CLAUDE_DIR names a folder that is not there
  ├── LocalBufferError      1   the SQLite buffer refused
  ├── LakeError             1   the Iceberg lake refused
  └── WarehouseError        1   DuckDB or dbt refused
@@ -130,6 +131,12 @@ class DiskFullError(AnalyticsError, Terminal):
 
 class TranscriptError(AnalyticsError):
     """A transcript file or folder cannot be read."""
+
+
+class TranscriptFolderError(TranscriptError):
+    """CLAUDE_DIR names a folder that is not there."""
+
+    exit_code = 3
 
 
 class LocalBufferError(AnalyticsError):

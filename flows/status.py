@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from annals.errors import AnalyticsError
+from annals.errors import AnalyticsError, LockedError
 from annals.locks import Holder, held_by
 from annals.settings import Settings
 from flows.history import last_run
@@ -45,10 +45,12 @@ class Status:
     """The state of every part; None where a part is not there yet.
 
     ``lag`` says what waits: ``bytes`` on disk that are not read, ``records`` not yet in the lake,
-    ``sessions`` to be rebuilt, and 1 for ``snapshots`` not loaded or ``builds`` not published.
+    ``sessions`` to be rebuilt, and 1 for ``snapshots`` not loaded or ``builds`` not published;
+    nothing while a part is in use.
     ``services`` are those of a platform that is up on this machine (``annals up``).
     ``destinations`` are the places that settings name for data.
-    ``unreadable`` says of a part why nothing can be said of it.
+    ``in_use`` names who has a part open for itself, ``unreadable`` says of another part why nothing
+    can be said of it.
     """
 
     last_run: Mapping[str, Any] | None
@@ -62,15 +64,20 @@ class Status:
     services: tuple[ServiceState, ...]
     destinations: tuple[Leaving, ...]
     unreadable: Mapping[str, str]
+    in_use: Mapping[str, str]
 
 
 def status(settings: Settings) -> Status:
     """Look at every part without changing or locking any; a part that cannot be read is named."""
     unreadable: dict[str, str] = {}
+    in_use: dict[str, str] = {}
 
     def part(name: str, look: Callable[[], Any]) -> Any:
         try:
             return look()
+        except LockedError as error:
+            in_use[name] = str(held_by(settings.pipeline_lock) or error.message)
+            return None
         except AnalyticsError as error:
             unreadable[name] = error.message
             return None
@@ -91,10 +98,11 @@ def status(settings: Settings) -> Status:
         lake=lake,
         warehouse=warehouse,
         build=build,
-        lag=_lag(custody, buffer, lake, warehouse, build),
+        lag={} if in_use else _lag(custody, buffer, lake, warehouse, build),
         services=_services(settings),
         destinations=destinations(settings),
         unreadable=unreadable,
+        in_use=in_use,
     )
 
 

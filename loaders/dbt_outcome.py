@@ -7,6 +7,7 @@ for every node, and what is missing on either side is a failure (docs/specs/comp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -25,13 +26,19 @@ _SELECTED: Mapping[Command, frozenset[str]] = {
 _STALE_TABLES = {"CatalogException", "BinderException", "CompilationError"}
 """What DuckDB and dbt raise where a table on disk is not what the project now expects."""
 
+_QUOTED_LINE = re.compile(r"^\s*LINE [0-9]+: (.*)$", re.MULTILINE)
+
 _SUCCESS = {"test": "pass", "unit_test": "pass"}
 _SEVERITY = ("error", "runtime error", "fail", "partial success", "warn", "skipped", "missing")
 
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """What became of one node. ``status`` is dbt's word, or ``missing`` if dbt reported none."""
+    """What became of one node. ``status`` is dbt's word, or ``missing`` if dbt reported none.
+
+    ``place`` is the node's file below the project, with the line that the message shows, if it is
+    in there.
+    """
 
     name: str
     kind: str
@@ -39,6 +46,7 @@ class NodeResult:
     message: str = ""
     failures: int | None = None
     error: BaseException | None = None
+    place: str = ""
 
     @property
     def is_success(self) -> bool:
@@ -142,7 +150,22 @@ def _from_result(result: Any) -> NodeResult:
         str(result.status),
         str(result.message or ""),
         getattr(result, "failures", None),
+        place=_place(node, str(result.message or "")),
     )
+
+
+def _place(node: Any, message: str) -> str:
+    """Return the file of a node, and the line of it that DuckDB quotes.
+
+    The number in the message is one of the compiled query, so the quoted text is looked up in the
+    file: it counts if exactly one line there has it.
+    """
+    file = str(getattr(node, "original_file_path", ""))
+    quoted = _QUOTED_LINE.search(message)
+    lines = str(getattr(node, "raw_code", "")).splitlines()
+    text = quoted[1].strip().strip(".").strip() if quoted else ""
+    numbers = [number for number, line in enumerate(lines, 1) if text and text in line]
+    return f"{file}, line {numbers[0]}" if file and len(numbers) == 1 else file
 
 
 def _is_declared(result: Any) -> bool:

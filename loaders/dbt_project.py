@@ -343,7 +343,8 @@ def _failure(settings: Settings, failed: Sequence[NodeResult], *, is_full: bool)
             failures=first.failures,
         )
     what = "failed" if first.status in ("error", "runtime error") else f"is {first.status}"
-    what = f"the {first.kind} {first.name} {what}{others}"
+    place = f" ({first.place})" if first.place else ""
+    what = f"the {first.kind} {first.name}{place} {what}{others}"
     return _explained(settings, what, first.error or first.message, is_full=is_full)
 
 

@@ -61,12 +61,17 @@ def unpack(
     take: Take,
     *,
     most_bytes: int | None = None,
+    total: int | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Manifest:
-    """Read an archive to its end, handing each part to what ``take`` returns; raises as above."""
+    """Read an archive to its end, handing each part to what ``take`` returns; raises as above.
+
+    ``total`` is the number of bytes in it, known from an earlier reading.
+    """
+    stage = "verify" if total is None else "restore"
     found: dict[str, Member] = {}
     manifest = None
-    done, size = 0, path.stat().st_size if path.exists() else 0
+    done = 0
     with archive.reading(path, passphrase) as tar:
         for info in tar:
             tar.members = []  # type: ignore[attr-defined] # never asked for again, and can be many
@@ -80,7 +85,7 @@ def unpack(
             done += info.size
             _require_fits(done, most_bytes)
             found[info.name] = _read(info, file, take(info.name))
-            progress.report("verify", done, max(done, size), unit="bytes")
+            progress.report(stage, done, total, unit="bytes")
     if manifest is None:
         raise damaged("it has no manifest")
     _compare(found, manifest)

@@ -135,8 +135,10 @@ def restore(
     DiskFullError (exit 10), SettingsError where the lake would go by other names; nothing is there
     afterwards that was not before.
     """
-    claim_state(settings)
     place = Place.of(settings)
+    is_begun = place.note.exists()  # of an archive that was verified, and may be gone
+    manifest = None if is_begun else _verified(place, archive, passphrase, progress)
+    claim_state(settings)
     make_folder(place.home, named=True)
     with (
         exclusive(settings.pipeline_lock, role="restore", what="the pipeline"),
@@ -144,9 +146,8 @@ def restore(
     ):
         if finished := _finish(settings, place):
             return _report(settings, place, finished)
+        manifest = manifest or _verified(place, archive, passphrase, progress)
         _require_empty(settings, place)
-        free = min(_free_at(place.lake), _free_at(place.buffer))
-        manifest = verify(archive, passphrase, most_bytes=free, progress=progress)
         _require_same_names(settings, manifest)
         _require_space(place, manifest)
         try:
@@ -161,6 +162,12 @@ def restore(
             raise
         _finish(settings, place)
     return _report(settings, place, manifest)
+
+
+def _verified(place: Place, archive: Path, passphrase: str | None, progress: Progress) -> Manifest:
+    """Return the manifest of an archive that is whole and not too large for the place."""
+    free = min(_free_at(place.lake), _free_at(place.buffer))
+    return verify(archive, passphrase, most_bytes=free, progress=progress)
 
 
 def _report(settings: Settings, place: Place, manifest: Manifest) -> RestoreReport:
@@ -247,6 +254,7 @@ def _unpack(
         archive,
         passphrase,
         lambda name: take(name) if name in promised else None,
+        total=manifest.bytes,
         progress=progress,
     )
     if read != manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Callable
 
 from annals.access import claim_state
 from annals.errors import AnalyticsError, PartialError
@@ -19,12 +20,13 @@ from operations.services.preflight import require_known_mongo, require_prefect
 _LOOK_SECONDS = 0.2
 
 
-def detached(settings: Settings, *, timeout: float) -> State:
+def detached(settings: Settings, *, timeout: float, tell: Callable[[str], None]) -> State:
     """Start the supervisor so that it stays, and return when everything is healthy.
 
     Raises PartialError (exit 6) where that takes longer than ``timeout`` seconds, and the error
     with which the supervisor ended where it could not begin. In no case it returns before the
-    supervisor has its lock: ``down`` would not find it.
+    supervisor has its lock: ``down`` would not find it. ``tell`` takes a line for each service that
+    gets healthy.
     """
     require_prefect()
     require_known_mongo(settings)  # here it is known where it was set
@@ -42,19 +44,39 @@ def detached(settings: Settings, *, timeout: float) -> State:
             start_new_session=True,
         )
     until = time.monotonic() + timeout
+    news = _News(tell)
     while time.monotonic() < until or not _has_lock(settings, process.pid):
         code = process.poll()
         if code is not None:
             raise _refused(told.read_text(encoding="utf-8", errors="replace"), code)
         state = read_state(settings)
-        if state is not None and state.pid == process.pid and state.is_healthy:
-            return state
+        if state is not None and state.pid == process.pid:
+            news.hear(state)
+            if state.is_healthy:
+                return state
         time.sleep(_LOOK_SECONDS)
     raise PartialError(
         f"not everything is healthy after {timeout:.0f} s; it goes on trying",
         hint=f"{log_of(settings)} says why; `annals down` ends it.",
         log=log_of(settings),
     )
+
+
+class _News:
+    """Tells of each service once that it is healthy."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._began = time.monotonic()
+        self._told: set[str] = set()
+
+    def hear(self, state: State) -> None:
+        """Tell of the services that were not healthy before."""
+        for service in state.services:
+            if service.state == "healthy" and service.name not in self._told:
+                self._told.add(service.name)
+                seconds = time.monotonic() - self._began
+                self._tell(f"{service.name} is healthy after {seconds:.0f} s")
 
 
 def _has_lock(settings: Settings, pid: int) -> bool:

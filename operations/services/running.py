@@ -132,6 +132,9 @@ class Running:
         now = time.monotonic()
         self.is_healthy = answer is Answer.HEALTHY
         if self.is_healthy:
+            if not self._was_healthy:
+                seconds = now - self._started_at
+                self._say("up", f"{self.service.name} is healthy after {seconds:.0f} s")
             self._was_healthy = True
             self._refusals = 0
             if now - self._started_at > _STEADY_SECONDS:

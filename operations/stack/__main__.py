@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from annals.errors import DependencyError, SettingsError
-from annals.process.environments import tool_environment
+from annals.process.environments import module_command, tool_environment
 from annals.process.program import exit_code_of
 from annals.settings.files import settings_file, use_settings_file
 from annals.settings.stack import read_stack
@@ -90,6 +90,13 @@ COMMANDS: dict[str, Callable[[Plan, Sequence[str]], int]] = {
     one.__name__: one for one in (up, down, restart, status, logs, shell, check)
 }
 _BEGINNINGS = ("up", "check")
+
+
+def _local_status() -> int:
+    """Show the status of this machine, where no stack was ever started."""
+    _say("note: no stack was started here; this is the status of the machine itself")
+    command = module_command("analytics.cli", "status")
+    return subprocess.run(command, check=False).returncode  # noqa: S603 -- this very program
 
 
 def _look(plan: Plan, found: preflight.Engine, folder: Path) -> None:
@@ -173,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def work() -> int:
+        if given.command == "status" and not (given.folder / PASSWORDS_FILE).exists():
+            return _local_status()
         plan = _prepared(given.folder, begins=given.command in _BEGINNINGS)
         return COMMANDS[given.command](plan, given.services)
 

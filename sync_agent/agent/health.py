@@ -58,7 +58,7 @@ MEMBERS = {
     "mongoConnected": "whether the server answers; false without MONGO_URI",
     "uptime": "seconds since the agent was started",
     "message": "what is wrong or waits, in words",
-    "errors": "how often what went wrong, by kind",
+    "errors": "how often what went wrong, by kind; without those of a start that became healthy",
     "watchers": "for each folder of CLAUDE_DIR, in order: `mode` (`events`, `poll`, `missing`),"
     " `state` (`active` within the last minute, or `idle`), `filesWatched`, `queued` (files that"
     " wait to be read), `foldersPolled` (folders for which the system had no watch left), `note`",

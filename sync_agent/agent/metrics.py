@@ -64,7 +64,7 @@ METRICS: tuple[Metric[Observation], ...] = (
         "component_errors_total",
         "counter",
         "Errors by kind; after each of them the data is where it was.",
-        lambda seen: _labelled("kind", seen.errors),
+        lambda seen: _labelled("kind", seen.errors_in_all),
     ),
     Metric(
         "component_commits_total",

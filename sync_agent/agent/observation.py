@@ -37,7 +37,10 @@ class Figures(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The agent at one moment. ``status`` is ok, degraded (something waits) or error."""
+    """The agent at one moment. ``status`` is ok, degraded (something waits) or error.
+
+    ``errors`` leaves out those of a start that became healthy, ``errors_in_all`` has them.
+    """
 
     status: str
     message: str
@@ -49,6 +52,7 @@ class Observation:
     shipped: int
     dead_letters: int
     errors: Mapping[str, int]
+    errors_in_all: Mapping[str, int]
     roots: Mapping[str, RootState]
     lag: Mapping[str, int]
     lag_bytes: int
@@ -87,6 +91,7 @@ class Observer:
         self._activity = activity
         self._shipping = shipping
         self._is_stuck = is_stuck
+        self._forgotten: Counter[str] | None = None
 
     def look(self) -> Observation:
         """Return the agent as it is now; reads the buffer with a connection of its own."""
@@ -96,8 +101,12 @@ class Observer:
         lag = _lag(activity)
         asked = self._asked()
         waits = _what_waits(activity, shipped, asked)
+        errors = activity.errors + Counter(shipped.errors if shipped else {})
+        status = "error" if trouble else "degraded" if waits else "ok"
+        if self._forgotten is None and status == "ok" and activity.is_ready:
+            self._forgotten = errors
         return Observation(
-            status="error" if trouble else "degraded" if waits else "ok",
+            status=status,
             message=trouble or "; ".join(waits),
             is_ready=activity.is_ready and trouble is None,
             uptime=round(activity.uptime, 3),
@@ -106,7 +115,8 @@ class Observer:
             circuit=shipped.circuit if shipped else "none",
             shipped=shipped.shipped if shipped else 0,
             dead_letters=shipped.dead_letters if shipped else 0,
-            errors=activity.errors + Counter(shipped.errors if shipped else {}),
+            errors=errors - (self._forgotten or Counter()),
+            errors_in_all=errors,
             roots=dict(activity.roots),
             lag=dict(sorted(lag.items(), key=lambda item: -item[1])[:_LAG_SHOWN]),
             lag_bytes=sum(lag.values()),

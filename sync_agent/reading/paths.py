@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from annals.errors import TranscriptError
+from annals.errors import TranscriptError, TranscriptFolderError
 from annals.records.opening import READ_FOLDER, is_inside, open_real
 from annals.settings.roots import missing_root_hint
 from annals.watching.ignores import Ignores
@@ -247,14 +247,15 @@ def _open_root(root: Path, ignores: Ignores) -> Listing:
     try:
         status = root.stat()
     except OSError as error:
-        raise TranscriptError(
+        kind = TranscriptFolderError if isinstance(error, FileNotFoundError) else TranscriptError
+        raise kind(
             f"the transcript folder {root} cannot be read: {error.strerror}",
             hint=missing_root_hint(root),
             path=root,
         ) from error
     if not stat.S_ISDIR(status.st_mode):
-        raise TranscriptError(
-            f"{root} is no folder",
+        raise TranscriptFolderError(
+            f"{root} is not a folder",
             hint="Set CLAUDE_DIR to the folder that holds the project folders.",
             path=root,
         )

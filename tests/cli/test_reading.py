@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from annals import __version__
 from annals.locks import exclusive
 from examples.generator import write_sample
-from tests.conftest import Built, Run, WriteSettings
+from tests.conftest import Built, Run, WriteSettings, start
 
 
 def test_sessions_lists_every_session_newest_first(built: Built, tmp_path: Path) -> None:
@@ -100,11 +104,47 @@ def test_status_says_who_is_at_work(annals: Run, home: Path) -> None:
         assert "pipeline: pipeline (pid " in annals("status").out
 
 
+def test_status_says_who_holds_the_warehouse(built: Built, tmp_path: Path) -> None:
+    """During a run that is a fact and no fault, and nothing is said to wait."""
+    home = Path(shutil.copytree(built.home, tmp_path / "home", symlinks=True))
+    state = home / ".annals" / "sample"
+    opening = f"import duckdb; c = duckdb.connect({str(state / 'analytics.db')!r})"
+    code = f"{opening}; print(1, flush=True); input()"
+    with (
+        exclusive(state / "pipeline.lock", role="pipeline", what="the pipeline"),
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder,
+    ):
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        shown = start("status", home=home, cwd=home)
+        now = start("status", "--json", home=home, cwd=home).data
+        holder.kill()
+    assert shown.code == 0
+    assert "warehouse   in use by pipeline (pid " in shown.out
+    assert "cannot be read" not in shown.out
+    assert "waiting" not in shown.out
+    assert (set(now["in_use"]), now["unreadable"], now["lag"]) == ({"warehouse"}, {}, {})
+
+
+@pytest.mark.parametrize("command", ["sync once", "pipeline"])
+def test_a_transcript_folder_that_is_missing_is_a_setting(
+    command: str, annals: Run, tmp_path: Path
+) -> None:
+    """Exit 3 with the path; a file in its place is the same."""
+    (tmp_path / "file").touch()
+    for name in ("nowhere", "file"):
+        done = annals(*command.split(), "--claude-dir", str(tmp_path / name))
+        assert done.code == 3
+        assert str(tmp_path / name) in done.err
+
+
 def test_status_remembers_a_failure(annals: Run, tmp_path: Path) -> None:
     """A run that failed is the last run, with the name of its error."""
     annals("pipeline", CLAUDE_DIR=str(tmp_path / "gone"))
     now = annals("status", "--json", CLAUDE_DIR=str(tmp_path / "gone")).data
-    assert now["last_run"]["outcome"] == "TranscriptError"
+    assert now["last_run"]["outcome"] == "TranscriptFolderError"
     assert "gone" in now["last_run"]["message"]
     assert "gone" in now["unreadable"]["custody"]
 
@@ -123,7 +163,11 @@ def test_config_shows_where_values_come_from(
     assert settings["BUILDS_KEPT"] == {"value": "4", "origin": "~/annals.env line 1"}
     assert settings["BATCH_SIZE"] == {"value": "1000", "origin": "default"}
     assert settings["MONGO_URI"]["value"] == "mongodb://***@host/***?***"
+    paths = done.data["paths"]
+    assert paths["warehouse"] == str(Path.home() / ".annals" / "sample" / "analytics.db")
+    assert paths["transcripts"].endswith("examples/transcripts")
     plain = in_process("config", "show", "--origin").out
+    assert re.search(r"^buffer +/.*/sample/buffer.db$", plain, re.MULTILINE)
     assert "secret" not in plain
     assert "hidden" not in plain
     assert "origin" not in in_process("config", "show", "--json").data["settings"]["TIMEZONE"]

@@ -171,6 +171,21 @@ def test_a_place_that_is_not_empty_is_left_alone(
     assert left(home) == [names[taken]]
 
 
+def test_an_archive_is_checked_before_the_target(
+    in_process: Run, archives: dict[bool, Path], home: Path
+) -> None:
+    """A damaged archive is said although the place is taken, and makes no folder."""
+    (home / "broken").write_bytes(flip(archives[False].read_bytes()))
+    assert in_process("restore", "broken").code == 9
+    assert not (home / ".annals").exists()
+    taken = home / ".claude-sync" / "buffer.db"
+    taken.parent.mkdir()
+    taken.write_text("mine")
+    assert in_process("restore", "broken").code == 9
+    assert in_process("restore", "no-such-file").code == 2
+    assert not (home / ".annals").exists()
+
+
 def test_a_restore_that_was_killed_is_finished_by_the_next_one(
     in_process: Run, archives: dict[bool, Path], home: Path
 ) -> None:

@@ -88,6 +88,28 @@ def test_a_full_build_is_advised_only_where_it_helps() -> None:
     assert "--full-refresh" not in remedy(None, is_full=False)
 
 
+def test_a_fault_in_a_model_names_file_line_and_cause(
+    settings: Settings, lake: Any, small_dbt: Path
+) -> None:
+    """Of a model of the user's own: what DuckDB refuses in it, and what dbt cannot compile."""
+    own = small_dbt / "models" / "gold" / "my_costs.sql"
+    lake.append(lake.entry("s1", {"key": "a"}))
+    load(settings)
+    own.write_text(
+        "-- mine\nselect\n    session_id,\n    no_such_column\nfrom {{ ref('dim_sessions') }}\n"
+    )
+    with pytest.raises(AnalyticsError) as refused:
+        transform(settings, project=small_dbt)
+    assert "the model my_costs (models/gold/my_costs.sql, line 4) failed" in refused.value.message
+    assert "no_such_column" in refused.value.message
+    own.write_text("select 1 as one\nfrom {{ ref('dim_sessions') }\n")
+    with pytest.raises(AnalyticsError) as refused:
+        transform(settings, project=small_dbt)
+    assert "my_costs" in refused.value.message
+    assert "models/gold/my_costs.sql" in refused.value.message
+    assert "line 2" in refused.value.message
+
+
 @pytest.mark.parametrize("model", ["days", "dim_sessions"])
 def test_a_model_that_cannot_be_compiled_keeps_what_is_pending(
     settings: Settings, lake: Any, small_dbt: Path, model: str

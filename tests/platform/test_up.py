@@ -98,6 +98,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     try:
         assert done.code == 0, done.err + (log.read_text() if log.exists() else "")
         assert done.data["healthy"] is True
+        for service in ("agent", "prefect", "worker", "docs"):
+            assert f"{service} is healthy after " in done.err
         yield found
     finally:
         found.run("down")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from sync_agent.agent import supervisor
+from sync_agent.agent.metrics import metrics_of
 from sync_agent.agent.observation import Observer
 from sync_agent.agent.supervisor import ShippingThread
-from sync_agent.reading.activity import Activity
+from sync_agent.reading.activity import Activity, RootState
 from tests.sync_agent.places import Place
 from tests.sync_agent.running_agents import until
 
@@ -65,6 +66,23 @@ def test_a_reading_thread_that_is_gone_is_an_error(tmp_path: Path) -> None:
     assert alive.look().status == "ok"
     assert (gone.look().status, gone.look().is_ready) == ("error", False)
     assert "reading" in gone.look().message
+
+
+def test_errors_of_a_start_that_became_healthy_are_forgotten(tmp_path: Path) -> None:
+    """W-48 What went wrong before is no news; metrics keep it, because a counter never falls."""
+    place = Place(tmp_path)
+    place.sync()
+    activity = Activity()
+    activity.roots["root"] = RootState(is_read=False)
+    activity.errors["file"] += 2
+    observer = Observer(place.settings, activity, lambda: None, is_stuck=lambda: False)
+    assert observer.look().errors == {"file": 2}
+    activity.roots["root"].is_read = True
+    assert observer.look().errors == {}
+    activity.errors["file"] += 1
+    seen = observer.look()
+    assert (seen.errors, seen.errors_in_all) == ({"file": 1}, {"file": 3})
+    assert 'component_errors_total{kind="file"} 3' in metrics_of(seen)
 
 
 def test_shipping_is_woken_stopped_and_drained() -> None:

@@ -61,7 +61,7 @@ def up(
     if detach:
         from operations.services.detaching import detached
 
-        _show(settings, detached(settings, timeout=timeout), as_json=as_json)
+        _show(settings, detached(settings, timeout=timeout, tell=tell), as_json=as_json)
     else:
         show = partial(_show, settings, as_json=as_json)
         local.up(settings, show=show, quiet=quiet)

@@ -80,6 +80,8 @@ def _show_parts(now: Status) -> None:
         say(f"warehouse   {size(now.warehouse.file_bytes)}")
     if now.build:
         say(f"build       {now.build['build_id']}, prices {now.build.get('price_version')}")
+    for name, holder in now.in_use.items():
+        say(f"{name:<12}in use by {printable(holder)}")
     for name, why in now.unreadable.items():
         say(f"{name:<12}cannot be read: {printable(why)}")
 
@@ -88,7 +90,8 @@ def _show_lag(now: Status) -> None:
     from analytics.cli.tables import count
 
     waiting = [f"{count(number)} {_WAITING[name]}" for name, number in now.lag.items() if number]
-    say(f"waiting     {', '.join(waiting) or 'nothing'}")
+    if not now.in_use:
+        say(f"waiting     {', '.join(waiting) or 'nothing'}")
 
 
 def _show_destinations(now: Status) -> None:
