@@ -74,6 +74,7 @@ def transform(
             # Said before anything is dropped: a run that dies half-way is followed by another one.
             warehouse.set_state(connection, REBUILD, FULL_BUILD)
             warehouse.drop_layers(connection)
+        progress.report("transform", 0, None, unit="models")  # dbt itself takes a while to start
         outcome = run_dbt(
             _sized(settings, plan.rows),
             _command(plan, run_tests=run_tests),

@@ -57,9 +57,9 @@ class _Stage:
 
     def _left(self) -> float | None:
         elapsed = time.monotonic() - self.started
-        if not self.total or not self.done or elapsed < _ETA_AFTER_SECONDS:
+        if not self.total or not 0 < self.done < self.total or elapsed < _ETA_AFTER_SECONDS:
             return None
-        return elapsed * max(self.total - self.done, 0) / self.done
+        return elapsed * (self.total - self.done) / self.done
 
 
 def _seconds(number: float | None) -> str:

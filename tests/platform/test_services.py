@@ -190,7 +190,7 @@ def test_any_answer_ends_the_silence(bench: Bench, answer: Answer) -> None:
         bench.answer = given
         bench.look()
     assert bench.running.state.restarts == 0
-    assert not bench.said
+    assert bench.said == ["sleeper is healthy after 0 s"]
     assert bench.running.state.state == {"healthy": "healthy"}.get(answer.value, "failing")
 
 
@@ -201,7 +201,7 @@ def test_a_supervisor_that_slept_counts_anew(bench: Bench) -> None:
         bench.look()
         bench.look()
         bench.running.forgive()
-    assert not bench.said
+    assert bench.said == ["sleeper is healthy after 0 s"]
 
 
 def test_a_service_that_was_stopped_takes_its_end(tmp_path: Path) -> None:

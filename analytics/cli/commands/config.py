@@ -45,8 +45,8 @@ def show_settings(
         columns = (Column("Setting", least=24), Column("Value"), Column("Origin", rank=1))
         show(Table(columns[:width], [row[:width] for row in rows]), wide=wide)
         say("")
-        columns = (Column("Path in force", least=16), Column("Is"))
-        show(Table(columns, list(_paths(found).items())), wide=wide)
+        places = (Column("Path in force", least=16), Column("Is"))
+        show(Table(places, list(_paths(found).items())), wide=wide)
 
 
 def _paths(found: InForce) -> dict[str, str]:
