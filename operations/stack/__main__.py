@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from annals.errors import DependencyError, SettingsError
-from annals.process.environments import module_command, tool_environment
+from annals.process.environments import child_environment, module_command, tool_environment
 from annals.process.program import exit_code_of
 from annals.settings.files import settings_file, use_settings_file
 from annals.settings.stack import read_stack
@@ -96,7 +96,10 @@ def _local_status() -> int:
     """Show the status of this machine, where no stack was ever started."""
     _say("note: no stack was started here; this is the status of the machine itself")
     command = module_command("analytics.cli", "status")
-    return subprocess.run(command, check=False).returncode  # noqa: S603 -- this very program
+    done = subprocess.run(  # noqa: S603 -- this very program
+        command, env=child_environment(), check=False
+    )
+    return done.returncode
 
 
 def _look(plan: Plan, found: preflight.Engine, folder: Path) -> None:
