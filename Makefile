@@ -36,7 +36,7 @@ STACK = $(OWN) -m operations.stack
 ANNALS = $(OWN) -m analytics.cli
 RUN_DEPLOYMENT = $(OWN) -m flows.prefect run
 
-.PHONY: help pipeline install platform develop servers test retest soak sweep test-long check format bench clone-check lock reference clean \
+.PHONY: help pipeline install agent platform develop servers test retest soak sweep test-long check format bench clone-check lock reference clean \
 	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
 	extract load transform publish validate docs doctor backup restore sbom
 
@@ -118,6 +118,11 @@ run-adhoc: platform ## run the pipeline with parameters of your own: ARGS="--par
 # ---- Installing, testing, checking
 
 install: $(VENV)/.runtime $(VENV)/.project $(VENV)/.compiled ## create .venv with the locked packages
+
+agent: ## create .venv with the sync agent alone, for machines that only ship
+	@echo "installing the sync agent into $(VENV) ..." >&2
+	@$(INSTALL) --require-hashes -r requirements/agent.txt
+	@$(INSTALL) --no-deps --editable .
 
 platform: install $(VENV)/.platform ## the same, and Prefect: what deployments, server and worker need
 

@@ -177,7 +177,7 @@ _RESTART = """
 import gc, json, threading, time
 gc.set_threshold(50_000, 20, 20)  # as the command line does
 from annals.settings import load_settings
-from sync_agent import inotify
+from annals.watching import kernel_events as inotify
 from sync_agent.reading.activity import Activity
 from sync_agent.reading.event_log import Logbook
 from sync_agent.agent.read_loop import Rounds

@@ -18,6 +18,7 @@ from typing import Any
 from annals.errors import AnalyticsError, QualityError, WarehouseError
 from annals.files import make_folder, require_plain_tree
 from annals.process.environments import own_variables
+from annals.resources import resource
 from annals.settings import Settings
 from loaders.build_faults import full_disk
 from loaders.dbt_outcome import (
@@ -35,7 +36,7 @@ from loaders.memory import memory_limit
 from loaders.warehouse import error_for, held_open, require_openable
 from loaders.warehouse_errors import Fault, database_fault, is_of_database, quotes_values
 
-PROJECT_FOLDER = Path(__file__).parents[1] / "dbt"
+PROJECT_FOLDER = resource("dbt")
 """The project that ships with the program."""
 
 _SOURCES = ("*.sql", "*.yml", "*.csv", "*.py")

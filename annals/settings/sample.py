@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from annals.resources import resource
 from annals.settings.model import Settings
 from annals.settings.roots import holds_transcripts, known_places
 
-SAMPLE_TRANSCRIPTS = Path(__file__).resolve().parents[2] / "examples" / "transcripts"
-"""The bundled transcripts: beside the packages, in a checkout and in an installed wheel alike."""
+SAMPLE_TRANSCRIPTS = resource("examples/transcripts")
+"""The bundled transcripts."""
 
 _STATE = frozenset(
     {"claude_dir", "sqlite_path", "annals_home", "iceberg_warehouse_path", "publish_path"}

@@ -8,16 +8,16 @@ check (a run may ask for none) is looked at again before it begins.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.utilities.schema_tools import validate
 
 from annals.errors import UsageError
+from annals.resources import resource
 
-DEPLOYMENTS = Path(__file__).resolve().parents[2] / "prefect.yaml"
-"""Beside the packages, in a checkout and where the code is installed alike."""
+DEPLOYMENTS = resource("prefect.yaml")
+"""The file that declares every deployment."""
 
 
 def closed(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from annals.errors import SettingsError
+from annals.resources import resource
 from annals.settings import Settings
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-"""The files as shipped: beside the packages, in a checkout and in an installed wheel alike."""
+DEPLOY = resource("deploy")
+"""The files as shipped."""
 
 UNIT = "annals-sync.service"
 TEMPLATE = "annals-sync@.service"

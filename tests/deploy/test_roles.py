@@ -44,7 +44,7 @@ class Heard(monitoring.CommandListener):
 
 monitoring.register(Heard())
 from annals.settings import load_settings
-from annals.records import documents
+from annals.records import document as documents
 from flows import stages
 """
 SHIP = (
