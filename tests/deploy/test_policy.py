@@ -98,6 +98,17 @@ def test_every_service_is_checked_and_waited_for(services: Services) -> None:
         assert service["restart"] == ("on-failure:5" if name == ENDS else "unless-stopped")
 
 
+def test_a_health_check_over_http_looks_at_the_answer(services: Services) -> None:
+    """A status alone does not show that the service, and not another program, answers."""
+    for name, service in services.items():
+        words = service["healthcheck"].get("test", [])
+        text = " ".join(words)
+        if "http://" in text and name != "object-store":  # which answers without a body
+            looks = "--says" in words or "--worker-of" in words or "| grep -q " in text
+            assert looks, name
+            assert "/dev/null" not in text, name
+
+
 def test_ports_are_published_on_the_loopback_address_alone(services: Services) -> None:
     """Each port is the documented one on 127.0.0.1; MongoDB and PostgreSQL have none."""
     found = {}

@@ -136,20 +136,29 @@ def test_too_little_memory_of_a_container_is_said(tmp_path: Path, limit: str, co
     assert ("WORKER_MEMORY" in done.stderr) is (code == 1)
 
 
-@pytest.mark.parametrize(("path", "code"), [("/health", 0), ("/ill", 1), ("/gone", 1)])
-def test_health_is_what_the_service_answers(address: str, path: str, code: int) -> None:
-    """An answer below 400 is health; anything else is not, with the reason."""
-    done = _run(sys.executable, HEALTHY, f"{address}{path}")
+@pytest.mark.parametrize(
+    ("path", "says", "code"),
+    [
+        ("/health", JAR.decode(), 0),
+        ("/health", "another program", 1),
+        ("/ill", JAR.decode(), 1),
+        ("/gone", JAR.decode(), 1),
+    ],
+)
+def test_health_is_what_the_service_answers(address: str, path: str, says: str, code: int) -> None:
+    """An answer below 400 with the service's own text is health; anything else is not."""
+    done = _run(sys.executable, HEALTHY, f"{address}{path}", "--says", says)
     assert done.returncode == code
     assert bool(done.stderr) is (code == 1)
 
 
 def test_a_service_that_is_not_there_is_unhealthy() -> None:
     """Nobody listens: exit 1 and the reason, no stack trace."""
-    done = _run(sys.executable, HEALTHY, f"http://127.0.0.1:{free_port()}/")
+    done = _run(sys.executable, HEALTHY, f"http://127.0.0.1:{free_port()}/", "--says", "x")
     assert done.returncode == 1
     assert done.stderr.startswith("unhealthy: ")
-    assert _run(sys.executable, HEALTHY, "file:///etc/passwd").returncode == 1
+    assert _run(sys.executable, HEALTHY, "file:///etc/passwd", "--says", "x").returncode == 1
+    assert _run(sys.executable, HEALTHY, "http://127.0.0.1/").returncode == 2
 
 
 @pytest.mark.parametrize(

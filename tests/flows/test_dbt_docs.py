@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import clean_environment
+from tests.conftest import Built, clean_environment
 from tests.servers.running import free_port
 
 PATIENCE_SECONDS = 120
@@ -66,3 +67,28 @@ def test_a_port_that_is_taken_is_said(home: Path) -> None:
         with pytest.raises(DependencyError, match=f"port {port} cannot be had") as raised:
             serve(home / "index.html", host="127.0.0.1", port=port)
     assert "--port" in raised.value.hint
+
+
+@pytest.mark.slow
+def test_the_page_is_of_the_project_alone(built: Built, home: Path) -> None:
+    """Whatever transcripts, settings and variables hold: not a word of it is in the page."""
+    from annals.settings import load_settings
+    from operations.dbt_docs import build
+
+    secret = "Cnry-page-Zx9"  # noqa: S105 -- made up
+    warehouse = built.home / ".annals" / "analytics.db"
+    pages = []
+    for name, changes in (("a", {}), ("b", {"duckdb_path": warehouse})):
+        uri = f"mongodb://u:{secret}@{name}/"
+        page = build(load_settings(annals_home=home / name, mongo_uri=uri, **changes))
+        pages.append(page.read_text(encoding="utf-8"))
+    assert len({_without_run(page) for page in pages}) == 1
+    assert secret not in pages[0]
+    assert 'ng-app="dbt"' in pages[0][:4096]
+
+
+def _without_run(page: str) -> str:
+    """Return a page without its times and the id of the run that made it."""
+    page = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(Z|\+00:00)?", "", page)
+    page = re.sub(r'"(invocation_id|user_id)": ?"[^"]*"', "", page)
+    return re.sub(r'"(created_at|invocation_started_at)": ?[\d.]+', "", page)
