@@ -204,6 +204,7 @@ def drop_layers(connection: Connection) -> None:
     """Drop all that a full build makes anew, so that the file never holds both."""
     for layer in ("gold", "silver", "bronze"):
         connection.execute(f"drop schema if exists {layer} cascade")
+    connection.execute("checkpoint")  # until then their blocks are not free
 
 
 def require_layers(connection: Connection) -> None:

@@ -1,7 +1,24 @@
 {# Reading JSON text. A shape is a nested dictionary whose leaves are column types; a list of one
    shape is an array. Whatever does not fit its place is null, whatever is not asked for is skipped.
-   Text that the engine refuses although it is JSON (a lone surrogate escape) is read again with
-   those escapes replaced; where that is refused too the result is null, so that the row counts. #}
+   The functions below take only text that readable_json returned. #}
+
+{# The text itself if the engine can parse it. Text that it refuses although it is JSON (a lone
+   surrogate escape) has those escapes replaced; if that is refused too the result is null, so that
+   the row counts. To test the text once is cheaper than to try each function on it. #}
+{% macro readable_json(column) -%}
+    {{ return(adapter.dispatch('readable_json')(column)) }}
+{%- endmacro %}
+
+{% macro default__readable_json(column) -%}
+    {{ column }}
+{%- endmacro %}
+
+{% macro duckdb__readable_json(column) -%}
+    case
+        when json_valid({{ column }}) then {{ column }}
+        when json_valid({{ without_surrogates(column) }}) then {{ without_surrogates(column) }}
+    end
+{%- endmacro %}
 
 {% macro json_struct(column, shape) -%}
     {{ return(adapter.dispatch('json_struct')(column, shape)) }}
@@ -12,10 +29,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_struct(column, shape) -%}
-    coalesce(
-        try(json_transform({{ column }}, '{{ tojson(shape) }}')),
-        try(json_transform({{ without_surrogates(column) }}, '{{ tojson(shape) }}'))
-    )
+    json_transform({{ column }}, '{{ tojson(shape) }}')
 {%- endmacro %}
 
 {# The same shape as the data definition text that Spark's from_json takes. #}
@@ -42,10 +56,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_text(column, path) -%}
-    coalesce(
-        try(json_extract_string({{ column }}, '{{ path }}')),
-        try(json_extract_string({{ without_surrogates(column) }}, '{{ path }}'))
-    )
+    json_extract_string({{ column }}, '{{ path }}')
 {%- endmacro %}
 
 {% macro without_surrogates(column) -%}

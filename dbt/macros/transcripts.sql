@@ -125,7 +125,8 @@
 
 {# Whether a person typed this entry. Builds that name the origin are believed; of others a user
    record counts unless it is a sidechain's, injected, a compact summary or a tool result, and has
-   something of its own to say. Prompts typed while the agent was busy are attachments. #}
+   something of its own to say. Prompts typed while the agent was busy are attachments. Expects the
+   columns json, entry and plain_text. #}
 {% macro is_human_turn() -%}
     {%- set own_words -%}
         item.type in ('image', 'document')
@@ -140,10 +141,10 @@
         when 'true' in (entry.isMeta, entry.isCompactSummary, entry.isVisibleInTranscriptOnly)
             then false
         when entry.message.content is null
-            then {{ is_human_text(json_text('raw', '$.message.content')) }}
+            then {{ is_human_text('plain_text') }}
         when {{ list_count_where('entry.message.content', tool_result) }} > 0
             or {{ list_count_where('entry.message.content', own_words) }} = 0 then false
-        else {{ json_text('raw', '$.toolUseResult') }} is null
+        else {{ json_text('json', '$.toolUseResult') }} is null
     end, false)
 {%- endmacro %}
 
@@ -155,8 +156,9 @@
     and {{ is_human_text('entry.attachment.prompt') }}
 {%- endmacro %}
 
+{# Of a text that is not blank the left end is enough to tell. #}
 {% macro is_human_text(text) -%}
-    (trim({{ text }}) <> '' and not {{ is_injected_text(text) }})
+    (ltrim({{ text }}) <> '''' and not {{ is_injected_text(text) }})
 {%- endmacro %}
 
 {% macro project_key(cwd, session_cwd, folder) -%}

@@ -7,9 +7,38 @@
     'output_tokens desc', 'input_tokens + cache_write_tokens + cache_read_tokens desc',
     'file_key desc', 'file_generation desc', 'byte_offset desc', 'entry_id desc'
 ] | join(', ') %}
+{%- set of_owner = [
+    'message_id', 'request_id', 'session_id', 'message_at', 'is_subagent', 'cwd', 'project_id',
+    'claude_version'
+] %}
+{%- set of_amount = [
+    'entry_id', 'model_id', 'input_tokens', 'output_tokens', 'cache_write_tokens',
+    'cache_write_1h_tokens', 'cache_read_tokens', 'web_search_requests', 'service_tier', 'speed',
+    'inference_geo', 'file_key', 'byte_offset'
+] %}
+
+with billable as (
+    select * from {{ ref('int_response_rows') }}
+    where is_billable
+),
+
+copied as (
+    select message_id
+    from billable
+    group by message_id
+    having count(*) > 1
+),
+
+-- a response of one row has nothing to rank
+single as (
+    select
+        response_key, {{ (of_owner + of_amount) | join(', ') }}, stop_reason, 1 as row_count
+    from billable
+    where message_id not in (select message_id from copied)
+),
 
 -- Windows are sorted on disk if memory is short; an aggregate over whole rows stays in memory.
-with ranked as (
+ranked as (
     select
         response_key,
         entry_id,
@@ -22,62 +51,52 @@ with ranked as (
             rows between unbounded preceding and unbounded following
         ) as stop_reason,
         count(*) over (partition by response_key) as row_count
-    from {{ ref('int_response_rows') }}
-    where is_billable
+    from billable
+    where message_id in (select message_id from copied)
 ),
 
 owners as (
-    select
-        ranked.response_key, rows.message_id, rows.request_id, rows.session_id, rows.message_at,
-        rows.is_subagent, rows.cwd, rows.project_id, rows.claude_version
+    select ranked.response_key, billable.{{ of_owner | join(', billable.') }}
     from ranked
-    inner join {{ ref('int_response_rows') }} as rows on ranked.entry_id = rows.entry_id
+    inner join billable on ranked.entry_id = billable.entry_id
     where ranked.owner_place = 1
 ),
 
 amounts as (
     select
-        ranked.response_key, ranked.stop_reason, ranked.row_count, rows.entry_id, rows.model_id,
-        rows.input_tokens, rows.output_tokens, rows.cache_write_tokens,
-        rows.cache_write_1h_tokens, rows.cache_read_tokens, rows.web_search_requests,
-        rows.service_tier, rows.speed, rows.inference_geo, rows.file_key, rows.byte_offset
+        ranked.response_key, billable.{{ of_amount | join(', billable.') }},
+        ranked.stop_reason, ranked.row_count
     from ranked
-    inner join {{ ref('int_response_rows') }} as rows on ranked.entry_id = rows.entry_id
+    inner join billable on ranked.entry_id = billable.entry_id
     where ranked.amount_place = 1
+),
+
+folded as (
+    select
+        owners.response_key, owners.{{ of_owner | join(', owners.') }},
+        amounts.{{ of_amount | join(', amounts.') }}, amounts.stop_reason, amounts.row_count
+    from owners
+    inner join amounts on owners.response_key = amounts.response_key
+),
+
+responses as (
+    select * from single
+    union all
+    select * from folded
 ),
 
 final as (
     select
-        owners.response_key,
-        owners.message_id,
-        owners.request_id,
-        owners.session_id,
-        amounts.model_id,
-        owners.message_at as occurred_at,
-        owners.is_subagent,
-        owners.cwd,
-        owners.project_id,
-        owners.claude_version,
-        amounts.input_tokens,
-        amounts.output_tokens,
-        amounts.cache_write_tokens,
-        amounts.cache_write_tokens - amounts.cache_write_1h_tokens as cache_write_5m_tokens,
-        amounts.cache_write_1h_tokens,
-        amounts.cache_read_tokens,
-        amounts.input_tokens + amounts.output_tokens + amounts.cache_write_tokens
-        + amounts.cache_read_tokens as total_tokens,
-        amounts.web_search_requests,
-        amounts.service_tier,
-        amounts.speed,
-        amounts.inference_geo,
-        amounts.stop_reason,
-        amounts.stop_reason is not null as is_final,
-        amounts.row_count,
-        amounts.entry_id,
-        amounts.file_key,
-        amounts.byte_offset
-    from owners
-    inner join amounts on owners.response_key = amounts.response_key
+        response_key, message_id, request_id, session_id, model_id, message_at as occurred_at,
+        is_subagent, cwd, project_id, claude_version, input_tokens, output_tokens,
+        cache_write_tokens, cache_write_tokens - cache_write_1h_tokens as cache_write_5m_tokens,
+        cache_write_1h_tokens, cache_read_tokens,
+        input_tokens + output_tokens + cache_write_tokens + cache_read_tokens as total_tokens,
+        web_search_requests, service_tier, speed, inference_geo, stop_reason,
+        stop_reason is not null as is_final,
+        cast(row_count as bigint) as row_count,
+        entry_id, file_key, byte_offset
+    from responses
 )
 
 select * from final

@@ -3,10 +3,10 @@
 {%- set is_message = "(entry_type in ('user', 'assistant') or is_human_turn)" %}
 
 with copied as (
-    select session_id, uuid
+    select uuid
     from {{ ref('int_touched_entries') }}
     where uuid is not null and {{ is_message }}
-    group by session_id, uuid
+    group by uuid
     having count(*) > 1
 ),
 
@@ -18,7 +18,7 @@ ranked as (
             order by is_subagent_file, file_key, file_generation, byte_offset, entry_id
         ) as place
     from {{ ref('int_touched_entries') }}
-    where {{ is_message }} and (session_id, uuid) in (select session_id, uuid from copied)
+    where {{ is_message }} and uuid in (select uuid from copied)
 ),
 
 -- a record copied within its session counts once

@@ -1,4 +1,4 @@
-{{ config(materialized='table', post_hook="{{ note_sessions() }}") }}
+{{ config(materialized='touched_rows', post_hook="{{ note_sessions() }}") }}
 
 {#- Few rows are kept and looked at again; all of them are read again instead. #}
 {%- set known_rows = ref('stg_claude_code__entries') if builds_everything() else 'entries' %}

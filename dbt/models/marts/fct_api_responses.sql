@@ -21,20 +21,22 @@ sessions as (
     select session_id, cwd as session_cwd from {{ ref('int_sessions') }}
 ),
 
+-- which of two prices counts does not depend on the response
 prices as (
-    select * from {{ ref('int_model_prices') }}
+    select
+        *,
+        row_number() over (
+            partition by model_id
+            order by
+                priority, threshold_tokens desc, valid_from desc nulls last,
+                daily_from desc nulls last, price_key
+        ) as price_rank
+    from {{ ref('int_model_prices') }}
 ),
 
 -- of the prices in force at the time, the rule of least priority; of its bands, the highest reached
-ranked as (
-    select
-        responses.response_key, prices.price_key,
-        row_number() over (
-            partition by responses.response_key
-            order by
-                prices.priority, prices.threshold_tokens desc, prices.valid_from desc nulls last,
-                prices.daily_from desc nulls last, prices.price_key
-        ) as price_rank
+chosen as (
+    select responses.response_key, min(prices.price_rank) as price_rank
     from {{ 'responses' if is_incremental() else ref('int_api_responses') ~ ' as responses' }}
     inner join prices
         on
@@ -47,21 +49,17 @@ ranked as (
                 or responses.input_tokens + responses.cache_read_tokens
                 + responses.cache_write_tokens > prices.threshold_tokens
             )
-),
-
-chosen as (
-    select ranked.response_key, prices.*
-    from ranked
-    inner join prices on ranked.price_key = prices.price_key
-    where ranked.price_rank = 1
+    group by responses.response_key
 ),
 
 costed as (
     select
-        responses.*, sessions.session_cwd, chosen.book_version as price_version,
-        {{ nano_usd('responses', 'chosen') }} as cost_nano_usd
+        responses.*, sessions.session_cwd, prices.book_version as price_version,
+        {{ nano_usd('responses', 'prices') }} as cost_nano_usd
     from responses
     left join chosen on responses.response_key = chosen.response_key
+    left join prices
+        on responses.model_id = prices.model_id and chosen.price_rank = prices.price_rank
     left join sessions on responses.session_id = sessions.session_id
 ),
 

@@ -45,7 +45,7 @@ wanted as (
         coalesce(singled.file_generation, 0) as file_generation, singled.byte_offset,
         singled.byte_length, singled.type as entry_type, singled.uuid, singled.parent_uuid,
         singled.timestamp as occurred_at, singled.request_id, singled.version as claude_version,
-        singled.cwd, singled.git_branch, singled.raw,
+        singled.cwd, singled.git_branch, {{ readable_json('singled.raw') }} as json,
         {% if is_incremental() -%}
         known.replaced_row,
         {%- endif %}
@@ -63,7 +63,7 @@ wanted as (
 parsed as (
     select
         *,
-        {{ json_struct('raw', entry_shape()) }} as entry
+        {{ json_struct('json', entry_shape()) }} as entry
     from wanted
 ),
 
@@ -77,7 +77,10 @@ typed as (
         ) as is_response,
         nullif(coalesce(entry.message.id, entry.data.message.message.id), '') as given_message_id,
         nullif(coalesce(request_id, entry.data.message.requestId), '') as given_request_id,
-        coalesce(entry.message.usage, entry.data.message.message.usage) as usage
+        coalesce(entry.message.usage, entry.data.message.message.usage) as usage,
+        case when entry_type = 'user' and entry.message.content is null
+            then {{ json_text('json', '$.message.content') }}
+        end as plain_text
     from parsed
 ),
 

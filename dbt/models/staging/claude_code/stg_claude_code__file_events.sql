@@ -13,7 +13,7 @@ with records as (
 parsed as (
     select
         *,
-        {{ json_struct('raw', {
+        {{ json_struct(readable_json('raw'), {
             'generation': 'VARCHAR', 'size': 'VARCHAR', 'entries': 'VARCHAR',
             'entry_bytes': 'VARCHAR', 'quarantined_bytes': 'VARCHAR', 'separator_bytes': 'VARCHAR'
         }) }} as file
