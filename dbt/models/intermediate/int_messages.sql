@@ -43,9 +43,32 @@ messages as (
     where {{ is_message }} and entry_id not in (select entry_id from others)
 ),
 
-final as (
+repeated as (
+    select message_id
+    from messages
+    where message_id is not null
+    group by message_id
+    having count(*) > 1
+),
+
+single as (
     select
         {{ hash_key(['session_id', 'role', 'message_id', 'request_id', 'own_id']) }}
+            as message_key,
+        session_id, role, message_id, request_id,
+        occurred_at as started_at,
+        occurred_at as ended_at,
+        1 as entries,
+        is_human_turn, is_sidechain, is_meta, is_compact_summary, model_id, text_blocks,
+        thinking_blocks, tool_use_blocks, tool_result_blocks, blocks
+    from messages
+    where message_id is null or message_id not in (select message_id from repeated)
+),
+
+-- an answer has a row for each of its content blocks
+folded as (
+    select
+        {{ hash_key(['session_id', 'role', 'message_id', 'request_id', 'null']) }}
             as message_key,
         session_id, role, message_id, request_id,
         min(occurred_at) as started_at,
@@ -56,13 +79,31 @@ final as (
         bool_or(is_meta) as is_meta,
         bool_or(is_compact_summary) as is_compact_summary,
         min(model_id) as model_id,
-        cast(sum(text_blocks) as bigint) as text_blocks,
-        cast(sum(thinking_blocks) as bigint) as thinking_blocks,
-        cast(sum(tool_use_blocks) as bigint) as tool_use_blocks,
-        cast(sum(tool_result_blocks) as bigint) as tool_result_blocks,
-        cast(sum(blocks) as bigint) as blocks
+        sum(text_blocks) as text_blocks,
+        sum(thinking_blocks) as thinking_blocks,
+        sum(tool_use_blocks) as tool_use_blocks,
+        sum(tool_result_blocks) as tool_result_blocks,
+        sum(blocks) as blocks
     from messages
-    group by session_id, role, message_id, request_id, own_id
+    where message_id in (select message_id from repeated)
+    group by session_id, role, message_id, request_id
+),
+
+final as (
+    select
+        message_key, session_id, role, message_id, request_id, started_at, ended_at,
+        cast(entries as bigint) as entries,
+        is_human_turn, is_sidechain, is_meta, is_compact_summary, model_id,
+        cast(text_blocks as bigint) as text_blocks,
+        cast(thinking_blocks as bigint) as thinking_blocks,
+        cast(tool_use_blocks as bigint) as tool_use_blocks,
+        cast(tool_result_blocks as bigint) as tool_result_blocks,
+        cast(blocks as bigint) as blocks
+    from (
+        select * from single
+        union all
+        select * from folded
+    ) as counted
 )
 
 select * from final
