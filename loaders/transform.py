@@ -16,7 +16,7 @@ from typing import Literal
 
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
-from loaders import completeness, data_files, entries, gold, prices, warehouse
+from loaders import compaction, completeness, data_files, entries, gold, prices, warehouse
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
 from loaders.memory import memory_limit
 from loaders.warehouse import FULL_BUILD, REBUILD, Connection
@@ -133,6 +133,7 @@ def _finish(connection: Connection, plan: _Plan, outcome: Outcome, *, timezone: 
     with warehouse.transaction(connection):
         gold.note_changed_months(connection, everything=plan.full_refresh)
         completeness.note_built(connection, outcome.relations, is_full=plan.full_refresh)
+        compaction.note_replaced(connection, is_full=plan.full_refresh)
         entries.clear_pending(connection)
         connection.execute("delete from meta.state where key = ?", [REBUILD])
         warehouse.set_state(connection, _SIGNATURE, plan.signature)

@@ -178,6 +178,7 @@ def _configure(connection: Connection, settings: Settings) -> None:
     connection.execute("set autoinstall_known_extensions = false")
     # Trying these takes longer than all else that a checkpoint does, and saves next to nothing.
     connection.execute("set disabled_compression_methods = 'fsst,dict_fsst,zstd'")
+    connection.execute("set max_vacuum_tasks = 0")  # loaders.compaction says when
     connection.execute("set timezone = 'UTC'")
 
 
