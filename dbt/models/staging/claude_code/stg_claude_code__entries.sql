@@ -61,10 +61,7 @@ wanted as (
 ),
 
 parsed as (
-    select
-        *,
-        {{ json_struct('json', entry_shape()) }} as entry
-    from wanted
+    select *, {{ json_struct('json', entry_shape()) }} as entry from wanted
 ),
 
 typed as (
