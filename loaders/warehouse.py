@@ -267,14 +267,14 @@ def set_state(connection: Connection, key: str, value: str) -> None:
     connection.execute("insert into meta.state values (?, ?)", [key, value])
 
 
-def open_build(settings: Settings) -> Connection:
-    """Open the published build that is current now, read-only; the caller closes it.
+def open_build(settings: Settings, folder: Path | None = None) -> Connection:
+    """Open a build read-only, the caller closes it: the one in ``folder``, or the current one.
 
     The connection stays on this one build however often newer ones are published. Raises
     WarehouseError where nothing is published yet.
     """
     current = settings.builds_folder / "current"
-    catalog = current.resolve() / CATALOG
+    catalog = (folder or current).resolve() / CATALOG
     if not catalog.exists():
         raise WarehouseError(
             f"nothing is published at {settings.builds_folder}",

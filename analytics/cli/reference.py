@@ -52,6 +52,13 @@ first; where there is neither, the message says.
 """
 
 
+_GOLD_HEAD = """\
+# The tables of gold
+
+Written from the contracts of the dbt models; do not edit by hand (`make reference`). How to open a
+build: [builds.md](builds.md).
+"""
+
 _HEALTH_HEAD = """\
 # Health endpoints of the agent
 
@@ -73,6 +80,7 @@ def files(root: Path) -> dict[Path, str]:
         reference / "commands.md": commands_reference(),
         reference / "exit-codes.md": exit_codes_reference(),
         reference / "health.md": health_reference(),
+        root / "docs" / "data" / "gold.md": gold_reference(root / "dbt" / "models" / "marts"),
     }
 
 
@@ -108,6 +116,23 @@ def health_reference() -> str:
     parts.append("\n## Metrics\n\n| metric | kind | meaning |\n|---|---|---|")
     parts += [f"| `{one.name}` | {one.kind} | {one.meaning.removesuffix('.')} |" for one in METRICS]
     return "\n".join(parts) + "\n"
+
+
+def gold_reference(models: Path) -> str:
+    """Return docs/data/gold.md: each table of gold with its columns, from the contracts."""
+    import yaml  # type: ignore[import-untyped]
+
+    parts = [_GOLD_HEAD]
+    for path in sorted(models.glob("[!_]*.yml")):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8"))["models"]:
+            parts.append(f"## {model['name']}\n\n{model['description'].strip()}\n")
+            parts.append("| column | type | meaning |\n|---|---|---|")
+            parts += [
+                f"| `{one['name']}` | {one['data_type']} | {' '.join(one['description'].split())} |"
+                for one in model["columns"]
+            ]
+            parts.append("")
+    return "\n".join(parts)
 
 
 def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
