@@ -132,12 +132,11 @@ def restore(
 
     The archive is read from end to end before anything is written. Raises UsageError where the
     place is not empty or the archive cannot be opened, IntegrityError (exit 9) for a damaged one,
-    DiskFullError (exit 10), SettingsError where the lake would go by other names; nothing is there
-    afterwards that was not before.
+    DiskFullError (exit 10), SettingsError where the lake would go by other names; nothing stays.
     """
     place = Place.of(settings)
-    is_begun = place.note.exists()  # of an archive that was verified, and may be gone
-    manifest = None if is_begun else _verified(place, archive, passphrase, progress)
+    # An unfinished restore is of an archive that was verified, and may be gone.
+    manifest = None if place.note.exists() else _verified(place, archive, passphrase, progress)
     claim_state(settings)
     make_folder(place.home, named=True)
     with (

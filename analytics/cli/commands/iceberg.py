@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import typer
 
 from analytics.cli import pages
 from analytics.cli.effective_settings import in_force
 from analytics.cli.options import AsJson, Wide, command_group, example
+
+if TYPE_CHECKING:
+    from extractors.lake.table import SnapshotInfo
 
 app = command_group("The lake's table and its snapshots.", sample="annals iceberg info")
 
@@ -43,9 +49,8 @@ def snapshots(
 
     Of many, the newest ones are shown.
     """
-    from analytics.cli.layout import Column, Kind
     from analytics.cli.output import as_members, print_json
-    from analytics.cli.tables import Table, count, instant, show, size
+    from analytics.cli.tables import instant
     from extractors.lake import open_lake
 
     wanted = pages.rows_wanted(limit, everything=everything, as_json=as_json)
@@ -57,6 +62,14 @@ def snapshots(
         members = [{**as_members(one), "committed_at": instant(one.committed_at)} for one in kept]
         print_json({"snapshots": members, "sample": found.sample})
         return
+    _show_snapshots(kept, wide=wide)
+    pages.say_rows_left(len(every), wanted, of="older snapshots")
+
+
+def _show_snapshots(kept: Sequence[SnapshotInfo], *, wide: bool) -> None:
+    from analytics.cli.layout import Column, Kind
+    from analytics.cli.tables import Table, count, instant, show, size
+
     rows = [
         (
             str(one.snapshot_id),
@@ -77,4 +90,3 @@ def snapshots(
         Column("Size", Kind.FIGURE, rank=3),
     )
     show(Table(columns, rows), wide=wide)
-    pages.say_rows_left(len(every), wanted, of="older snapshots")

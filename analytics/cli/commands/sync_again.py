@@ -63,8 +63,7 @@ def replay(
     in UTC and those of the entries. With a live agent, the agent does it. What MongoDB acknowledged
     and lost is sent again at its own position.
     """
-    from analytics.cli.output import print_json, say
-    from analytics.cli.tables import count
+    from analytics.cli.output import print_json
     from sync_agent.agent.requests import Kind, ask
     from sync_agent.buffer.buffer_reader import session_named
 
@@ -79,7 +78,14 @@ def replay(
     done["restored"] = _restored(found.settings, gives_up=not any(selection.values()))
     if as_json:
         print_json({"replay": done, "sample": found.sample})
-        return
+    else:
+        _show_replay(done)
+
+
+def _show_replay(done: dict[str, Any]) -> None:
+    from analytics.cli.output import say
+    from analytics.cli.tables import count
+
     say(
         f"{count(done['requeued'] + done['reread'])} records travel again,"
         f" {count(done['reread'])} of them read again from {count(done['files_reread'])} files;"
