@@ -90,14 +90,17 @@ def buffer_fault(error: sqlite3.Error, path: Path) -> AnalyticsError:
     if code == sqlite3.SQLITE_FULL or _has_no_space(error, path):
         return _disk_full(path)
     if code == sqlite3.SQLITE_IOERR:
-        what, hint = "failed", "Check the disk and its quota, then run the command again"
-    elif code in _REFUSED:
+        return LocalBufferError(
+            f"the disk of the buffer {path} failed: {error}",
+            hint="Check the disk and its quota, then run the command again; everything that was"
+            " committed is kept.",
+            path=path,
+        )
+    if code in _REFUSED:
         return _refused(path, str(error))
-    else:
-        what, hint = "refused", "Check the disk and run the command again"
     return LocalBufferError(
-        f"the buffer {path} {what}: {error}",
-        hint=f"{hint}; everything that was committed is kept.",
+        f"the buffer {path} refused: {error}",
+        hint="Run `annals sync once`: it sets a damaged buffer aside and salvages it.",
         path=path,
     )
 

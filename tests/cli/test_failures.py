@@ -98,9 +98,8 @@ def test_with_json_the_error_is_an_envelope(in_process: Run) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["usage"],
         ["no-such-command"],
-        ["usage", "daily", "--since", "yesterday"],
+        ["usage", "daily", "--since", "some day"],
         ["usage", "daily", "--timezone", "Mars/Olympus"],
         ["usage", "daily", "--no-such-option"],
         ["--set", "NO_SUCH=1", "status"],

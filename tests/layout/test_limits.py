@@ -25,6 +25,7 @@ WHOLE = {
 }
 ENDLESS = {"read", "read1", "recv"}
 ALLOWED = {
+    "analytics/cli/reference.py read_text": "the models of the checkout",
     "annals/locks.py read_text": "the kernel's line of a process",
     "annals/prefect_api.py HTTPConnection": "its answers go through read_answer",
     "annals/prefect_api.py HTTPSConnection": "its answers go through read_answer",

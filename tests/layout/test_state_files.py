@@ -69,6 +69,7 @@ COMPARED = {
     "sync_agent/buffer/pruning.py": "retention, which passes records of the future",
 }
 WRITTEN = {
+    "analytics/cli/days.py": "which day is today, in a window that somebody asks for",
     "annals/settings/allowed.py": "when a place was allowed, for people",
     "annals/lake/store.py": "signs a request, which the store compares with its own clock",
     "annals/locks.py": "since when a lock is held, for people",
