@@ -11,45 +11,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from annals.records import Record
+from annals.records.columns import LAKE_COLUMNS
 
 _TIME = pa.timestamp("us", tz="UTC")
-_TYPES = {
-    "entry_id": pa.large_string(),
-    "record_kind": pa.large_string(),
-    "agent_id": pa.large_string(),
-    "seq": pa.int64(),
-    "project_id": pa.large_string(),
-    "session_id": pa.large_string(),
-    "file_path": pa.large_string(),
-    "file_key": pa.large_string(),
-    "file_generation": pa.int32(),
-    "byte_offset": pa.int64(),
-    "byte_length": pa.int64(),
-    "type": pa.large_string(),
-    "uuid": pa.large_string(),
-    "parent_uuid": pa.large_string(),
-    "timestamp": _TIME,
-    "request_id": pa.large_string(),
-    "version": pa.large_string(),
-    "cwd": pa.large_string(),
-    "git_branch": pa.large_string(),
-    "is_sidechain": pa.bool_(),
-    "host": pa.large_string(),
-    "ingested_at": _TIME,
-    "reason": pa.large_string(),
-    "raw": pa.large_string(),
-    "raw_binary": pa.large_binary(),
+_ARROW_TYPES = {
+    "large_string": pa.large_string(),
+    "large_binary": pa.large_binary(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "timestamp[us, tz=UTC]": _TIME,
 }
-REQUIRED = frozenset({"entry_id", "record_kind", "agent_id", "seq"})
+_TYPES = {column.name: _ARROW_TYPES[column.type.arrow] for column in LAKE_COLUMNS}
+REQUIRED = frozenset(column.name for column in LAKE_COLUMNS if column.is_required)
 
 SCHEMA = pa.schema(
     pa.field(
-        name,
-        type_,
-        nullable=name not in REQUIRED,
-        metadata={"PARQUET:field_id": str(field_id)},
+        column.name,
+        _TYPES[column.name],
+        nullable=not column.is_required,
+        metadata={"PARQUET:field_id": str(column.field_id)},
     )
-    for field_id, (name, type_) in enumerate(_TYPES.items(), start=1)
+    for column in LAKE_COLUMNS
 )
 """The lake's columns in order. The field ids are those that a new Iceberg table gives them."""
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annals.buffer.connection import (
+    FLAG,
     acknowledged,
     agent_id_of,
     connect,
@@ -28,6 +29,7 @@ from annals.buffer.connection import (
     writing,
 )
 from annals.buffer.faults import translated
+from annals.buffer.schema import select_records, table_columns
 from annals.errors import AnalyticsError, ConflictError, SourceGapError
 from annals.records import Record
 from extractors.cursor import Cursor
@@ -36,14 +38,7 @@ from extractors.source import BATCH_BYTES, BATCH_RECORDS
 TOKENS_KEPT = 100
 """Tokens noted last that stay although no live snapshot carries them: commits may be under way."""
 
-_RECORDS = """
-    select r.seq, lower(hex(r.entry_id)), r.record_kind, l.project_id, r.session_id, l.file_path,
-           l.file_key, r.file_generation, r.byte_offset, r.byte_length, r.type, r.uuid,
-           r.parent_uuid, r.timestamp, r.request_id, r.version, r.cwd, r.git_branch,
-           r.is_sidechain as "is_sidechain [annals_flag]", l.host, r.ingested_at, r.reason, r.raw
-    from records r cross join locations l on l.location_id = r.location_id
-    where r.seq > ? and r.seq <= ? order by r.seq limit ?
-"""
+_BOUNDS = "r.seq > ? and r.seq <= ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +207,10 @@ def _batch(connection: sqlite3.Connection, after: int, through: int) -> list[Rec
     """Read one batch. A record that would make it too large is read again with the next one."""
     batch: list[Record] = []
     size = 0
-    rows = connection.execute(_RECORDS, (after, through, BATCH_RECORDS))
+    # An agent of an older program has not added the newer columns yet: they read as their defaults.
+    present = table_columns(connection, "records")
+    query = select_records(present, bounds=_BOUNDS, flag=FLAG)
+    rows = connection.execute(query, (after, through, BATCH_RECORDS))
     for record in map(Record._make, rows):
         size += len(record.raw)
         if size > BATCH_BYTES and batch:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from annals.records import Record, RecordKind, entry_id
+from annals.records.columns import NOTHING
 from annals.records.envelope import check_object
 from annals.records.fields import is_instant
 
@@ -31,31 +32,22 @@ def refused_record(
     microseconds; otherwise the record gets the present one.
     """
     place = f"{REFUSED}{store}/{_short(name)}"
-    return Record(
-        seq=seq,
-        entry_id=entry_id(os.fsencode(place), 0, raw).hex(),
-        record_kind=RecordKind.QUARANTINE.value,
-        project_id="",
-        session_id=None,
-        file_path=place,
-        file_key=place,
-        file_generation=0,
-        byte_offset=0,
-        byte_length=len(raw),
-        type=None,
-        uuid=None,
-        parent_uuid=None,
-        timestamp=None,
-        request_id=None,
-        version=None,
-        cwd=None,
-        git_branch=None,
-        is_sidechain=None,
-        host="",
-        ingested_at=ingested_at if is_instant(ingested_at) else time.time_ns() // 1000,
-        reason=reason,
-        raw=raw,
-    )
+    known = {
+        "seq": seq,
+        "entry_id": entry_id(os.fsencode(place), 0, raw).hex(),
+        "record_kind": RecordKind.QUARANTINE.value,
+        "project_id": "",
+        "file_path": place,
+        "file_key": place,
+        "host": "",
+        "file_generation": 0,
+        "byte_offset": 0,
+        "byte_length": len(raw),
+        "reason": reason,
+        "ingested_at": ingested_at if is_instant(ingested_at) else time.time_ns() // 1000,
+        "raw": raw,
+    }
+    return Record(**{**NOTHING, **known})
 
 
 def readable_record(record: Record) -> Record:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from annals.records import RecordKind
+from annals.records.columns import DEFAULTS
 from annals.records.verification import has_id, read_range
 from extractors.entries import SCHEMA
 
@@ -35,7 +36,13 @@ def salvage_rows(path: Path | pa.NativeFile) -> list[dict[str, Any]]:
 
 def rows_table(rows: list[dict[str, Any]]) -> pa.Table:
     """Return salvaged rows as a table in the lake's schema."""
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    known = [{**row, **_defaults(row)} for row in rows]
+    return pa.Table.from_pylist(known, schema=SCHEMA)
+
+
+def _defaults(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the columns that an older program's data file lacks."""
+    return {name: default for name, default in DEFAULTS.items() if row.get(name) is None}
 
 
 def _group(file: pq.ParquetFile, number: int) -> list[dict[str, Any]]:

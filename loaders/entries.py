@@ -8,36 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from annals.records.columns import DEFAULTS, LAKE_COLUMNS
 from loaders.warehouse import Connection, quoted
 
-COLUMNS: Mapping[str, str] = {
-    "entry_id": "varchar",
-    "record_kind": "varchar",
-    "agent_id": "varchar",
-    "seq": "bigint",
-    "project_id": "varchar",
-    "session_id": "varchar",
-    "file_path": "varchar",
-    "file_key": "varchar",
-    "file_generation": "integer",
-    "byte_offset": "bigint",
-    "byte_length": "bigint",
-    "type": "varchar",
-    "uuid": "varchar",
-    "parent_uuid": "varchar",
-    "timestamp": "timestamptz",
-    "request_id": "varchar",
-    "version": "varchar",
-    "cwd": "varchar",
-    "git_branch": "varchar",
-    "is_sidechain": "boolean",
-    "host": "varchar",
-    "ingested_at": "timestamptz",
-    "reason": "varchar",
-    "raw": "varchar",
-    "raw_binary": "blob",
-}
+COLUMNS: Mapping[str, str] = {column.name: column.type.duckdb for column in LAKE_COLUMNS}
 """The columns of the lake's table and of the views over it, with DuckDB's types."""
+
+_VIEWS = ("records", "new_records")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +33,12 @@ def known_files(connection: Connection) -> dict[str, bool]:
 
 
 def has_views(connection: Connection) -> bool:
-    """Return whether the raw views are there."""
-    row = connection.execute(
-        "select count(*) from duckdb_views() where schema_name = 'raw'"
-        " and view_name in ('records', 'new_records')"
-    ).fetchone()
-    return row == (2,)
+    """Return whether the raw views are there, with all columns; an older program made fewer."""
+    found = connection.execute(
+        "select table_name, list(column_name order by column_index) from duckdb_columns()"
+        " where schema_name = 'raw' and table_name in ('records', 'new_records') group by all"
+    ).fetchall()
+    return len(found) == len(_VIEWS) and all(names == list(COLUMNS) for _, names in found)
 
 
 def add_files(connection: Connection, files: Sequence[DataFile], *, is_pending: bool) -> None:
@@ -154,7 +131,7 @@ def point_views(connection: Connection, field_ids: Mapping[str, int]) -> None:
     """Make ``raw.records`` and ``raw.new_records`` read the data files noted in ``meta``.
 
     ``field_ids`` are the Iceberg field ids of the table's columns, by which the columns are found
-    in each file, as Iceberg has it; a column the table lacks is null.
+    in each file, as Iceberg has it; a column the table lacks is null, or its default.
     """
     rows = connection.execute(
         "select file_path, is_pending from meta.data_files order by file_path"
@@ -183,12 +160,17 @@ def _point(
 def _rows(paths: Sequence[str], field_ids: Mapping[str, int]) -> str:
     """Return the query for the rows of these files, in the lake's columns."""
     present = {name: field_ids[name] for name in COLUMNS if name in field_ids}
-    columns = ", ".join(
-        f'"{name}"' if paths and name in present else f'cast(null as {kind}) as "{name}"'
-        for name, kind in COLUMNS.items()
-    )
+    columns = ", ".join(_column(name, is_there=bool(paths) and name in present) for name in COLUMNS)
     relation = _parquet(paths, present) if paths else "(select 1) where false"
     return f"select {columns} from {relation}"  # noqa: S608 - names are constants, paths are quoted
+
+
+def _column(name: str, *, is_there: bool) -> str:
+    """Return a column of the views; files of older programs lack some, which read as defaults."""
+    value = f'"{name}"' if is_there else f"cast(null as {COLUMNS[name]})"
+    if name in DEFAULTS:
+        value = f"coalesce({value}, {quoted(DEFAULTS[name])})"
+    return value if value == f'"{name}"' else f'{value} as "{name}"'
 
 
 def _parquet(paths: Sequence[str], field_ids: Mapping[str, int]) -> str:

@@ -106,12 +106,17 @@ def _apply(connection: Connection, changes: Changes, field_ids: dict[str, int]) 
 
 def _without_lake(connection: Connection, settings: Settings) -> LoadReport:
     if _cursor(connection) is not None:
-        raise IntegrityError(
-            f"the lake ({lake_place(settings)}) is gone, but the warehouse was built from one",
-            hint="Restore the lake, or correct ICEBERG_WAREHOUSE_PATH or ICEBERG_CATALOG_URI; or,"
-            f" to start anew, delete {settings.warehouse_file}.",
-            path=lake_place(settings),
-        )
+        raise missing_lake(settings)
     with warehouse.transaction(connection):
         entries.point_views(connection, {})
     return LoadReport(0, 0, 0, None)
+
+
+def missing_lake(settings: Settings) -> IntegrityError:
+    """Return the error for a warehouse whose lake is gone."""
+    return IntegrityError(
+        f"the lake ({lake_place(settings)}) is gone, but the warehouse was built from one",
+        hint="Restore the lake, or correct ICEBERG_WAREHOUSE_PATH or ICEBERG_CATALOG_URI; or,"
+        f" to start anew, delete {settings.warehouse_file}.",
+        path=lake_place(settings),
+    )

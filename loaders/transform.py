@@ -16,8 +16,18 @@ from typing import Literal
 
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
-from loaders import compaction, completeness, data_files, entries, gold, prices, warehouse
+from loaders import (
+    compaction,
+    completeness,
+    data_files,
+    entries,
+    gold,
+    lake,
+    prices,
+    warehouse,
+)
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
+from loaders.load import missing_lake
 from loaders.memory import memory_limit
 from loaders.warehouse import FULL_BUILD, REBUILD, Connection
 
@@ -95,13 +105,24 @@ def _plan(
     connection: Connection, settings: Settings, project: Path, *, full_refresh: bool
 ) -> _Plan:
     if not entries.has_views(connection):
-        entries.point_views(connection, {})
+        _point_views(connection, settings)
     signature = _signature(connection, settings, project)
     known = warehouse.state(connection, _SIGNATURE)
     rebuild = warehouse.state(connection, REBUILD) is not None
     full = full_refresh or rebuild or known != signature
     rows = entries.count_rows(connection, only_pending=not full)
     return _Plan(signature, full, rows, is_due=full or entries.is_pending(connection))
+
+
+def _point_views(connection: Connection, settings: Settings) -> None:
+    """Make the raw views; those that an older program made lack columns of the records."""
+    if not entries.known_files(connection):
+        entries.point_views(connection, {})
+        return
+    opened = lake.open_lake(settings)
+    if opened is None:
+        raise missing_lake(settings)
+    entries.point_views(connection, opened.field_ids)
 
 
 def _signature(connection: Connection, settings: Settings, project: Path) -> str:

@@ -1,8 +1,8 @@
 """The entry contract: what a record is, how it is named, what is read out of it."""
 
+from annals.records.columns import Record, RecordKind
 from annals.records.envelope import Envelope, read_envelope
 from annals.records.identity import entry_id, file_key, owning_session
-from annals.records.record import Record, RecordKind
 
 __all__ = [
     "Record",

@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from annals.records.bounds import bounded, decompress
+from annals.records.columns import COLUMNS, Record
 from annals.records.fields import check_fields
-from annals.records.record import Record
 
 Raw = TypeVar("Raw", str, bytes)
 
@@ -37,32 +37,11 @@ BUCKET = "raw"
 """The names of the collections, and of the GridFS bucket."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- the driver takes it for UTC, in half the time
-_PLAIN = {
-    "record_kind": "recordKind",
-    "project_id": "projectId",
-    "session_id": "sessionId",
-    "file_path": "filePath",
-    "file_key": "fileKey",
-    "file_generation": "fileGeneration",
-    "byte_offset": "byteOffset",
-    "byte_length": "byteLength",
-    "type": "type",
-    "uuid": "uuid",
-    "parent_uuid": "parentUuid",
-    "timestamp": "timestamp",
-    "request_id": "requestId",
-    "version": "version",
-    "cwd": "cwd",
-    "git_branch": "gitBranch",
-    "is_sidechain": "isSidechain",
-    "host": "host",
-    "reason": "reason",
-}
-"""Fields that are the same on both sides, by their names in a record."""
-
-_OTHERS = {"entry_id": "_id", "ingested_at": "ingestedMicros", "raw": "raw"}
-_NAMES = tuple(_PLAIN.get(field) or _OTHERS[field] for field in Record._fields[1:])
+_NAMES = tuple(column.mongo for column in COLUMNS[1:])
 """The names of a record's fields after ``seq``, in their order: ``_id`` is the first one."""
+
+_READ = tuple((column.name, column.mongo, column.default) for column in COLUMNS[1:-1])
+"""Fields that a document has as they are; documents of older programs lack some of them."""
 
 
 class Encoding(StrEnum):
@@ -149,14 +128,11 @@ def to_record(document: Mapping[str, Any], raw: bytes, *, seq: int) -> Record:
     Raises ValueError if a field is missing, of another type, or out of its range: a column of the
     lake takes no other value, and one such document would stop all that are written with it.
     """
-    fields = {field: document.get(name) for field, name in _PLAIN.items()}
-    record = Record(
-        seq=seq,
-        entry_id=document.get("_id"),  # type: ignore[arg-type]
-        ingested_at=document.get("ingestedMicros"),  # type: ignore[arg-type]
-        raw=raw,
-        **fields,  # type: ignore[arg-type]
-    )
+    fields: dict[str, Any] = {
+        name: default if (value := document.get(key)) is None else value
+        for name, key, default in _READ
+    }
+    record = Record(seq=seq, raw=raw, **fields)
     check_fields(record)
     return record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from annals.records.record import Record, RecordKind
+from annals.records.columns import COLUMNS, FLAG, NAME, SMALL_COUNT, Record, RecordKind
 
 FIELD_BYTES = 64 * 1024
 """What the text fields of a record may have together beyond the size of its raw bytes.
@@ -18,23 +18,13 @@ LATEST_MICROSECONDS = 253_402_300_799_999_999
 
 _ENTRY_ID = re.compile("[0-9a-f]{32}")
 _KINDS = frozenset(RecordKind)
-_NAMES = ("project_id", "file_path", "file_key", "host")
-_TEXTS = (
-    "session_id",
-    "type",
-    "uuid",
-    "parent_uuid",
-    "timestamp",
-    "request_id",
-    "version",
-    "cwd",
-    "git_branch",
-    "reason",
-)
+_NAMES = tuple(column.name for column in COLUMNS if column.type is NAME)
+_TEXTS = tuple(column.name for column in COLUMNS if column.type.values == "text")
+_FLAGS = tuple(column.name for column in COLUMNS if column.type is FLAG)
 _NUMBERS = {
-    "file_generation": 2**31 - 1,
-    "byte_offset": 2**63 - 1,
-    "byte_length": 2**63 - 1,
+    column.name: 2**31 - 1 if column.type is SMALL_COUNT else 2**63 - 1
+    for column in COLUMNS
+    if column.type.values == "count" and column.name != "seq"
 }
 
 
@@ -53,8 +43,8 @@ def check_fields(record: Record) -> None:
             raise ValueError(f"its {name} is not a whole number from 0 to {most}")
     if not is_instant(record.ingested_at):
         raise ValueError("its ingested_at is not an instant")
-    if record.is_sidechain is not None and not isinstance(record.is_sidechain, bool):
-        raise ValueError("its is_sidechain is neither true nor false")
+    for name in _FLAGS:
+        _require_flag(name, getattr(record, name))
 
 
 def is_entry_id(value: Any) -> bool:
@@ -70,6 +60,11 @@ def is_count(value: Any, *, least: int = 0, most: int = 2**63 - 1) -> bool:
 def is_instant(value: Any) -> bool:
     """Return whether ``value`` is an instant in microseconds; a clock may be wrong both ways."""
     return is_count(value, least=-LATEST_MICROSECONDS, most=LATEST_MICROSECONDS)
+
+
+def _require_flag(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"its {name} is neither true nor false")
 
 
 def _name_size(name: str, value: Any) -> int:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from annals.records.columns import COLUMNS, FLAG, NAME, Record, RecordKind
 from annals.records.identity import entry_id, original_name
 from annals.records.opening import open_known, recorded_names
-from annals.records.record import Record, RecordKind
 
 ID_MISMATCH = "id_mismatch"
 """Why a record that does not hash to its id is quarantined; its id follows after a space."""
@@ -26,10 +26,9 @@ LONGEST_COPY_BYTES = 64 * 1024 * 1024
 
 _NAMED = 20
 _KINDS = frozenset(RecordKind)
-_INTEGERS = ("file_generation", "byte_offset", "byte_length", "ingested_at")
-_FLAGS = ("is_sidechain",)
-_NEVER_NULL = ("project_id", "file_path", "file_key", "host")
-
+_INTEGERS = frozenset(c.name for c in COLUMNS if c.type.values in ("count", "instant"))
+_FLAGS = frozenset(column.name for column in COLUMNS if column.type is FLAG)
+_NEVER_NULL = {column.name: column.default or "" for column in COLUMNS if column.type is NAME}
 
 Held = Callable[[int], Record | None]
 
@@ -181,7 +180,7 @@ def _plain(name: str, value: Any) -> Any:
     if name in _FLAGS:
         return bool(value) if isinstance(value, int) else None
     if value is None:
-        return "" if name in _NEVER_NULL else None
+        return _NEVER_NULL.get(name)
     text = value if isinstance(value, str) else str(value)
     return text.encode("utf-8", "replace").decode("utf-8")
 

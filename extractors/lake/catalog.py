@@ -6,6 +6,7 @@ import sqlite3
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
+    CommitFailedException,
     NamespaceAlreadyExistsError,
     NoSuchTableError,
     RESTError,
@@ -22,7 +23,7 @@ from annals.errors import AnalyticsError, IntegrityError, LakeError, SettingsErr
 from annals.files import make_database, make_folder
 from annals.lake import is_elsewhere, lake_place, usable_location
 from annals.lake.catalog_file import CATALOG_FILE, catalog_file, checksums_of
-from annals.lake.checksums import metadata_files
+from annals.lake.checksums import Checksums, metadata_files
 from annals.lake.damage import find_damage
 from annals.lake.moving import moved_error, moved_from
 from annals.lake.sql_catalog import open_sql_catalog
@@ -32,6 +33,7 @@ from extractors.entries import SCHEMA
 from extractors.faults import unreadable_metadata
 from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
 from extractors.lake.durable import DurableFileIO
+from extractors.lake.evolution import add_columns
 from extractors.lake.noted import noted_location
 from extractors.lake.relocation import relocate, relocate_catalog
 from extractors.lake.table import Lake, faults
@@ -42,8 +44,15 @@ _REACHED = (OSError, DBAPIError, RESTError, NamespaceAlreadyExistsError, TableAl
 _DUPLICATE_STATES = {"42P06", "42P07", "42710", "23505"}
 """What PostgreSQL answers where a schema, a table, an object or a row is there already."""
 
+_LOST_RACES = (
+    DBAPIError,
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    TableAlreadyExistsError,
+)
 OPENING_ATTEMPTS = 6
-"""Catalog tables, namespace and table are made one by one; each may be lost to another process."""
+"""Catalog tables, namespace, table and columns are made one by one; each by whoever is first."""
+
 PROPERTIES = {
     "format-version": "2",
     "commit.retry.num-retries": "0",
@@ -77,7 +86,7 @@ def open_lake(settings: Settings, *, create: bool = False) -> Lake:
         for attempt in range(1, OPENING_ATTEMPTS + 1):
             try:
                 return _open(settings, place, create=create)
-            except (DBAPIError, NamespaceAlreadyExistsError, TableAlreadyExistsError) as error:
+            except _LOST_RACES as error:
                 # Where another process made the same thing just now, the next attempt finds it.
                 if attempt == OPENING_ATTEMPTS or not _was_made_by_another(error):
                     raise
@@ -117,9 +126,18 @@ def _open(settings: Settings, place: str, *, create: bool) -> Lake:
         except Exception as error:  # whatever the library raises here, it was reading the lake
             raise unreadable_metadata(error, noted_location(settings) or place) from error
         usable_location(settings, table.location())
+        checksums = _verified(table, settings, place, create=create)
+        if create:
+            # Here and not before a write: the commit brings what others committed meanwhile, so
+            # the cursor has to be read after it.
+            add_columns(table, checksums)
     except BaseException:
         catalog.close()
         raise
+    return Lake(catalog, table, place=place, checksums=checksums)
+
+
+def _verified(table: Table, settings: Settings, place: str, *, create: bool) -> Checksums:
     checksums = checksums_of(settings)
     try:
         with faults(place, table):
@@ -128,7 +146,7 @@ def _open(settings: Settings, place: str, *, create: bool) -> Lake:
         raise
     except Exception as error:  # whatever the library raises here, it was reading the lake
         raise find_damage(table, checksums, error) from error
-    return Lake(catalog, table, place=place, checksums=checksums)
+    return checksums
 
 
 def _was_made_by_another(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -21,6 +21,7 @@ from annals.files import make_folder, replacing, set_aside
 from annals.lake.content import content_hash, named_hash
 from annals.lake.damage import data_file_place, live_files
 from annals.limits import TooLargeError, copy_bounded, read_bounded
+from annals.records.columns import FIRST_COLUMNS
 from extractors.files import write_parquet
 from extractors.lake.table import Lake
 from extractors.salvage import salvage_rows
@@ -86,12 +87,19 @@ def restore_rows(lake: Lake, name: str, rows: pa.Table) -> str | None:
     Return the new name of the damaged file (an empty text if there was none), or None if nothing
     was changed.
     """
-    encoded = pa.BufferOutputStream()
-    write_parquet(encoded, rows, schema=lake.file_schema)
-    content = encoded.getvalue().to_pybytes()
-    if named_hash(name) != content_hash([content]):
-        return None
-    return _replace(lake, name, io.BytesIO(content), len(content))
+    for schema in _earlier_schemas(lake.file_schema):
+        encoded = pa.BufferOutputStream()
+        write_parquet(encoded, rows, schema=schema)
+        content = encoded.getvalue().to_pybytes()
+        if named_hash(name) == content_hash([content]):
+            return _replace(lake, name, io.BytesIO(content), len(content))
+    return None
+
+
+def _earlier_schemas(schema: pa.Schema) -> Iterator[pa.Schema]:
+    """Yield the columns of data files: those of this version first, then those of older ones."""
+    for columns in range(len(schema), FIRST_COLUMNS - 1, -1):
+        yield pa.schema(schema.field(place) for place in range(columns))
 
 
 def restore_copy(lake: Lake, name: str, copy: Path) -> str:

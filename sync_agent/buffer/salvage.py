@@ -18,8 +18,15 @@ from typing import Any
 from urllib.parse import quote
 
 from annals.buffer.faults import DamagedBufferError, translated
-from annals.buffer.schema import LOCATION_COLUMNS, RECORD_COLUMNS, insertion
-from sync_agent.buffer.store import LARGE_BYTES, connect, create, insert_large, transaction
+from annals.buffer.schema import (
+    LOCATION_COLUMNS,
+    RECORD_COLUMNS,
+    insertion,
+    record_columns,
+    table_columns,
+)
+from sync_agent.buffer.store import LARGE_BYTES, connect, insert_large, transaction
+from sync_agent.buffer.tables import create
 
 _COMPANIONS = ("-wal", "-shm")
 _BATCH_ROWS = 500
@@ -27,9 +34,8 @@ _LOCATION_PLACE = RECORD_COLUMNS.replace(" ", "").split(",").index("location_id"
 _INSERT_LOCATION = insertion("locations", LOCATION_COLUMNS)
 _INSERT_RECORD = insertion("records", RECORD_COLUMNS)
 _SELECT_LOCATIONS = f"select {LOCATION_COLUMNS} from locations"  # noqa: S608 -- constants
-_SELECT_RECORDS = f"select seq, {RECORD_COLUMNS} from records where seq >= ? order by seq"  # noqa: S608
-
-_SELECT_DEAD_LETTERS = f"select seq, {RECORD_COLUMNS} from dead_letters"  # noqa: S608 -- constants
+_SELECT_RECORDS = "select seq, {} from records where seq >= ? order by seq"
+_SELECT_DEAD_LETTERS = "select seq, {} from dead_letters"
 _NOTE_SALVAGED = (
     "insert into meta (key, value) select 'salvaged_through', coalesce(max(seq), 0) from records"
 )
@@ -126,9 +132,10 @@ def _readable_locations(source: sqlite3.Connection) -> dict[int, tuple[Any, ...]
 def _readable_records(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     """Yield records in order; after one that cannot be read, try further and further on."""
     following, stride, last = 1, 1, _last_seq(source)
+    query = _SELECT_RECORDS.format(_columns(source, "records"))
     while following <= last:
         try:
-            for row in source.execute(_SELECT_RECORDS, (following,)):
+            for row in source.execute(query, (following,)):
                 yield row
                 following, stride = row[0] + 1, 1
         except sqlite3.DatabaseError:
@@ -140,7 +147,15 @@ def _readable_records(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
 def _readable_dead_letters(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     """Yield what a server refused, to become records again: it may take them by now."""
     with contextlib.suppress(sqlite3.DatabaseError):  # a buffer of an older program has none
-        yield from source.execute(_SELECT_DEAD_LETTERS)
+        yield from source.execute(_SELECT_DEAD_LETTERS.format(_columns(source, "dead_letters")))
+
+
+def _columns(source: sqlite3.Connection, table: str) -> str:
+    """Return the columns of a record, null for those that an older program had not."""
+    present: frozenset[str] = frozenset()
+    with contextlib.suppress(sqlite3.DatabaseError):
+        present = table_columns(source, table)
+    return record_columns(present) if present else RECORD_COLUMNS
 
 
 def _last_seq(source: sqlite3.Connection) -> int:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import fields
 from itertools import chain
@@ -21,21 +19,19 @@ from typing import Any, TypeVar
 
 from annals.buffer.faults import damaged, displaced, file_at, translated
 from annals.buffer.schema import (
-    ADDITIONS,
     FILE_COLUMNS,
     LOCATION_COLUMNS,
-    PAGE_BYTES,
     RECORD_COLUMNS,
     SCHEMA_VERSION,
     SELECT_FILE,
     SELECT_LOCATION,
-    TABLES,
     insertion,
 )
 from annals.errors import LocalBufferError
 from annals.files import make_database, make_folder, require_database
 from sync_agent.buffer.legacy_file import set_aside
 from sync_agent.buffer.rows import FileRow, Known, Location
+from sync_agent.buffer.tables import add_tables, create
 from sync_agent.buffer.transaction_log import note_batch
 
 BATCH_BYTES = 8 * 1024 * 1024
@@ -370,28 +366,3 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
             path=path,
         )
     add_tables(connection)
-
-
-def add_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables that a buffer of an older program lacks."""
-    for statement in filter(str.strip, ADDITIONS.split(";")):
-        connection.execute(statement)
-
-
-def create(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new buffer, under a new agent id."""
-    connection.execute(f"pragma page_size = {PAGE_BYTES}")
-    connection.execute("pragma auto_vacuum = incremental")
-    connection.execute("pragma journal_mode = wal")
-    with transaction(connection):
-        for statement in filter(str.strip, (TABLES + ADDITIONS).split(";")):
-            connection.execute(statement)
-        connection.executemany(
-            "insert into meta (key, value) values (?, ?)",
-            [
-                ("schema_version", SCHEMA_VERSION),
-                ("agent_id", str(uuid.uuid4())),
-                ("pruned_through", 0),
-                ("created_at", time.time_ns() // 1000),
-            ],
-        )

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from annals.buffer.schema import lacks_tables
-from annals.records.record import RecordKind
+from annals.records.columns import RecordKind
 
 ROWS_KEPT = 10_000
 """How many rows stay where no setting says otherwise."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
+from annals.records.columns import RecordKind
 from annals.records.conversations import is_conversation
 from annals.records.identity import entry_id, owning_session, readable
-from annals.records.record import RecordKind
 from sync_agent.buffer.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edges
 from sync_agent.buffer.rows import FileRow, FileState, Known, Location
 from sync_agent.buffer.store import Buffer
@@ -20,7 +20,13 @@ from sync_agent.reading.foreign_files import MARK, UNMARK, foreign_ids
 from sync_agent.reading.opening import open_transcript
 from sync_agent.reading.paths import Found
 from sync_agent.reading.reader import Reader
-from sync_agent.reading.record_rows import NO_ENVELOPE, Promoted, file_record, promoted
+from sync_agent.reading.record_rows import (
+    NO_ADDITIONS,
+    NO_ENVELOPE,
+    Promoted,
+    file_record,
+    promoted,
+)
 from sync_agent.reading.rereads import FINISH
 from sync_agent.reading.tally import Tally
 from sync_agent.reading.verification import MARK_DUE, due_values
@@ -305,7 +311,7 @@ class Intake:
                 if not reading.is_conversation:
                     reading.is_conversation = is_conversation(envelope.type, envelope.uuid)
                 kind, fields = RecordKind.ENTRY.value, promoted(envelope, session)
-            add((ident, kind, *here, offset, length, *fields, reason, now, raw))
+            add((ident, kind, *here, offset, length, *fields, reason, now, *NO_ADDITIONS, raw))
             if buffer.is_due:
                 self._checkpoint(reading)
                 now = time.time_ns() // 1000

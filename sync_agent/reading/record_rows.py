@@ -6,9 +6,9 @@ import json
 import time
 from typing import Any
 
+from annals.records.columns import ADDED, RecordKind
 from annals.records.envelope import Envelope
 from annals.records.identity import entry_id, owning_session
-from annals.records.record import RecordKind
 from sync_agent.buffer.rows import FileRow, Location
 from sync_agent.buffer.store import RecordRow
 from sync_agent.reading.file_changes import Event
@@ -17,6 +17,9 @@ from sync_agent.reading.ranges import Range
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 NO_ENVELOPE: tuple[Any, ...] = (None,) * 9
+
+NO_ADDITIONS: tuple[Any, ...] = (None,) * len(ADDED)
+"""The columns between ``ingested_at`` and ``raw``: null reads as each one's default."""
 
 Promoted = tuple[str | bool | None, ...]
 """The columns session_id to is_sidechain."""
@@ -59,6 +62,7 @@ def range_record(
         *fields,
         found.reason,
         time.time_ns() // 1000,
+        *NO_ADDITIONS,
         found.raw,
     )
 
@@ -91,5 +95,6 @@ def file_record(event: Event, row: FileRow, location: Location) -> RecordRow:
         *NO_ENVELOPE[1:],
         None,
         time.time_ns() // 1000,
+        *NO_ADDITIONS,
         raw,
     )

@@ -17,26 +17,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from annals.buffer.faults import file_at, missing_buffer, translated
-from annals.buffer.schema import RECORD_COLUMNS
+from annals.buffer.schema import RECORD_COLUMNS, select_records
 from annals.errors import ConflictError
 from annals.records import Record
 from annals.records.seq_ranges import Ranges, ranges_of, subtract_ranges
 from sync_agent.buffer.buffer_reader import reading
 from sync_agent.buffer.pruning import SHIPPER
-from sync_agent.buffer.store import add_tables, connect, transaction
+from sync_agent.buffer.store import connect, transaction
+from sync_agent.buffer.tables import add_tables
 from sync_agent.buffer.transaction_log import note
 
 _REASON_LENGTH = 300
 
 _ENROLLED = "enrolled_agent"
-_RECORDS = """
-    select r.seq, lower(hex(r.entry_id)), r.record_kind, l.project_id, r.session_id, l.file_path,
-           l.file_key, r.file_generation, r.byte_offset, r.byte_length, r.type, r.uuid,
-           r.parent_uuid, r.timestamp, r.request_id, r.version, r.cwd, r.git_branch,
-           r.is_sidechain, l.host, r.ingested_at, r.reason, r.raw
-    from records r cross join locations l on l.location_id = r.location_id
-    where r.seq > ? order by r.seq limit ?
-"""
+_RECORDS = select_records(Record._fields, bounds="r.seq > ?")
 _BURY = f"""
     insert or replace into dead_letters ({RECORD_COLUMNS}, seq, server_reason, refused_at)
     select {RECORD_COLUMNS}, seq, ?, ? from records where seq = ?

@@ -46,6 +46,8 @@ wanted as (
         singled.byte_length, singled.type as entry_type, singled.uuid, singled.parent_uuid,
         singled.timestamp as occurred_at, singled.request_id, singled.version as claude_version,
         singled.cwd, singled.git_branch, {{ readable_json('singled.raw') }} as json,
+        coalesce(singled.agent_kind, 'claude_code') as agent_kind, singled.stored_hash,
+        singled.redaction,
         {% if is_incremental() -%}
         known.replaced_row,
         {%- endif %}
@@ -109,7 +111,7 @@ final as (
         {{ token_count('usage.cache_creation.ephemeral_1h_input_tokens') }} as cache_1h_tokens,
         {{ token_count('usage.cache_read_input_tokens') }} as cache_read_tokens,
         {{ token_count('usage.server_tool_use.web_search_requests') }} as web_search_requests,
-        usage.service_tier, usage.speed, usage.inference_geo,
+        usage.service_tier, usage.speed, usage.inference_geo, agent_kind, stored_hash, redaction,
         {% if is_incremental() -%}
         replaced_row,
         {%- endif %}
