@@ -44,6 +44,8 @@ ARROW_SCHEMA = pa.schema(
         pa.field("raw_binary", pa.binary()),
     ]
 )
+"""The columns of the first version. Newer ones read as their defaults, as in every older lake."""
+
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 
