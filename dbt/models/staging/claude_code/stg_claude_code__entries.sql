@@ -41,16 +41,13 @@ known as (
 wanted as (
     select
         singled.entry_id, singled.session_id, coalesce(singled.project_id, '') as project_id,
-        coalesce(singled.host, '') as host, singled.file_key,
+        coalesce(singled.host, '') as host, singled.file_key, singled.stored_hash,
         coalesce(singled.file_generation, 0) as file_generation, singled.byte_offset,
         singled.byte_length, singled.type as entry_type, singled.uuid, singled.parent_uuid,
         singled.timestamp as occurred_at, singled.request_id, singled.version as claude_version,
         singled.cwd, singled.git_branch, {{ readable_json('singled.raw') }} as json,
-        coalesce(singled.agent_kind, 'claude_code') as agent_kind, singled.stored_hash,
-        singled.redaction,
-        {% if is_incremental() -%}
-        known.replaced_row,
-        {%- endif %}
+        coalesce(singled.agent_kind, 'claude_code') as agent_kind, singled.redaction,
+        {% if is_incremental() %}known.replaced_row,{% endif %}
         coalesce(singled.is_sidechain, false) as is_sidechain
     from singled
     {% if is_incremental() -%}
