@@ -121,8 +121,10 @@ class _Taken:
         envelope = read_entry(row.content)
         found = Range(row.offset, row.content, envelope, None if envelope else NOT_JSON)
         location = self._locations[place]
-        *values, _, _ = range_record(found, location, generation=0, session=row.session)
-        self._buffer.add_record((*values, row.made_at, row.content))
+        record = range_record(
+            found, location, generation=0, session=row.session, read_at=row.made_at
+        )
+        self._buffer.add_record(record)
         self.count += 1
         if self._buffer.is_due:
             self._buffer.commit()

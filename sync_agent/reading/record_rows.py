@@ -42,11 +42,17 @@ def promoted(envelope: Envelope, session: str) -> Promoted:
 
 
 def range_record(
-    found: Range, location: Location, *, generation: int, session: str | None = None
+    found: Range,
+    location: Location,
+    *,
+    generation: int,
+    session: str | None = None,
+    read_at: int | None = None,
 ) -> RecordRow:
     """Return the row of an entry or of a quarantined range.
 
-    ``session`` is what it belongs to where neither it nor the name of its file says so.
+    ``session`` is what it belongs to where neither it nor the name of its file says so;
+    ``read_at`` is when it was read, in microseconds, if that was not now.
     """
     session = session or owning_session(location.file_key)
     kind, fields = RecordKind.QUARANTINE.value, (session, *NO_ENVELOPE)
@@ -61,7 +67,7 @@ def range_record(
         len(found.raw),
         *fields,
         found.reason,
-        time.time_ns() // 1000,
+        time.time_ns() // 1000 if read_at is None else read_at,
         *NO_ADDITIONS,
         found.raw,
     )

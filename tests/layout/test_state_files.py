@@ -82,7 +82,7 @@ WRITTEN = {
     "loaders/builds.py": "the part of a build's name that is for people",
     "loaders/publish.py": "when a build was made, for people",
     "sync_agent/reading/activity.py": "when an event was, for people",
-    "sync_agent/buffer/store.py": "when the buffer was made, for people",
+    "sync_agent/buffer/tables.py": "when the buffer was made, for people",
     "sync_agent/reading/intake.py": "when records were read; order is that of their numbers",
     "sync_agent/buffer/transaction_log.py": "when a transaction was; order is that of its rows",
     "sync_agent/reading/legacy.py": "when records were taken over",
