@@ -16,18 +16,8 @@ from typing import Literal
 
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
-from loaders import (
-    compaction,
-    completeness,
-    data_files,
-    entries,
-    gold,
-    lake,
-    prices,
-    warehouse,
-)
+from loaders import compaction, completeness, data_files, entries, gold, prices, warehouse
 from loaders.dbt_project import PROJECT_FOLDER, Outcome, project_hash, run_dbt
-from loaders.load import missing_lake
 from loaders.memory import memory_limit
 from loaders.warehouse import FULL_BUILD, REBUILD, Connection
 
@@ -119,7 +109,10 @@ def _point_views(connection: Connection, settings: Settings) -> None:
     if not entries.known_files(connection):
         entries.point_views(connection, {})
         return
-    opened = lake.open_lake(settings)
+    from loaders.lake import open_lake  # noqa: PLC0415 -- Iceberg, once after an upgrade
+    from loaders.load import missing_lake  # noqa: PLC0415
+
+    opened = open_lake(settings)
     if opened is None:
         raise missing_lake(settings)
     entries.point_views(connection, opened.field_ids)
