@@ -22,6 +22,8 @@ from flows.validation.promises import ValidationReport
 SUMMARY = "pipeline-summary"
 CHECKS = "quality-checks"
 DOCS = "dbt-docs"
+_LINKS = f"Every run: [summary](/artifacts/key/{SUMMARY}), [checks](/artifacts/key/{CHECKS})."
+"""Pages of Prefect's own UI, by paths of the same server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,18 @@ def left(work: Work) -> Iterator[None]:
 def leave(work: Work, *, verdict: str = "") -> None:
     """Leave summary, checks and link of a run: of the stages that have reported so far."""
     now = status(work.settings)
-    create_markdown_artifact(markdown=_summary(work, now, verdict), key=SUMMARY)
+    docs = link_address(work.settings.dbt_docs_url)
+    create_markdown_artifact(
+        markdown=_summary(work, now, verdict),
+        key=SUMMARY,
+        description=f"What each stage did, and what waits. {_LINKS} [dbt docs]({docs})",
+    )
     _leave_checks(_rows_of(work, now))
     create_link_artifact(
-        link=link_address(work.settings.dbt_docs_url), link_text="dbt docs: every model", key=DOCS
+        link=docs,
+        link_text="dbt docs: every model",
+        key=DOCS,
+        description="Models, columns and tests, as dbt describes them.",
     )
 
 
@@ -71,7 +81,9 @@ def _leave_checks(rows: Iterable[Row]) -> None:
         {"check": row.name, "verdict": row.verdict, "promise": row.promise, "figures": row.figures}
         for row in rows
     ]
-    create_table_artifact(table=table, key=CHECKS, description="What was checked, and how it is.")
+    create_table_artifact(
+        table=table, key=CHECKS, description=f"What was checked, and the result. {_LINKS}"
+    )
 
 
 def _row_of(check: Check) -> Row:
@@ -86,13 +98,14 @@ def _told(figures: Mapping[str, int]) -> str:
 
 def _summary(work: Work, now: Status, verdict: str) -> str:
     lines = [verdict, ""] if verdict else []
-    lines += ["| stage | seconds | rows | bytes | what it did |", "|---|---:|---:|---:|---|"]
+    lines += ["| stage | seconds | rows | bytes |", "|---|---:|---:|---:|"]
+    done = []
     for stage, report in work.reports.items():
         figures = counters(report)
-        lines.append(
-            f"| {stage} | {work.seconds[stage]:.2f} | {_rows(figures):,} |"
-            f" {_bytes(figures):,} | {_told(figures)} |"
-        )
+        row = f"{stage} | {work.seconds[stage]:.2f} | {_rows(figures):,} | {_bytes(figures):,}"
+        lines.append(f"| {row} |")
+        done.append(f"- {stage}: {_told(figures)}")
+    lines += ["", *done]  # beside the table: a page would cut its widest column
     lag = _told(now.lag) if any(now.lag.values()) else "nothing waits"
     lines += ["", f"**Lag:** {lag}", "", f"**Data quality:** {_quality(now)}"]
     build = markdown(str((now.build or {}).get("build_id", "none yet")))

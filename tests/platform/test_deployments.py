@@ -35,7 +35,7 @@ def test_what_is_deployed(platform: Platform) -> None:
         assert one["global_concurrency_limit"]["limit"] == 1
         assert one["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
         assert {"annals", name.partition("-")[0]} <= set(one["tags"])
-        assert one["description"]
+        assert "/artifacts/key/pipeline-summary" in one["description"]
         schema = one["parameter_openapi_schema"]
         assert schema["additionalProperties"] is False
         parameters = schema["properties"].values()

@@ -113,6 +113,8 @@ def test_a_run_leaves_data_artifacts_and_lineage(platform: Platform) -> None:
     assert note["counters"]["models_built"] > 0, "`status` and the metrics tell of this run"
     artifacts = {one["key"]: one for one in platform.post("/artifacts/latest/filter")}
     assert {"pipeline-summary", "quality-checks", "dbt-docs"} <= set(artifacts)
+    assert all(artifact["description"] for artifact in artifacts.values())
+    assert "/artifacts/key/quality-checks" in artifacts["pipeline-summary"]["description"]
     summary = artifacts["pipeline-summary"]["data"]
     for words in ("| sync |", "| publish |", "**Lag:** nothing waits", "**Data quality:** 493"):
         assert words in summary
