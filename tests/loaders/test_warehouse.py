@@ -197,3 +197,19 @@ def test_a_link_in_the_place_of_the_spill_folder_is_refused(
     beside.symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(SettingsError, match="a symbolic link"), warehouse.connect(settings):
         pass
+
+
+def test_layers_are_dropped_while_another_connection_writes(settings: Settings) -> None:
+    """A checkpoint is refused then; the layers are gone all the same, and the other one commits."""
+    with warehouse.connect(settings) as connection:
+        connection.execute("create schema gold; create table gold.old as select 1 as one")
+        with warehouse.connect(settings) as other:
+            other.execute("begin")
+            other.execute("insert into meta.state values ('kept', 'yes')")
+            warehouse.drop_layers(connection)
+            other.execute("commit")
+        tables = connection.execute(
+            "select table_name from duckdb_tables() where schema_name = 'gold'"
+        )
+        assert tables.fetchall() == []
+        assert warehouse.state(connection, "kept") == "yes"
