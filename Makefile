@@ -66,7 +66,7 @@ validate: install ## prove that nothing was lost, doubled or invented
 docs: install ## write the dbt docs as one page
 	@$(OWN) -m operations.dbt_docs --build-only $(ARGS)
 
-doctor: install ## look at the machine, and say what stands in the way
+doctor: install ## check the setup and suggest fixes
 	@$(ANNALS) doctor $(ARGS)
 
 backup: install ## save lake, catalog, buffer and settings: ARGS="--to FILE"
@@ -83,7 +83,7 @@ up-local: platform ## agent, Prefect server, worker and dbt docs as processes of
 up: install ## build and start it, and wait until all of it is healthy
 	@$(STACK) up $(SERVICE)
 
-down: install ## stop it; a run at work is finished by the next one, every volume stays
+down: install ## stop it; an active run is finished by the next one, every volume stays
 	@$(STACK) down
 
 restart: install ## restart it, or SERVICE=name alone
@@ -131,7 +131,7 @@ develop: platform $(VENV)/.dev ## the same, and what the tests and checks need
 servers: develop ## the real servers that tests use, built with Go where that is installed
 	@$(RUN) -m tests.servers.building
 
-# Test files are compiled once: reading 33,000 lines anew costs each process ten seconds.
+# Test files are compiled once: reading 33,000 lines again costs each process ten seconds.
 test: develop ## the whole test suite
 	@PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -147,12 +147,13 @@ sweep: develop ## kill the pipeline at many points and compare what it leads to
 test-long: soak sweep ## the long forms: soak, sweep, builds of 1 and 3 million entries, killed expiries
 	@VOLUME_ENTRIES=$${VOLUME_ENTRIES:-1000000,3000000} $(RUN) -m pytest tests/volumes --timeout=7200 $(ARGS)
 
-check: develop ## format, lint, types, import contracts, scripts, Dockerfiles
+check: develop ## format, lint, types, import contracts, language, scripts, images
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache
-	@$(VENV)/bin/shellcheck .ci/* deploy/*/*.sh
+	@$(RUN) .ci/plain_english.py
+	@$(VENV)/bin/shellcheck $(filter-out %.py,$(wildcard .ci/*)) deploy/*/*.sh
 	@$(VENV)/bin/hadolint deploy/*/Dockerfile
 
 format: develop ## format the code and fix what can be fixed

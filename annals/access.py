@@ -46,7 +46,7 @@ def claim_state(settings: Settings) -> None:
     set_umask(group=settings.state_mode == "group")
     for error in refused_parts(settings):
         raise error
-    tighten(settings)
+    tighten_modes(settings)
 
 
 def claim_buffer(settings: Settings) -> None:
@@ -151,7 +151,7 @@ def _missing(part: Part) -> AnalyticsError | None:
     )
 
 
-def tighten(settings: Settings) -> None:
+def tighten_modes(settings: Settings) -> None:
     """Take from existing state what others, or in private mode the group, may do with it.
 
     The folders at the top are looked at each time. What is below them is walked only if one of them
@@ -212,7 +212,7 @@ def walk(top: Path) -> Iterator[Path]:
 def close(path: Path, bits: int) -> bool:
     """Take these permission bits from a file or folder of ours; return whether it had any.
 
-    A refusal is no failure: `annals doctor` names what stays open.
+    A refusal is not a failure: `annals doctor` names what stays open.
     """
     with contextlib.suppress(OSError):
         status = path.lstat()

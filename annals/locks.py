@@ -89,7 +89,7 @@ def _lock(file: TextIO, path: Path) -> None:
 
 
 def _is_dead(holder: Holder | None) -> bool:
-    """Return whether the holder was a process of this machine that is no more."""
+    """Return whether the holder was a process of this machine that has ended."""
     if holder is None or holder.host != socket.gethostname():
         return False
     try:
@@ -119,7 +119,7 @@ def read_holder(path: Path) -> Holder | None:
 
 
 def held_by(path: Path) -> Holder | None:
-    """Return the live holder of the lock at ``path``, or None where nobody holds it."""
+    """Return the live holder of the lock at ``path``, or None if nobody holds it."""
     try:
         with os.fdopen(open_state_file(path, os.O_RDONLY), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

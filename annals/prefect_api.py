@@ -108,7 +108,7 @@ def _unusable(path: Path, why: str) -> SettingsError:
     )
 
 
-def authorization(login: str) -> str:
+def authorization_header(login: str) -> str:
     """Return the value of the header ``Authorization`` for a login."""
     return f"Basic {base64.b64encode(login.encode()).decode('ascii')}"
 
@@ -144,7 +144,7 @@ class PrefectApi:
         self._seconds = seconds
         self._fields = {"Content-Type": "application/json"}
         if login:
-            self._fields["Authorization"] = authorization(login)
+            self._fields["Authorization"] = authorization_header(login)
         self._client = secrets.token_hex(16)
         self._token: str | None = None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HIDDEN = "***"
 
 SHORTEST_SECRET = 6
-"""Shorter values are not looked for in text: they would hide words that are no secrets."""
+"""Shorter values are not looked for in text: they would hide words that are not secrets."""
 
 _SHOWN_PATHS = frozenset({"", "/", "/api"})
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]+)?"

@@ -53,7 +53,7 @@ class Workspace:
         }
 
     def write(self, action: str, **numbers: int) -> None:
-        """Write the transcripts anew with an action of ``benchmarks.inputs``.
+        """Write the transcripts again with an action of ``benchmarks.inputs``.
 
         Where they are there already, written by the same generator, they stay.
         """

@@ -56,7 +56,7 @@ class Resume:
         self._last: int | str | None = None
         self._seen: set[str] = set()
 
-    def narrowed(self, wanted: dict[str, Any]) -> dict[str, Any]:
+    def narrow_query(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Return the query for what is still to come."""
         return {"$and": [wanted, {self._key: {"$gte": self._last}}]} if self._seen else wanted
 
@@ -72,17 +72,17 @@ class Resume:
         return True
 
 
-def decoded(raw: bytes, decode: Decode, faults: tuple[type[Exception], ...]) -> Arrival:
+def decode_document(raw: bytes, decode: Decode, faults: tuple[type[Exception], ...]) -> Arrival:
     """Return the document in ``raw``; ``faults`` is what ``decode`` raises for damaged bytes."""
     try:
         document = decode(raw)
     except faults as error:
         name = f"unreadable-{blake2b(raw, digest_size=8).hexdigest()}"
-        return Arrival(raw, name, {}, f"its bytes are no document ({type(error).__name__})")
+        return Arrival(raw, name, {}, f"its bytes are not document ({type(error).__name__})")
     return Arrival(raw, str(document.get("_id")), document)
 
 
-def located(arrivals: Iterator[Arrival], after: int) -> Iterator[Located]:
+def locate_claims(arrivals: Iterator[Arrival], after: int) -> Iterator[Located]:
     """Give each arrival its position; one without a possible number gets that before it."""
     position = after
     for arrival in arrivals:
@@ -100,7 +100,7 @@ def whole_number(value: Any) -> int | None:
     return value if is_count(value) else None
 
 
-def lookups(claims: Iterator[Located]) -> Iterator[list[Located]]:
+def group_lookups(claims: Iterator[Located]) -> Iterator[list[Located]]:
     """Yield the claims in groups that are bounded in number and bytes."""
     group: list[Located] = []
     size = 0

@@ -76,7 +76,7 @@ def to_summary(cursor: Cursor, kind: SnapshotKind) -> dict[str, str]:
 def from_summary(summary: Mapping[str, str]) -> Cursor | None:
     """Return the cursor that a snapshot carries, or None where it carries none.
 
-    Raises IntegrityError where it carries something that is no cursor.
+    Raises IntegrityError where it carries something that is not a cursor.
     """
     if POSITIONS not in summary:
         return None

@@ -51,9 +51,9 @@ from extractors.arrivals import (
     Judge,
     Located,
     Resume,
-    decoded,
-    located,
-    lookups,
+    decode_document,
+    group_lookups,
+    locate_claims,
     whole_number,
 )
 from extractors.cursor import Cursor
@@ -124,7 +124,7 @@ class MongoSource:
         """Close every connection."""
         self._client.close()
 
-    def agree(self, cursor: Cursor) -> MongoAgreement:
+    def agree_on_positions(self, cursor: Cursor) -> MongoAgreement:
         """Pin the positions to what they are now; mark those that an extraction will move."""
         self._pinned = self.committed()
         moving = {agent for agent, seq in self._pinned.items() if seq > cursor.seq(agent)}
@@ -154,9 +154,9 @@ class MongoSource:
         """Yield the records in ``(after, through]``, claimed ones under their claim's position.
 
         Two records can have one number, where a buffer was restored from a copy: they are never
-        parted by the end of a batch. What is no record is quarantined with its reason, and so is a
-        claim on a document that is gone. Raises SourceGapError where records after ``after`` never
-        came to this server, DependencyError where it does not answer.
+        parted by the end of a batch. What is not a record is quarantined with its reason, and so
+        is a claim on a document that is gone. Raises SourceGapError where records after ``after``
+        never came to this server, DependencyError where it does not answer.
         """
         with self._faults():
             self._refuse_gap(agent_id, after)
@@ -165,8 +165,8 @@ class MongoSource:
                 contextlib.closing(self._sorted(CONVERSATIONS, wanted, "seq")) as documents,
                 contextlib.closing(self._sorted(CLAIMS, wanted, "seq")) as claims,
             ):
-                own = located(documents, after)
-                claimed = self._claimed(located(claims, after))
+                own = locate_claims(documents, after)
+                claimed = self._claimed(locate_claims(claims, after))
                 found = heapq.merge(own, claimed, key=lambda one: (one.seq, one.arrival.name))
                 yield from self._judge.batches(found)
 
@@ -212,12 +212,15 @@ class MongoSource:
         resume = Resume(key)
         for at_once in _DOCUMENTS_AT_ONCE:
             found = self._as_bytes(collection).find(
-                resume.narrowed(wanted), sort=[(name, 1) for name in dict.fromkeys((key, "_id"))]
+                resume.narrow_query(wanted),
+                sort=[(name, 1) for name in dict.fromkeys((key, "_id"))],
             )
             found.batch_size(at_once).allow_disk_use(True)  # noqa: FBT003 -- as the driver has it
             try:
                 with found:
-                    arrivals = (decoded(bytes(one.raw), _decode, _UNREADABLE) for one in found)
+                    arrivals = (
+                        decode_document(bytes(one.raw), _decode, _UNREADABLE) for one in found
+                    )
                     yield from filter(resume.is_new, arrivals)
             except ProtocolError:
                 if at_once == _DOCUMENTS_AT_ONCE[-1]:
@@ -231,7 +234,7 @@ class MongoSource:
 
     def _claimed(self, claims: Iterator[Located]) -> Iterator[Located]:
         """Yield what the claims refer to; it is looked up for many at once."""
-        for group in lookups(claims):
+        for group in group_lookups(claims):
             ids = filter(None, {claim.arrival.claimed for claim in group})
             held = self._held_documents(ids)
             for claim in sorted(group, key=lambda one: (one.seq, one.arrival.name)):
@@ -272,7 +275,7 @@ class MongoSource:
         size = 0
         with found.batch_size(_PIECES_AT_ONCE):
             for number, document in enumerate(found):
-                piece = decoded(bytes(document.raw), _decode, _UNREADABLE).document
+                piece = decode_document(bytes(document.raw), _decode, _UNREADABLE).document
                 data = piece.get("data")
                 if piece.get("n") != number or not isinstance(data, bytes) or not data:
                     raise ValueError(f"piece {number} of its bytes in GridFS is damaged or missing")

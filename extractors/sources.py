@@ -34,7 +34,7 @@ def require_source(settings: Settings) -> None:
 
 
 def last_heartbeat(settings: Settings) -> datetime | None:
-    """Return when an agent was last heard of on the server; None where there is no server."""
+    """Return when an agent was last heard of on the server; None where no server exists."""
     if settings.mongo_uri is None:
         return None
     with contextlib.closing(_server(settings)) as server:
@@ -65,7 +65,7 @@ def agreed_source(
         return AgreedSource(LocalSource(settings.sqlite_path, claim), claim, _nothing)
     server = _server(settings)
     try:
-        return AgreedSource(server, server.agree(cursor), server.close)
+        return AgreedSource(server, server.agree_on_positions(cursor), server.close)
     except BaseException:
         server.close()
         raise

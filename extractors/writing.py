@@ -90,7 +90,7 @@ class ChunkWriter:
         ]
 
     def take(self) -> Written:
-        """Return what was written so far, all of it complete, and begin anew."""
+        """Return what was written so far, all of it complete, and begin again."""
         self._settle()
         written = Written(self._files, self._entries)
         self._files, self._entries, self.raw_bytes = [], 0, 0

@@ -118,7 +118,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # finish() tells of it
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # finish() reports it
             ours.send(self._settings)
 
     def end(self) -> None:

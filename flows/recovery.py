@@ -24,7 +24,7 @@ ATTEMPTS = 3
 Result = TypeVar("Result")
 
 
-def recovering(settings: Settings, run: Callable[[], Result]) -> Result:
+def recover_on_damage(settings: Settings, run: Callable[[], Result]) -> Result:
     """Return what ``run`` returns; after damage that could be repaired it is run again."""
     for _ in range(ATTEMPTS):
         try:

@@ -84,7 +84,7 @@ def write_state(settings: Settings, state: State) -> None:
 
 
 def birth_of(pid: int) -> str | None:
-    """Return when a process was started, as its system counts; None where nobody can tell."""
+    """Return when a process was started, as its system counts; None if nobody can tell."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -15,7 +15,7 @@ from annals.locks import exclusive
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
 from flows.ahead import Ahead, Announced
-from flows.recovery import recover, recovering, set_aside_suspect
+from flows.recovery import recover, recover_on_damage, set_aside_suspect
 
 if TYPE_CHECKING:
     from extractors.extract import ExtractReport
@@ -111,7 +111,7 @@ def extract(
     Raises LockedError (exit 7) where another process runs the pipeline or a stage of it.
     """
     with _locked(settings, "extract"):
-        return recovering(
+        return recover_on_damage(
             settings, lambda: _extract(settings, progress, full_backfill=full_backfill)
         )
 
@@ -120,7 +120,7 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
     """Make new data files of the lake visible to the warehouse; raises as :func:`extract`."""
     with _locked(settings, "load"):
         set_aside_suspect(settings)
-        return recovering(settings, lambda: _load(settings, progress))
+        return recover_on_damage(settings, lambda: _load(settings, progress))
 
 
 def transform(
@@ -167,7 +167,7 @@ def pipeline(
                 ahead.end()
                 if not recover(settings, error):
                     raise
-        reports = recovering(settings, lambda: _landed_and_built(settings, progress))
+        reports = recover_on_damage(settings, lambda: _landed_and_built(settings, progress))
         return PipelineReport(synced, shipped, *reports)
 
 

@@ -1,4 +1,4 @@
-"""Where everything stands: the last run, what waits for the next one, and who is at work."""
+"""Where everything stands: the last run, what waits for the next one, and who is active."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ def _custody(settings: Settings) -> Custody:
 
 
 def _buffer(settings: Settings) -> Holdings | None:
-    from sync_agent.buffer.buffer_reader import holdings
+    from sync_agent.buffer.buffer_reader import read_holdings
 
-    return holdings(settings)
+    return read_holdings(settings)
 
 
 def _lake(settings: Settings, buffer: Holdings | None) -> LakeStatus | None:

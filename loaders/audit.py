@@ -58,7 +58,7 @@ class Bronze(NamedTuple):
 def lake_rows(settings: Settings) -> Iterator[Connection]:
     """Open the lake's rows as the view ``raw.records`` of a warehouse in memory.
 
-    The view is empty where there is no lake yet. Raises IntegrityError for a broken lake.
+    The view is empty where no lake exists yet. Raises IntegrityError for a broken lake.
     """
     with warehouse.in_memory(settings) as connection:
         opened = lake.open_lake(settings)
@@ -135,7 +135,7 @@ def bronze(connection: Connection) -> Bronze:
 
 
 def revision(connection: Connection) -> str | None:
-    """Return the revision of gold in the warehouse, or None where there is no gold yet."""
+    """Return the revision of gold in the warehouse, or None where no gold exists yet."""
     return warehouse.state(connection, GOLD_REVISION)
 
 

@@ -99,7 +99,7 @@ TOTALS: tuple[tuple[str, str, str, str], ...] = (
 
 
 class Condition(NamedTuple):
-    """What the rules are limited to, as SQL; ``true`` is no limit."""
+    """What the rules are limited to, as SQL; ``true`` is not a limit."""
 
     messages: str = "true"
     rebuilt: str = "true"

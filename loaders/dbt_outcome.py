@@ -97,7 +97,7 @@ def judge(selected: Mapping[str, Any], results: Any, statuses: NodeStatuses) -> 
     return [replace(node, error=statuses.errors.get(key)) for key, node in judged.items()]
 
 
-def unsuccessful(judged: list[NodeResult]) -> list[NodeResult]:
+def unsuccessful_results(judged: list[NodeResult]) -> list[NodeResult]:
     """Return the nodes that were not built or did not pass, the cause before what it led to."""
     return sorted(
         (node for node in judged if not node.is_success),

@@ -30,7 +30,7 @@ from loaders.dbt_outcome import (
     judge,
     remedy,
     selected_nodes,
-    unsuccessful,
+    unsuccessful_results,
 )
 from loaders.memory import memory_limit
 from loaders.warehouse import error_for, held_open, require_openable
@@ -107,7 +107,7 @@ def _outcome(
 ) -> Outcome:
     """Return what a run did; raise the error for the first node without success."""
     judged = judge(selected, run.result.result or (), run.statuses)
-    if failed := unsuccessful(judged):
+    if failed := unsuccessful_results(judged):
         raise _failure(settings, failed, is_full=is_full)
     if not run.result.success:
         raise _explained(settings, "dbt reports a failure", "it names no node")

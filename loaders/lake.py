@@ -109,7 +109,7 @@ class Lake:
         """Return what the table gained and lost since ``cursor``.
 
         ``known`` maps the path of each loaded file to whether its rows are still pending. Where
-        the cursor is no ancestor of the head any more (rollback, expiry, another table), every
+        the cursor is not an ancestor of the head any more (rollback, expiry, another table), every
         file of the table that is not known counts as new.
         """
         since = self._since(cursor)
@@ -124,8 +124,8 @@ class Lake:
     def _since(self, cursor: Head | None) -> list[Snapshot] | None:
         """Return the snapshots after the cursor, newest first; None if it is not an ancestor.
 
-        The cursor of an empty table is no ancestor: the oldest kept snapshot has no parent either,
-        but expired ones may have come before it.
+        The cursor of an empty table is not an ancestor: the oldest kept snapshot has no parent
+        either, but expired ones may have come before it.
         """
         if cursor is None or cursor.table_uuid != self.head.table_uuid:
             return None
@@ -240,7 +240,7 @@ def _is_plain_append(snapshot: Snapshot) -> bool:
 def read_head(settings: Settings) -> Head | None:
     """Return where the lake's table stands, without Iceberg's library where the catalog is a file.
 
-    None means that there is no table yet. Raises IntegrityError where the catalog file is missing
+    None means that no table exists yet. Raises IntegrityError where the catalog file is missing
     although data lies beside it, or where it names metadata that is not there.
     """
     catalog = catalog_file(settings)

@@ -117,6 +117,6 @@ def missing_lake(settings: Settings) -> IntegrityError:
     return IntegrityError(
         f"the lake ({lake_place(settings)}) is gone, but the warehouse was built from one",
         hint="Restore the lake, or correct ICEBERG_WAREHOUSE_PATH or ICEBERG_CATALOG_URI; or,"
-        f" to start anew, delete {settings.warehouse_file}.",
+        f" to start again, delete {settings.warehouse_file}.",
         path=lake_place(settings),
     )

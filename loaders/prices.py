@@ -168,9 +168,9 @@ class _Line:
         try:
             price = Decimal(value)
         except InvalidOperation as error:
-            raise self._wrong(column, f"{value!r} is no number") from error
+            raise self._wrong(column, f"{value!r} is not a number") from error
         if not price.is_finite() or price < 0 or price >= 1_000_000:  # noqa: PLR2004 - beyond any price, within the column
-            raise self._wrong(column, f"{value!r} is no price in USD")
+            raise self._wrong(column, f"{value!r} is not a price in USD")
         return price
 
     def required(self, column: str, price: Decimal | None) -> Decimal:
@@ -185,7 +185,7 @@ class _Line:
         try:
             day = date.fromisoformat(value)
         except ValueError as error:
-            raise self._wrong(column, f"{value!r} is no day such as 2026-01-31") from error
+            raise self._wrong(column, f"{value!r} is not a day such as 2026-01-31") from error
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
     def _wrong(self, column: str, what: str) -> SettingsError:

@@ -63,7 +63,7 @@ def publish(
 ) -> PublishReport:
     """Publish gold as a new build, unless the current build shows this very revision of it.
 
-    Raises WarehouseError where there is no gold yet or only a part of it, IntegrityError (exit 9)
+    Raises WarehouseError where no gold exists yet or only a part of it, IntegrityError (exit 9)
     where gold lacks what bronze has, DiskFullError, LockedError (exit 7).
     """
     current = current_build(settings)

@@ -58,7 +58,7 @@ SCHEMA_VERSION = 1
 """Version of the tables below; part of the transform signature."""
 
 REBUILD = "rebuild"
-"""Key of the state that makes the next transform build everything anew; its value says why."""
+"""Key of the state that makes the next transform build everything again; its value says why."""
 
 FULL_BUILD = "a full build was begun"
 """That value, while the layers are not there or only some of their tables."""
@@ -124,7 +124,7 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connecti
 def _open(path: Path, *, read_only: bool) -> Connection:
     """Open a DuckDB file; whatever else is wrong with one that may be read is damage.
 
-    A holder of its lock that has left since then is no cause any more: so it is opened twice.
+    A holder of its lock that has left since then is not a cause any more: so it is opened twice.
     """
     for is_last in (False, True):
         try:
@@ -202,7 +202,7 @@ def _spill_to(connection: Connection, settings: Settings) -> None:
 
 
 def drop_layers(connection: Connection) -> None:
-    """Drop all that a full build makes anew, so that the file never holds both."""
+    """Drop all that a full build makes again, so that the file never holds both."""
     for layer in ("gold", "silver", "bronze"):
         connection.execute(f"drop schema if exists {layer} cascade")
     # Until a checkpoint their blocks are not free. It is refused while another connection of this

@@ -33,7 +33,7 @@ _ARCHIVES = (".tar.zst", ".age.tar", ".tar")
 class Repair:
     """What a repair did, or with ``dry_run`` would do.
 
-    ``lake`` is None if there is no lake yet. ``queued`` are the transcripts to be read again by
+    ``lake`` is None if no lake exists yet. ``queued`` are the transcripts to be read again by
     the next pipeline; ``appended`` is what the lake lacked and a source still held.
     """
 

@@ -80,7 +80,7 @@ def clean_environment(home: Path, **changes: str) -> dict[str, str]:
     """Return the environment with a home of its own and without any setting of Annals."""
     names = {name.upper() for name in Settings.model_fields} | set(LEFT_OUT)
     kept = {name: value for name, value in os.environ.items() if name.upper() not in names}
-    kept.setdefault(VARIABLE, os.devnull)  # the settings of whoever runs the tests are not ours
+    kept.setdefault(VARIABLE, os.devnull)  # the settings of anyone who runs the tests are not ours
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "TIMEZONE": "UTC", **changes}
 
 

@@ -110,7 +110,7 @@ version.register(app)
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code (docs/reference/exit-codes.md).
 
-    A reader that closes our standard output early, such as ``head``, is no failure.
+    A reader that closes our standard output early, such as ``head``, is not a failure.
     """
     try:
         code = app(list(arguments), prog_name="annals", standalone_mode=False)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from analytics.cli.output import say
-from analytics.cli.tables import count, printable, terminal_room
+from analytics.cli.tables import count, make_printable, terminal_room
 
 if TYPE_CHECKING:
     from sync_agent.reading.ledger import Custody
@@ -47,7 +47,7 @@ def show_vanished(custody: Custody) -> None:
     """Print the files that are gone from where they were read, and what is kept of them."""
     if custody.vanished:
         number, kept = count(custody.files_vanished), count(custody.vanished_bytes)
-        names = ", ".join(map(printable, custody.vanished[:PLACES_SHOWN]))
+        names = ", ".join(map(make_printable, custody.vanished[:PLACES_SHOWN]))
         more = " ..." if len(custody.vanished) > PLACES_SHOWN else ""
         say(f"vanished    {number} files, {kept} bytes of them are kept: {names}{more}")
 
@@ -57,10 +57,10 @@ def show_places(custody: Custody) -> None:
     if custody.outside:
         say(f"outside custody: {count(len(custody.outside))} places")
         for place in custody.outside[:PLACES_SHOWN]:
-            say(f"  {printable(place.path)}: {printable(place.why)}")
+            say(f"  {make_printable(place.path)}: {make_printable(place.why)}")
         if len(custody.outside) > PLACES_SHOWN:
             say(f"  and {count(len(custody.outside) - PLACES_SHOWN)} more (--json lists them)")
     if custody.foreign:
-        names = ", ".join(map(printable, custody.foreign[:PLACES_SHOWN]))
+        names = ", ".join(map(make_printable, custody.foreign[:PLACES_SHOWN]))
         more = " ..." if len(custody.foreign) > PLACES_SHOWN else ""
         say(f"foreign files, of other programs: {count(len(custody.foreign))}: {names}{more}")

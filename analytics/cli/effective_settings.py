@@ -98,7 +98,7 @@ def _note_roots(context: typer.Context, settings: Settings) -> None:
 
 def _warn_once(context: typer.Context, settings: Settings) -> None:
     from annals.settings.timezone import timezone_warning
-    from annals.settings.typo_check import misspelt
+    from annals.settings.typo_check import find_typos
 
     told = context.find_root().ensure_object(dict)
     if told.setdefault("warned", False):
@@ -109,7 +109,7 @@ def _warn_once(context: typer.Context, settings: Settings) -> None:
         tell(f"warning: {says}; this command goes on without it")
     is_zone_named = "timezone" in {*settings.model_fields_set, *settings.invalid}
     zone = None if is_zone_named else timezone_warning()
-    for says in (*misspelt(), *filter(None, (zone,))):
+    for says in (*find_typos(), *filter(None, (zone,))):
         tell(f"warning: {says}")
 
 

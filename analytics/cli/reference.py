@@ -29,7 +29,7 @@ error; with `--json` an error is one JSON object there (`error`, `message`, `hin
 `exit_code`). Every JSON object has a `schema_version`. The exit codes are in
 [exit-codes.md](exit-codes.md), the settings in [settings.md](settings.md).
 
-**The sample.** Where nobody names a `CLAUDE_DIR`, `~/.claude/projects` holds no transcript and
+**The sample.** If nobody names a `CLAUDE_DIR`, `~/.claude/projects` holds no transcript and
 nothing was ever kept on this machine, every command works on the bundled sample, with its state in
 `ANNALS_HOME/sample`; it says so on standard error, and as `sample` in its JSON.
 """

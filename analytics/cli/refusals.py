@@ -20,10 +20,10 @@ _HINT = (
 
 def warn_of_refusals(report: ExtractReport) -> None:
     """Print which records were refused, and why."""
-    from analytics.cli.tables import printable
+    from analytics.cli.tables import make_printable
 
     for refusal in report.refusals:
-        tell(f"warning: refused {printable(refusal)}")
+        tell(f"warning: refused {make_printable(refusal)}")
     if more := report.records_refused - len(report.refusals):
         tell(f"warning: {more} more records were refused")
     if report.records_refused:
@@ -32,7 +32,7 @@ def warn_of_refusals(report: ExtractReport) -> None:
         lost = f"{report.reshipped:,} records that MongoDB acknowledged were missing there"
         tell(f"warning: {lost}; they were shipped again, see `annals doctor`")
     for sentence in report.missing:
-        tell(f"warning: {printable(sentence)}")
+        tell(f"warning: {make_printable(sentence)}")
 
 
 def leave_if_partial(*reports: object) -> None:

@@ -69,7 +69,9 @@ def terminal_room() -> int:
 
 
 def _printable_row(row: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(Id(printable(cell)) if isinstance(cell, Id) else printable(cell) for cell in row)
+    return tuple(
+        Id(make_printable(cell)) if isinstance(cell, Id) else make_printable(cell) for cell in row
+    )
 
 
 def _head(columns: tuple[Column, ...], layout: Layout) -> Iterator[str]:
@@ -117,7 +119,7 @@ def _joined(cells: list[str]) -> str:
     return (" " * GAP).join(cells).rstrip()
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Return ``text`` as one line without anything that drives a terminal."""
     return one_line(text)
 

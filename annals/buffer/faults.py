@@ -33,7 +33,7 @@ class MissingBufferError(LocalBufferError):
 
 
 def suspect_file(path: Path) -> Path:
-    """Return the file that whoever found the buffer at ``path`` corrupt leaves beside it.
+    """Return the file that anyone who found the buffer at ``path`` corrupt leaves beside it.
 
     The next sync checks the whole buffer where it finds that file: damage among the records is
     seen by those who read them, which a sync does not.
@@ -118,7 +118,7 @@ def displaced(path: Path) -> LocalBufferError:
     """Return the error for a buffer whose file was deleted or replaced while it was open."""
     return LocalBufferError(
         f"the buffer {path} was deleted or replaced while it was in use",
-        hint="It is opened anew at that place, and what it lacks is read again; stop the agent"
+        hint="It is opened again at that place, and what it lacks is read again; stop the agent"
         " before you move or restore its buffer.",
         path=path,
     )

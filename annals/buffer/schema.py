@@ -133,7 +133,7 @@ SELECT_FILE = "select " + FILE_COLUMNS + " from files where file_id = ?"  # noqa
 SELECT_LOCATION = "select " + LOCATION_COLUMNS + " from locations where location_id = ?"  # noqa: S608 -- constants
 
 
-def insertion(table: str, columns: str, *, replace: bool = False, rows: int = 1) -> str:
+def insert_statement(table: str, columns: str, *, replace: bool = False, rows: int = 1) -> str:
     """Return the statement that inserts (or replaces) so many rows of ``table``."""
     places = f"({', '.join('?' * (columns.count(',') + 1))})"
     verb = "replace" if replace else "insert"

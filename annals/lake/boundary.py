@@ -1,7 +1,8 @@
 """Which files a lake's metadata may name: those below the lake's own folder, and no others.
 
-Metadata can come from an archive of others, or be written by whoever can write the lake. A location
-is taken apart once; one with ``..``, another scheme or a folder of its own is refused by name.
+Metadata can come from an archive of others, or be written by anyone who can write the lake. A
+location is taken apart once; one with ``..``, another scheme or a folder of its own is refused
+by name.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def unset_object_store(place: object) -> SettingsError:
     return SettingsError(
         f"{place} refers to files in an object store, which the settings do not name",
         hint="Set ICEBERG_CATALOG_TYPE=rest with ICEBERG_CATALOG_URI, and AWS_ACCESS_KEY_ID and"
-        " AWS_SECRET_ACCESS_KEY, as they were; or delete the warehouse to build it anew.",
+        " AWS_SECRET_ACCESS_KEY, as they were; or delete the warehouse to build it again.",
         path=place,
     )
 

@@ -36,11 +36,11 @@ def catalog_address(settings: Settings) -> str:
 
 
 def server_uri(settings: Settings) -> str:
-    """Return ICEBERG_CATALOG_URI; raise SettingsError where it is no address of a server."""
+    """Return ICEBERG_CATALOG_URI; raise SettingsError where it is not an address of a server."""
     given = settings.iceberg_catalog_uri.get_secret_value() if settings.iceberg_catalog_uri else ""
     parts = urlsplit(given)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        what = "is no address of a server" if given else "is not set"
+        what = "is not an address of a server" if given else "is not set"
         raise SettingsError(
             f"ICEBERG_CATALOG_TYPE is rest, but ICEBERG_CATALOG_URI {what}",
             hint="Set ICEBERG_CATALOG_URI to the catalog server, such as http://localhost:8181",
@@ -49,7 +49,7 @@ def server_uri(settings: Settings) -> str:
 
 
 def rest_properties(settings: Settings) -> dict[str, str]:
-    """Return what Iceberg's library is told about the catalog server and the object store.
+    """Return what Iceberg's library gets about the catalog server and the object store.
 
     The server's address is without user and password. Raises SettingsError where it is missing.
     """

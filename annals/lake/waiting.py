@@ -1,8 +1,8 @@
 """Iceberg's client of catalog servers: patient to an end, with Basic credentials, slow to believe.
 
 The library itself waits for an answer as long as the connection lives, which on a network that only
-swallows packets is for ever; it drops a user's name and password from an address; and it deletes
-the files of each commit that is answered with a conflict.
+swallows packets is indefinitely; it drops a user's name and password from an address; and it
+deletes the files of each commit that is answered with a conflict.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PatientCatalog(RestCatalog):
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Patient())
         if web_destination(self.properties["uri"]).is_loopback:
-            session.trust_env = False  # a proxy of other work is no part of this machine
+            session.trust_env = False  # a proxy of other work is not part of this machine
         if self._login is not None:
             session.auth = self._login
         return session
@@ -63,7 +63,7 @@ class PatientCatalog(RestCatalog):
         A gateway that repeats a request gets a conflict for a commit that happened. Raises
         CommitFailedException, upon which the library deletes the commit's files, only where the
         branch has moved without it, so that it can never happen any more; ConflictError where that
-        is open, or others went on from it; CommitStateUnknownException where nobody answers.
+        is open, or others went on from it; CommitStateUnknownException if nobody answers.
         """
         try:
             answer: CommitTableResponse = super().commit_table(table, requirements, updates)
@@ -123,7 +123,7 @@ def _body(response: Response) -> bytes:
 
 
 _NO_SUCH_PLACE = (400, 404, 405)
-"""What servers that are no catalogs, such as object stores, answer to a catalog's first request."""
+"""What servers other than catalogs, such as object stores, answer to a catalog's first request."""
 
 
 def _is_web_address(value: object) -> bool:
@@ -160,7 +160,7 @@ def rest_catalog(settings: Settings, **more: str) -> RestCatalog:
         if isinstance(error, RESTError) and _status(error) not in _NO_SUCH_PLACE:
             raise
         raise SettingsError(
-            f"what answers at ICEBERG_CATALOG_URI ({catalog_address(settings)}) is no Iceberg"
+            f"what answers at ICEBERG_CATALOG_URI ({catalog_address(settings)}) is not an Iceberg"
             " catalog",
             hint="Correct ICEBERG_CATALOG_URI: the address below which /v1/config is.",
         ) from error

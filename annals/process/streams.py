@@ -10,7 +10,7 @@ import sys
 def prepare_streams() -> None:
     """Let both streams write what their encoding lacks as escapes, and exist if they were closed.
 
-    Names of files may hold bytes that are no text, and terminals and pipes have any encoding.
+    Names of files may hold bytes that are not text, and terminals and pipes have any encoding.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

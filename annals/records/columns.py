@@ -248,7 +248,7 @@ LAKE_ONLY = (
         Column("The exact bytes if not UTF-8.", BYTES_APART, 25, staging="", encoding=_UNIQUE),
     ),
 )
-"""Columns of the lake that are no field of a record: its agent, and bytes that are no text."""
+"""Columns of the lake that are not field of a record: its agent, and bytes that are not text."""
 
 LAKE_COLUMNS = tuple(sorted((*COLUMNS, *LAKE_ONLY), key=lambda column: column.field_id))
 """The columns of the lake's table and of the raw views, in their order."""

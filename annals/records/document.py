@@ -45,7 +45,7 @@ _READ = tuple((column.name, column.mongo, column.default) for column in COLUMNS[
 
 
 class Encoding(StrEnum):
-    """How ``raw`` is to be read where it is no text."""
+    """How ``raw`` is to be read where it is not text."""
 
     BINARY = "binary"
     ZSTD = "zstd"

@@ -22,7 +22,7 @@ _ESCAPE = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-"""An escape in a string; group 1 is a surrogate that is no part of a pair."""
+"""An escape in a string; group 1 is a surrogate that is not part of a pair."""
 
 _CHECKED_WHOLE_BYTES = 1024 * 1024
 _WHITE_SPACE = b" \t\r\n"
@@ -64,8 +64,8 @@ _decode_members = msgspec.json.Decoder(_Members).decode
 def read_envelope(raw: bytes | bytearray | memoryview) -> Envelope:
     """Return the envelope of one complete JSON object.
 
-    Raises NotAnObjectError for a valid value that is no object, and ValueError or RecursionError
-    for bytes that are no JSON value (invalid UTF-8 included).
+    Raises NotAnObjectError for a valid value that is not an object, and ValueError or
+    RecursionError for bytes that are not a JSON value (invalid UTF-8 included).
     """
     check_utf8(raw)
     try:
@@ -132,7 +132,7 @@ def _no_object(raw: bytes | bytearray | memoryview, error: msgspec.ValidationErr
 
 def _plain(value: msgspec.Raw) -> Any:
     if bytes(memoryview(value)[:1]) not in (b'"', b"t", b"f"):
-        return None  # a number, object or array is no promoted value; it is not even built
+        return None  # a number, object or array is not a promoted value; it is not even built
     try:
         return msgspec.json.decode(value)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Identity from content: the same bytes at the same place are the same entry, whoever reads them.
+"""Identity from content: the same bytes at the same place are the same entry for every reader.
 
 No clock, no machine, no folder and no inode takes part (docs/specs/reader.md).
 """

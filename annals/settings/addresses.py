@@ -1,7 +1,7 @@
 """Places that data can be sent to, read from the addresses in settings.
 
 What a library connects to is what has to be judged. So an address that two programs may read
-differently (two ``@``, a backslash, white space) is no address here.
+differently (two ``@``, a backslash, white space) is not an address here.
 """
 
 from __future__ import annotations

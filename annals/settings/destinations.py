@@ -209,7 +209,7 @@ def _reason(settings: Settings, name: str, place: Destination) -> str | None:
 
 
 def _is_named(settings: Settings, place: Destination) -> bool:
-    """Return whether a file of settings names this host and port, whoever else names it, too."""
+    """Return whether a file of settings names this host and port, beside other sources."""
     rule = Destination(place.host, place.port)
     return any(named.is_covered_by(rule) for named in _trusted(settings))
 

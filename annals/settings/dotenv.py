@@ -35,7 +35,7 @@ class Assignment:
 
 
 def assignments(path: Path, label: str = "") -> Iterator[Assignment]:
-    """Yield what the file assigns, in its order; nothing where there is no file or no value.
+    """Yield what the file assigns, in its order; nothing where no file exists or no value.
 
     Raises SettingsError (exit 3) that names a line which assigns nothing, or what is wrong with
     the file as a whole.

@@ -162,7 +162,7 @@ def _require_trusted(path: Path, found: os.stat_result) -> None:
 
 
 def _trusted_owners() -> set[int]:
-    """Return whose files may set anything: ours, root's, and whoever owns the program itself."""
+    """Return whose files may set anything: ours, root's, and anyone who owns the program itself."""
     owners = {os.geteuid(), 0, _PACKAGES.stat().st_uid}
     sudo = os.environ.get("SUDO_UID", "")
     return owners | ({int(sudo)} if os.geteuid() == 0 and sudo.isdecimal() else set())

@@ -91,7 +91,7 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
     )
     s3_path_style: bool = Field(
         default=True,
-        description="Whether the bucket stands in the path of S3_ENDPOINT (true) or in its name.",
+        description="Whether the bucket is in the path of S3_ENDPOINT (true) or in its name.",
     )
     iceberg_namespace: str = Field("analytics", description="Namespace of the lake's table.")
     iceberg_table_name: str = Field("conversations", description="Name of the lake's table.")
@@ -144,7 +144,7 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
     iceberg_keep_days: int = Field(
         7, ge=0, description="Days of which the last lake snapshot is kept besides."
     )
-    builds_kept: int = Field(3, ge=2, description="Published builds kept for readers at work.")
+    builds_kept: int = Field(3, ge=2, description="Published builds kept for active readers.")
     duckdb_memory_limit: str = Field(
         "auto",
         pattern=r"(?i)^(auto|\d+(\.\d+)?\s*[KMGT]i?B)$",
@@ -240,7 +240,7 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
     freshness_hours: float = Field(
         72,
         ge=0,
-        description="Hours without new data, while an agent is at work, that are notified; 0 for"
+        description="Hours without new data, while an agent is active, that are notified; 0 for"
         " never.",
     )
     notify_url: SecretStr | None = Field(
@@ -319,7 +319,7 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
         if kind == "sql" and is_server:
             raise ValueError("is the address of a server: set ICEBERG_CATALOG_TYPE=rest")
         if kind == "rest" and not (is_server and parts.hostname):
-            what = "is no address of a server" if value else "is not set"
+            what = "is not an address of a server" if value else "is not set"
             raise ValueError(
                 f"{what}, such as http://localhost:8181, but ICEBERG_CATALOG_TYPE is rest"
             )
@@ -336,7 +336,9 @@ class Settings(ServingSettings, DestinationSettings, BaseSettings):
     @classmethod
     def _is_a_webhook(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not is_web_address(value.get_secret_value()):
-            raise ValueError("is no address of a webhook, which begins with https:// or http://")
+            raise ValueError(
+                "is not an address of a webhook, which begins with https:// or http://"
+            )
         return value
 
     @field_validator("notify_with")

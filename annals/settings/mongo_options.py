@@ -88,7 +88,7 @@ def shown_server(settings: Settings) -> str:
     return shown_setting("mongo_uri", settings.mongo_uri)
 
 
-def masked(text: str, *, uri: str) -> str:
+def mask_address(text: str, *, uri: str) -> str:
     """Return ``text`` without anything from the URI's user, password or options."""
     rest = uri.partition("://")[2]
     userinfo, at, _ = rest.rpartition("@")
@@ -117,7 +117,7 @@ def wrong_uri(why: str, settings: Settings) -> SettingsError:
     """Return the error for a URI that cannot be used, whatever the server does."""
     return SettingsError(
         f"MONGO_URI ({shown_server(settings)}) cannot be used:"
-        f" {masked(why, uri=mongo_uri(settings))}",
+        f" {mask_address(why, uri=mongo_uri(settings))}",
         hint="Write it as mongodb://HOST:PORT or mongodb+srv://HOST, USER:PASSWORD@ before the"
         " host, /?NAME=VALUE behind it; percent-encode special characters in user and password.",
     )
@@ -126,7 +126,7 @@ def wrong_uri(why: str, settings: Settings) -> SettingsError:
 def wrong_database(why: str, settings: Settings) -> SettingsError:
     """Return the error for a name that no database can have."""
     return SettingsError(
-        f"MONGO_DB {settings.mongo_db!r} is no name of a database: {why}",
+        f"MONGO_DB {settings.mongo_db!r} is not a name of a database: {why}",
         hint="Use letters, digits, - and _ only; the default is claude_logs.",
     )
 
@@ -135,7 +135,7 @@ def refused_login(why: str, settings: Settings) -> SettingsError:
     """Return the error for a server that does not let this user do what it has to."""
     return SettingsError(
         f"MongoDB ({shown_server(settings)}) refuses this user:"
-        f" {masked(why, uri=mongo_uri(settings))}",
+        f" {mask_address(why, uri=mongo_uri(settings))}",
         hint=f"Check user and password in MONGO_URI, and that the user may read and write the"
         f" database {settings.mongo_db}.",
     )
@@ -146,7 +146,7 @@ def unreachable(why: str, settings: Settings, *, kind: str) -> DependencyError:
     brief, _, _ = why.partition(", Timeout:")  # a description of every server follows
     return DependencyError(
         f"MongoDB ({shown_server(settings)}) does not answer as it should:"
-        f" {masked(brief, uri=mongo_uri(settings))}",
+        f" {mask_address(brief, uri=mongo_uri(settings))}",
         hint="Check that the server runs and can be reached from here; nothing is lost meanwhile.",
         kind=kind,
     )

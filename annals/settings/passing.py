@@ -13,7 +13,7 @@ from annals.settings.roots import CONFIG_DIR
 
 
 def as_environment(settings: Settings, **changes: str) -> dict[str, str]:
-    """Return every setting that is no default by its variable, secrets included; then ``changes``.
+    """Return each setting that is not a default by its variable, with secrets; then ``changes``.
 
     So a process that is started in another folder, or without our flags, means the same, and may
     send data to the places that our flags named. Folders of transcripts that CLAUDE_CONFIG_DIR

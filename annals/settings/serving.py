@@ -1,4 +1,4 @@
-"""Settings of whatever opens a port, and of whoever asks there."""
+"""Settings of whatever opens a port, and of anyone who asks there."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class FileSource(PydanticBaseSettingsSource):
 
 
 def _from_folder(value: str, folder: Path) -> str:
-    """Return paths as absolute ones: a relative one begins at the file that it stands in.
+    """Return paths as absolute ones: a relative one begins at the file that it is in.
 
     The working folder must not decide what a settings file means.
     """

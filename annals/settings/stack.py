@@ -64,7 +64,7 @@ _SHA256 = r"^([0-9a-f]{64})?$"
 
 
 class StackSettings(BaseModel):
-    """What the stack of containers is told. The variable of a field is its name in capitals."""
+    """What the stack of containers gets. The variable of a field is its name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
@@ -249,6 +249,6 @@ def _refuse_unknown_profiles(stack: StackSettings, places: Mapping[str, str]) ->
     if unknown := [name for name in stack.profiles if name not in PROFILES]:
         raise SettingsError(
             f"STACK_PROFILES ({places.get('stack_profiles', 'default')}) names {unknown[0]!r},"
-            " which is no part of the stack",
+            " which is not part of the stack",
             hint=f"Use any of {', '.join(PROFILES)}, with commas between them.",
         )

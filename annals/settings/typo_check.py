@@ -1,4 +1,4 @@
-"""Names in the settings file that are no setting and look like one that was meant."""
+"""Names in the settings file that are not a setting and look like one that was meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALIKE = 0.85
 """Of 1: a letter swapped, lost or doubled stays above it, another program's name mostly below."""
 
 
-def misspelt(path: Path | None = None) -> list[str]:
+def find_typos(path: Path | None = None) -> list[str]:
     """Return for each such line of the settings file (or ``path``) where it is, what was meant.
 
     ``.env`` is shared with other programs, so other names are none of our business; nor is one

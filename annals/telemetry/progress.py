@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Something that is told how far a stage has come."""
+    """A receiver of the progress of a stage."""
 
     def report(self, stage: str, done: float, total: float | None, *, unit: str) -> None:
         """Say that ``done`` of ``total`` ``unit`` (bytes, rows, models) are finished in ``stage``.

@@ -135,7 +135,7 @@ class _Shown:
 
 
 def _write(text: str) -> None:
-    """Write to standard error; that nobody reads it is no reason to stop."""
+    """Write to standard error; that nobody reads it is not a reason to stop."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text)
         sys.stderr.flush()

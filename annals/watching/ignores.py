@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from annals.watching.patterns import Rule
 
 USUAL = ".* *.tmp *.swp"
-"""The default of IGNORE_PATTERNS; it is told from a name alone, without any pattern."""
+"""The default of IGNORE_PATTERNS; it is decided by the name alone, without any pattern."""
 
 _LONGEST_KEY = 16
 _REMEMBERED = 100_000

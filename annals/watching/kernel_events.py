@@ -1,4 +1,4 @@
-"""What the Linux kernel tells of changes, without a thread and without waking up for nothing."""
+"""What the Linux kernel reports changes, without a thread and without waking up for nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seam to whatever tells of changes below a root: its hints, and what it is asked.
+"""The seam to whatever reports changes below a root: its hints, and what it is asked.
 
 Hints are never believed: they say where to look, a look at the file decides. What no hint told of
 is found by the next full round (docs/specs/watching.md).
@@ -72,7 +72,7 @@ class WatchLimitError(WatchRefusedError):
 
 
 class Watcher(Protocol):
-    """Tells of changes below one root, from the moment that a folder is watched."""
+    """Reports changes below one root, from the moment that a folder is watched."""
 
     @property
     def quiet_seconds(self) -> float:

@@ -47,7 +47,7 @@
     }) }}
 {%- endmacro %}
 
-{# A token count: a whole number from 0 to a thousand million. Anything else is no count. #}
+{# A token count: a whole number from 0 to a thousand million. Anything else is not a count. #}
 {% macro token_count(column) -%}
     {%- set number = whole_number(column) -%}
     (case when {{ number }} between 0 and 1000000000 then {{ number }} end)

@@ -6,7 +6,7 @@ data=${METABASE_DATA:-/metabase}
 jars=${METABASE_JARS:-/app}
 
 if ! mkdir -p "$data/plugins" || ! cp "$jars/duckdb.metabase-driver.jar" "$data/plugins/"; then
-    printf "error: %s cannot be written by user %s\nhint: 'docker volume rm annals_metabase' makes it anew; it holds Metabase's own questions, so back it up first.\n" \
+    printf "error: %s cannot be written by user %s\nhint: 'docker volume rm annals_metabase' makes it again; it holds Metabase's own questions, so back it up first.\n" \
         "$data" "$(id -u)" >&2
     exit 1
 fi

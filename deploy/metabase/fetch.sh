@@ -5,7 +5,7 @@ set -eu
 address=$1 sum=$2 file=$3 argument=$4
 
 if ! printf '%s\n' "$sum" | grep -Eq '^[0-9a-f]{64}$'; then
-    printf 'error: the build argument %s is no SHA-256\nhint: Set %s in .env.analytics; docs/unverified.md says how to get it.\n' \
+    printf 'error: the build argument %s is not an SHA-256\nhint: Set %s in .env.analytics; docs/unverified.md says how to get it.\n' \
         "$argument" "$argument" >&2
     exit 3
 fi

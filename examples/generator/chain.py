@@ -188,7 +188,7 @@ class Thread:
         truth.human_turn_rows += kept.is_human
 
     def state(self, members: Json) -> None:
-        """Write a record that is no part of the chain."""
+        """Write a record that is not part of the chain."""
         self.file.record(members)
         named = members.get("sessionId") or self.file.key.split("/")[0].removesuffix(".jsonl")
         self.session.world.truth.sessions.add(str(named))

@@ -155,7 +155,7 @@ def replace_file(
     """Put another transcript of the same name in the place of a file, with a new inode (H5)."""
     temporary = tree.root / f"{path}.tmp"
     (tree.root / path).rename(temporary)
-    thread = _continued(tree, path, seed=seed, at=at, anew=True)
+    thread = _continued(tree, path, seed=seed, at=at, again=True)
     _write_lines(thread, lines)
     thread.session.world.close(thread.file)
     temporary.unlink()
@@ -169,9 +169,9 @@ def grow(tree: Tree, paths: Iterable[str], *, lines: int, seed: int = 1) -> None
         append_lines(tree, path, lines=share, seed=seed + number)
 
 
-def _continued(tree: Tree, path: str, *, seed: int, at: datetime, anew: bool = False) -> Thread:
+def _continued(tree: Tree, path: str, *, seed: int, at: datetime, again: bool = False) -> Thread:
     folder, _, key = path.partition("/")
-    known = None if anew else tree.ledger(path) or _sized(tree, path)
+    known = None if again else tree.ledger(path) or _sized(tree, path)
     dice = Dice(seed, "change", path)
     library = Library(dice.child("library"), 20_000)
     world = World(tree.root, library, tree.truth if tree.truth is not None else Truth())
@@ -197,7 +197,7 @@ def _write_lines(thread: Thread, lines: int) -> None:
 
 
 def _rewrite(tree: Tree, path: str, data: bytes) -> None:
-    """Write a file anew under its old inode."""
+    """Write a file again under its old inode."""
     with (tree.root / path).open("r+b") as file:
         file.write(data)
         file.truncate()

@@ -55,7 +55,7 @@ def write_copy(copy: Thread, kept: Kept) -> None:
 
 
 def note_home(thread: Thread, kept: Kept) -> None:
-    """Note that the response of ``kept`` also stands in the file of ``thread``."""
+    """Note that the response of ``kept`` also is in the file of ``thread``."""
     response = kept.response
     if response is None:
         return

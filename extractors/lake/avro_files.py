@@ -24,7 +24,7 @@ def open_avro(file: BufferedReader) -> Any:
     """Return the library's reader of a file that can seek.
 
     Raises ValueError (TooLargeError) for a file that is, or expands to, more than METADATA_BYTES,
-    and for one that is no Avro file; the library raises anything else at damaged input.
+    and for one that is not an Avro file; the library raises anything else at damaged input.
     """
     start = file.tell()
     _require_bounded(file, METADATA_BYTES)

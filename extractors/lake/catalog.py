@@ -35,7 +35,7 @@ from extractors.files import COMPRESSION_LEVEL, PAGE_BYTES, UNIQUE_COLUMNS
 from extractors.lake.durable import DurableFileIO
 from extractors.lake.evolution import add_columns
 from extractors.lake.noted import noted_location
-from extractors.lake.relocation import relocate, relocate_catalog
+from extractors.lake.relocation import relocate_catalog, relocate_files
 from extractors.lake.table import Lake, faults
 
 _REACHED = (OSError, DBAPIError, RESTError, NamespaceAlreadyExistsError, TableAlreadyExistsError)
@@ -51,7 +51,7 @@ _LOST_RACES = (
     TableAlreadyExistsError,
 )
 OPENING_ATTEMPTS = 6
-"""Catalog tables, namespace, table and columns are made one by one; each by whoever is first."""
+"""Catalog tables, namespace, table and columns are made one by one; each by anyone who is first."""
 
 PROPERTIES = {
     "format-version": "2",
@@ -70,7 +70,7 @@ PROPERTIES = {
 def open_lake(settings: Settings, *, create: bool = False) -> Lake:
     """Open the lake's table; with ``create``, make catalog, namespace and table where missing.
 
-    Raises LakeError where there is no lake, and IntegrityError (exit 9) where there are data files
+    Raises LakeError where no lake exists, and IntegrityError (exit 9) where there are data files
     but the catalog that knows them is lost: an empty table is never made beside them.
     """
     if not is_elsewhere(settings):
@@ -104,7 +104,7 @@ def _follow_move(settings: Settings, *, may_rewrite: bool) -> None:
         return
     if not may_rewrite:
         raise moved_error(old, settings)
-    relocate(settings.lake_folder, old=old, new=settings.lake_folder)
+    relocate_files(settings.lake_folder, old=old, new=settings.lake_folder)
     checksums_of(settings).renew()
     if catalog := catalog_file(settings):
         relocate_catalog(catalog, old=old, new=settings.lake_folder)
@@ -237,7 +237,7 @@ def _refuse_second_lake(settings: Settings) -> None:
             f"there is a lake in {settings.lake_folder}, and none yet as {lake_place(settings)}: a"
             " new one would begin without what is in there",
             hint="Move it with `annals backup` and `annals restore` (docs/operations.md); or, to"
-            " begin anew, move that folder away.",
+            " begin again, move that folder away.",
             path=settings.lake_folder,
         )
 
@@ -245,7 +245,7 @@ def _refuse_second_lake(settings: Settings) -> None:
 def _no_lake(settings: Settings) -> LakeError:
     if is_elsewhere(settings):
         return LakeError(
-            f"there is no lake yet: no table {lake_place(settings)}",
+            f"no lake exists yet: no table {lake_place(settings)}",
             hint="Run `extract` or `pipeline` first, or correct ICEBERG_CATALOG_URI.",
         )
     return LakeError(

@@ -21,7 +21,7 @@ from annals.settings import Settings
 from extractors.entries import SCHEMA
 from extractors.lake.catalog import connect_catalog, table_identifier
 from extractors.lake.durable import DurableFileIO
-from extractors.lake.relocation import relocate
+from extractors.lake.relocation import relocate_files
 from extractors.lake.table import faults
 
 
@@ -37,7 +37,7 @@ def fetch_lake(settings: Settings, folder: Path) -> None:
         table = catalog.load_table(identifier)
         location = usable_location(settings, table.location())
         _copy(table, inward=target)
-    relocate(target, old=location, new=target)
+    relocate_files(target, old=location, new=target)
     newest = table.metadata_location.rpartition("/")[2]
     with contextlib.closing(
         SqlCatalog(
@@ -69,7 +69,7 @@ def send_lake(settings: Settings, folder: Path, *, old: Path, newest: str) -> st
                 hint="Set ICEBERG_NAMESPACE or ICEBERG_CATALOG_URI to an empty place.",
             ) from error
         location = usable_location(settings, staged.table_metadata.location)
-        relocate(folder, old=old, new=location)
+        relocate_files(folder, old=old, new=location)
         _copy(staged._table, outward=folder)  # noqa: SLF001 -- a staged table has no other door
     return f"{location}/metadata/{newest}"
 

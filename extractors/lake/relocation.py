@@ -117,7 +117,7 @@ def _readable(location: str) -> list[Any]:
         return []
 
 
-def relocate(folder: Path, *, old: Path | str, new: Path | str) -> None:
+def relocate_files(folder: Path, *, old: Path | str, new: Path | str) -> None:
     """Rewrite the metadata below ``folder``, so that a lake from ``old`` works as ``new``.
 
     Both are folders, or addresses in an object store; ``folder`` is where the files are for the

@@ -28,7 +28,7 @@ from extractors.salvage import salvage_rows
 
 _CHARACTERS = 16
 LARGEST_FILE_BYTES = 4 * 1024**3
-"""No data file that the lake is written in has more; an object of another size is no copy."""
+"""No data file that the lake is written in has more; an object of another size is not a copy."""
 
 """So much of a text is in a manifest's least and greatest values."""
 
@@ -135,7 +135,7 @@ def _replace(lake: Lake, name: str, source: IO[bytes], size: int) -> str:
 
 
 def _replace_object(lake: Lake, name: str, content: bytes) -> str:
-    """Write an object anew, in one step for whoever reads it; keep a copy of the damaged one."""
+    """Write an object again, in one step for its readers; keep a copy of the damaged one."""
     store, kept = lake.table.io, ""
     if store.new_input(name).exists():
         kept = f"{name}.damaged-{uuid.uuid4().hex[:8]}"

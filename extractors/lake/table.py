@@ -332,7 +332,7 @@ class Lake:
         )
 
     def _has_moved(self) -> bool:
-        """Return whether the catalog, asked anew, points to another version of the table."""
+        """Return whether the catalog, asked again, points to another version of the table."""
         current = self._catalog.load_table(self._table.name())
         return current.metadata_location != self._table.metadata_location
 

@@ -20,7 +20,7 @@ from annals.settings import load_settings
 from annals.settings.files import take_file_option
 
 HEARTBEAT_SECONDS = 30  # the least that Prefect allows
-QUERY_SECONDS = 10  # the server tells of runs; this is for those of which it does not
+QUERY_SECONDS = 10  # the server reports runs; this is for those of which it does not
 
 
 def main() -> int:

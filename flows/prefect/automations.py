@@ -169,11 +169,11 @@ def _zombies(settings: Settings) -> AutomationCore:
 
 
 def _overdue(settings: Settings, block: UUID | None) -> AutomationCore:
-    """Notify where an agent is at work, and yet nothing new comes."""
+    """Notify where an agent is active, and yet nothing new comes."""
     hours = settings.freshness_hours
     return AutomationCore(
         name=OVERDUE,
-        description=f"Notifies where an agent was at work and {hours:g} hours brought no new data.",
+        description=f"Notifies where an agent was active and {hours:g} hours brought no new data.",
         tags=[TAG],
         enabled=bool(hours),
         trigger=EventTrigger(
@@ -188,7 +188,7 @@ def _overdue(settings: Settings, block: UUID | None) -> AutomationCore:
         actions=_told(
             block,
             "Annals: no new data",
-            f"An agent is at work, and for {hours:g} hours no run brought anything new. Look at"
+            f"An agent is active, and for {hours:g} hours no run brought anything new. Look at"
             " `annals status` and `annals doctor`; FRESHNESS_HOURS sets the time.",
         ),
     )

@@ -37,7 +37,7 @@ Clock = Callable[[], float]
 
 
 class Beat:
-    """Notes each second that this process is awake; :meth:`take` tells of a sleep once.
+    """Notes each second that this process is awake; :meth:`take` reports a sleep once.
 
     The clock is the wall's: it goes on while the machine sleeps.
     """

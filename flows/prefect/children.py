@@ -15,7 +15,7 @@ import anyio
 
 _LOOK_SECONDS = 15.0
 _GRACE_SECONDS = 20.0
-"""How long a run may take to roll back when it is told to end."""
+"""How long a run may take to roll back when it has to end."""
 
 _REVIVE_SECONDS = 45.0
 """How long a run that is over may take to end by itself: longer than a heartbeat takes to come, as
@@ -46,7 +46,7 @@ class Child:
 
 
 class Children:
-    """The processes that are at work."""
+    """The processes that are active."""
 
     def __init__(self) -> None:
         self._at_work: set[Child] = set()
@@ -101,7 +101,7 @@ def _press(child: Child, now: float) -> None:
     if waited < _REVIVE_SECONDS:
         return
     if waited < _REVIVE_SECONDS + _GRACE_SECONDS or not child.is_told:
-        _logger.warning("The run %s is over; its process is told to end", child.flow_run_id)
+        _logger.warning("The run %s is over; its process has to end", child.flow_run_id)
         child.tell()
     else:
         _logger.warning("The run %s is over; its process is killed", child.flow_run_id)

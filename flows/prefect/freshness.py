@@ -1,4 +1,4 @@
-"""The two events that the freshness automation compares: an agent is at work, data has come."""
+"""The two events that the freshness automation compares: an agent is active, data has come."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SILENT = timedelta(minutes=10)
 
 
 def tell(settings: Settings, *, records: int) -> None:
-    """Emit what this run saw: an agent at work here or on the server, and new records."""
+    """Emit what this run saw: an agent active here or on the server, and new records."""
     if records:
         emit_event(DATA_ARRIVED, resource=RESOURCE, payload={"records": records})
     if _is_agent_active(settings):

@@ -58,7 +58,7 @@ def in_our_words(run: Callable[[], Answer]) -> Answer:
 def _ended(error: AnalyticsError) -> Any:
     """Return the state of a run that an error of ours ended.
 
-    Of a worker's runs the one that still finds another run at work after all retries ends
+    Of a worker's runs the one that still finds another run active after all retries ends
     Cancelled, as it would have under CANCEL_NEW where both were of one deployment; a command's own
     run raises every error.
     """

@@ -26,7 +26,7 @@ def reach(settings: Settings) -> str:
     """Return the server's address, having told Prefect, and made sure that it lets us in.
 
     Raises SettingsError (exit 3) where Prefect is not installed, the server was never allowed or
-    the login cannot be read, and DependencyError (exit 4) where nobody answers there, or refuses
+    the login cannot be read, and DependencyError (exit 4) if nobody answers there, or refuses
     the login.
     """
     if importlib.util.find_spec("prefect") is None:

@@ -1,7 +1,7 @@
 """What a flow run may carry beside its parameters: a few settings, and nothing that is executed.
 
-Whoever may ask the server for runs could otherwise name a command, a folder, or variables that make
-Python or a library load something else, and the worker's environment holds every secret.
+Anyone who may ask the server for runs could otherwise name a command, a folder, or variables that
+make Python or a library load something else, and the worker's environment holds every secret.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def job_template(settings: Settings) -> dict[str, Any]:
     }
 
 
-def entrypoints() -> frozenset[str]:
+def list_entrypoints() -> frozenset[str]:
     """Return the flows that prefect.yaml deploys: a worker of ours runs no other code."""
     found = yaml.safe_load(DEPLOYMENTS.read_bytes())["deployments"]
     return frozenset(one["entrypoint"] for one in found)
@@ -85,7 +85,7 @@ def run_environment(
 
 
 def _foreign_code(deployment: DeploymentResponse) -> Iterator[str]:
-    if deployment.entrypoint not in entrypoints():
+    if deployment.entrypoint not in list_entrypoints():
         yield f"its deployment names code that is not ours: {str(deployment.entrypoint)[:80]!r}"
     if deployment.pull_steps:
         yield "its deployment has pull steps"

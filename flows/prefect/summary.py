@@ -43,7 +43,7 @@ def left(work: Work) -> Iterator[None]:
         yield
     except AnalyticsError as error:
         verdict = PARTIAL if isinstance(error, PartialError) else "Failed"
-        with contextlib.suppress(AnalyticsError):  # what went wrong may stand in the way here, too
+        with contextlib.suppress(AnalyticsError):  # what went wrong may go wrong here, too
             leave(work, verdict=f"**{verdict}:** {markdown(words(error))}")
         raise
     causes = unfinished(*work.reports.values())

@@ -57,7 +57,7 @@ _TOLD = (
 
 
 def wait_for_pool() -> None:
-    """Return when the server has the pool: ``deploy`` makes it, and may be at work this moment."""
+    """Return when the server has the pool: ``deploy`` makes it, and may be active this moment."""
     is_told = False
     with get_client(sync_client=True) as client:
         while True:
@@ -91,7 +91,7 @@ class WarmWorker(ProcessWorker, abc.ABC):
             with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for _ in signals:
                     break  # a second one finds no handler, and kills
-            _say("told to stop: the runs at work end")
+            _say("told to stop: the active runs end")
             await self._children.end()
             group.cancel_scope.cancel()
 
@@ -104,7 +104,7 @@ class WarmWorker(ProcessWorker, abc.ABC):
         return {one.id for one in found if one.state is not None and one.state.is_final()}
 
     async def _listen(self) -> None:
-        """Ask for runs as soon as the server tells of one.
+        """Ask for runs as soon as the server reports one.
 
         No more than a hint, so nothing that goes wrong with it counts: a run of which it does not
         tell is found when the worker looks by itself.
@@ -120,7 +120,7 @@ class WarmWorker(ProcessWorker, abc.ABC):
                             asked_at = datetime.now(UTC)
                             await self.get_and_submit_flow_runs()
             except Exception:  # whatever it was, the worker looks by itself
-                self._logger.debug("The server tells of no runs for now", exc_info=True)
+                self._logger.debug("The server reports no runs for now", exc_info=True)
             await anyio.sleep(_LISTEN_AGAIN_SECONDS)
 
     async def run(

@@ -87,7 +87,7 @@ class File:
     is_settled: bool
 
 
-def cover(file: File, ranges: Sequence[Placed], read_at: ReadAt) -> Coverage:
+def compute_coverage(file: File, ranges: Sequence[Placed], read_at: ReadAt) -> Coverage:
     """Lay ``ranges``, in order of their offset, over the file and say where every byte is."""
     result = Coverage(files=1, bytes_on_disk=file.size)
     position = 0
@@ -174,7 +174,7 @@ def _take_tail(file: File, start: int, read_at: ReadAt, result: Coverage) -> Non
 
 
 def _without_separators(start: int, end: int, read_at: ReadAt) -> int:
-    """Return how many bytes from ``start`` to ``end`` are no separators."""
+    """Return how many bytes from ``start`` to ``end`` are not separators."""
     count = 0
     for position in range(start, end, STEP_BYTES):
         block = read_at(min(STEP_BYTES, end - position), position)

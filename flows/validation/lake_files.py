@@ -43,7 +43,7 @@ def lake_faults(
     if is_elsewhere(settings):
         return _object_faults(settings, deep=deep)
     if read_head(settings) is None:
-        return {}, (), "there is no lake yet"
+        return {}, (), "no lake exists yet"
     found = list(_checked(settings))
     faults = [error for error in found if error is not None]
     aside = [error for error in faults if _is_set_aside(settings, error)]
@@ -62,7 +62,7 @@ def _object_faults(
     from loaders.lake import read_head
 
     if read_head(settings) is None:
-        return {}, (), "there is no lake yet"
+        return {}, (), "no lake exists yet"
     with open_lake(settings) as lake:
         try:
             number, faults = damaged_objects(lake, deep=deep)

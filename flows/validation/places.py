@@ -14,11 +14,11 @@ SHOWN = 20
 def check_places(settings: Settings) -> Check:
     """Return how many places are not proven, and name them; raises as custody does."""
     from loaders.lake import read_head
-    from sync_agent.buffer.buffer_reader import holdings
+    from sync_agent.buffer.buffer_reader import read_holdings
     from sync_agent.reading.ledger import custody
 
     kept = custody(settings)
-    held = holdings(settings)
+    held = read_holdings(settings)
     faults = [f"not proven: {place.path}: {place.why}" for place in kept.outside[:SHOWN]]
     if len(kept.outside) > SHOWN:
         faults.append(f"not proven: {len(kept.outside) - SHOWN} more places; see `annals doctor`")

@@ -87,13 +87,13 @@ def validate(
 
 def _shallow(settings: Settings, *, deep: bool) -> Iterator[Check]:
     from loaders import audit
-    from sync_agent.buffer.buffer_reader import holdings
+    from sync_agent.buffer.buffer_reader import read_holdings
 
     yield _ledger(settings)
     if deep:
         yield check_warehouse(settings)
     yield check_places(settings)
-    held = holdings(settings)
+    held = read_holdings(settings)
     with audit.lake_rows(settings) as lake:
         yield _handed_over(settings, lake, held)
         yield check_stock(settings, audit.lake_counts(lake)["rows"], held)
@@ -288,9 +288,9 @@ def _waiting(settings: Settings) -> dict[str, list[Placed]]:
     What a server refused is still in the buffer, too.
     """
     from extractors.local import LocalSource
-    from sync_agent.buffer.buffer_reader import dead_letters, holdings
+    from sync_agent.buffer.buffer_reader import dead_letters, read_holdings
 
-    held = holdings(settings)
+    held = read_holdings(settings)
     waiting: dict[str, list[Placed]] = {}
     if held is None:
         return waiting

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from annals.errors import AnalyticsError
 from annals.settings import Settings
-from flows.validation.coverage import Coverage, File, Placed, cover
+from flows.validation.coverage import Coverage, File, Placed, compute_coverage
 
 if TYPE_CHECKING:
     from sync_agent.reading.paths import Found
@@ -36,7 +36,9 @@ class WrongFiles:
         except OSError:
             return Coverage()
         try:
-            part = cover(file, ranges, lambda length, offset: os.pread(descriptor, length, offset))
+            part = compute_coverage(
+                file, ranges, lambda length, offset: os.pread(descriptor, length, offset)
+            )
         finally:
             os.close(descriptor)
         if part.faults:

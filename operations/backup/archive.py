@@ -13,7 +13,7 @@ import zstandard
 from annals.errors import IntegrityError, UsageError
 from operations.backup.manifest import damaged
 from operations.backup.members import BoundedHeader
-from operations.backup.sealing import is_sealed, sealed, unsealed
+from operations.backup.sealing import is_sealed, open_unsealed, sealed
 
 _LEVEL = 3
 _STEP = 1024 * 1024
@@ -83,12 +83,13 @@ def _compressed(file: IO[bytes], path: Path, passphrase: str | None) -> Iterator
         yield file
     elif not is_sealed(start):
         raise UsageError(
-            f"{path.name} is no archive of Annals", hint="Name a file that `annals backup` wrote."
+            f"{path.name} is not an archive of Annals",
+            hint="Name a file that `annals backup` wrote.",
         )
     elif passphrase is None:
         raise UsageError(
             f"{path.name} is encrypted", hint="Name the file of its passphrase: --passphrase-file."
         )
     else:
-        with unsealed(file, passphrase) as source:
+        with open_unsealed(file, passphrase) as source:
             yield source

@@ -108,7 +108,7 @@ def _refuse(error: OSError) -> None:
 
 
 def copy_buffer(path: Path, copy: Path) -> str:
-    """Copy the buffer as it is at one moment, whoever writes it meanwhile; return its agent id."""
+    """Copy the buffer as it is at one moment, while others may write it; return its agent id."""
     with (
         contextlib.closing(buffers.connect(path, mode="ro")) as source,
         translated(path),
@@ -140,7 +140,7 @@ def _copy(source: sqlite3.Connection, copy: Path) -> None:
 
 
 def settings_text(settings: Settings) -> str:
-    """Return the settings that are no defaults as a file of variables.
+    """Return the settings that are not defaults as a file of variables.
 
     Only what may be shown as it is has its value there; of the others nothing but the name.
     """

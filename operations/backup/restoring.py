@@ -94,12 +94,12 @@ class Place:
         targets += [self.home / f"restored-{name}" for name in (SETTINGS, PRICES)]
         return {unpacked(target): target for target in targets}
 
-    def leftovers(self) -> tuple[Path, ...]:
+    def find_leftovers(self) -> tuple[Path, ...]:
         """Return all that an unfinished restore may have unpacked."""
         return (*self.moves(), unpacked(self.lake))
 
     def target(self, name: str) -> Path:
-        """Return where a part of the archive that is no file of the lake is unpacked."""
+        """Return where a part of the archive that is not a file of the lake is unpacked."""
         if name == CATALOG and self.catalog_inside:
             return unpacked(self.lake) / self.catalog.relative_to(self.lake)
         known = {CATALOG: self.catalog, BUFFER: self.buffer}
@@ -285,9 +285,9 @@ def _relocate(place: Place, manifest: Manifest) -> None:
     old = _old_folder(place, manifest)
     if old is None:
         return
-    from extractors.lake.relocation import relocate, relocate_catalog
+    from extractors.lake.relocation import relocate_catalog, relocate_files
 
-    relocate(unpacked(place.lake), old=old, new=place.lake)
+    relocate_files(unpacked(place.lake), old=old, new=place.lake)
     relocate_catalog(place.target(CATALOG), old=old, new=place.lake)
 
 
@@ -336,7 +336,7 @@ def _finish(settings: Settings, place: Place) -> Manifest | None:
 
 def _clear(place: Place) -> None:
     """Remove what an unfinished restore has unpacked."""
-    for path in place.leftovers():
+    for path in place.find_leftovers():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

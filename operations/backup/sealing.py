@@ -62,7 +62,7 @@ def sealed(file: IO[bytes], passphrase: str) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def unsealed(file: IO[bytes], passphrase: str) -> Iterator[IO[bytes]]:
+def open_unsealed(file: IO[bytes], passphrase: str) -> Iterator[IO[bytes]]:
     """Yield the stream that was sealed into ``file``.
 
     Raises UsageError for a wrong passphrase, IntegrityError where anything was changed or cut off.
@@ -128,7 +128,7 @@ class _Worker(threading.Thread):
 
 
 class _Kept:
-    """A file whose error is kept: the library tells of it in words only."""
+    """A file whose error is kept: the library reports it in words only."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.error: Exception | None = None

@@ -1,4 +1,4 @@
-"""``annals doctor``: what stands in the way, and what to do about it."""
+"""``annals doctor``: check the setup and suggest fixes."""
 
 from operations.doctor.examine import EXIT_FAILED, examine
 from operations.doctor.findings import Finding, Verdict

@@ -49,7 +49,7 @@ def retention(root: Path, last_read_at: int | None) -> list[Finding]:
         found = None
     except (OSError, ValueError, AttributeError):
         remedy = f"Correct {path}; Claude Code itself ignores what it cannot read."
-        return [doubtful("retention", f"{path} is no JSON object", remedy=remedy)]
+        return [doubtful("retention", f"{path} is not a JSON object", remedy=remedy)]
     days = found if isinstance(found, int) else _DEFAULT_DAYS
     says = f"Claude Code deletes transcripts after {days} days"
     age = None if last_read_at is None else time.time() - last_read_at / 1e6

@@ -38,7 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
         *(found for root in roots for found in agent.retention(root, last_read_at)),
         *(found for root in roots for found in machine.watches(root)),
         *_survived("state disk", machine.disk, settings),
-        *_survived("owner", state.ownership, settings),
+        *_survived("owner", state.check_ownership, settings),
         *_survived("privacy", state.privacy, settings),
         *_survived("file system", state.network, settings),
         *_survived("buffer", agent.buffer, settings),

@@ -16,7 +16,7 @@ _MOUNTS = Path("/proc/self/mounts")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def ownership(settings: Settings) -> list[Finding]:
+def check_ownership(settings: Settings) -> list[Finding]:
     """Return whether this user may use every part of the state."""
     errors = list(refused_parts(settings))
     if errors:

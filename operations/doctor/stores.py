@@ -93,7 +93,7 @@ def _lake_elsewhere(settings: Settings) -> Finding:
         message = f"{settings.warehouse_file} is there and the lake ({place}) is not"
         return broken("lake", message, remedy=remedy)
     if lake is None:
-        return fine("lake", "the catalog answers; there is no lake yet")
+        return fine("lake", "the catalog answers; no lake exists yet")
     return fine("lake", f"{place} is there, with {files} data files")
 
 

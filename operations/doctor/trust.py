@@ -8,7 +8,7 @@ from pathlib import Path
 from annals.process.environments import removed_proxies
 from annals.settings import Settings
 from annals.settings.files import OPTION, settings_files, shown_path
-from annals.settings.typo_check import misspelt
+from annals.settings.typo_check import find_typos
 from flows.leaving import destinations
 from operations.doctor.findings import Finding, broken, doubtful, fine
 
@@ -19,7 +19,7 @@ def settings_found(settings: Settings) -> list[Finding]:
     return [
         *_invalid(settings),
         *_files(),
-        *(doubtful("settings", says, remedy=remedy) for says in misspelt()),
+        *(doubtful("settings", says, remedy=remedy) for says in find_typos()),
     ]
 
 

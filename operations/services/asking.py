@@ -25,7 +25,7 @@ class Answer(Enum):
     """What a service answers; only silence, where it lasts, has it started again.
 
     ``UNWELL`` is everything else: it answers that something is wrong with what it works on, which
-    a restart does not mend, or whoever could tell of it cannot be asked.
+    a restart does not mend, or anyone who could tell of it cannot be asked.
     """
 
     HEALTHY = "healthy"
@@ -61,7 +61,7 @@ def is_agent(server: str, body: bytes) -> bool:
 def ask(url: str, expected: Expected, method: str = "GET") -> Answer:
     """Ask an address: a success with the expected answer is healthy, any other answer unwell.
 
-    Another program may have the port: that it answers is no sign of ours.
+    Another program may have the port: that it answers is not a sign of ours.
     """
     request = urllib.request.Request(url, method=method)  # noqa: S310 -- our own
     try:
@@ -87,7 +87,7 @@ class Heartbeats:
     """Asks a Prefect server whether a worker's heartbeats go on.
 
     That they change is the sign of life: neither our clock nor the server's takes part. While the
-    server does not answer nobody can tell, and the silence is counted anew afterwards: a worker
+    server does not answer nobody can tell, and the silence is counted again afterwards: a worker
     backs off meanwhile. ``seconds`` is how long a heartbeat counts; there is one about every 30.
     """
 

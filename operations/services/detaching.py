@@ -20,7 +20,7 @@ from operations.services.preflight import require_known_mongo, require_prefect
 _LOOK_SECONDS = 0.2
 
 
-def detached(settings: Settings, *, timeout: float, tell: Callable[[str], None]) -> State:
+def start_detached(settings: Settings, *, timeout: float, tell: Callable[[str], None]) -> State:
     """Start the supervisor so that it stays, and return when everything is healthy.
 
     Raises PartialError (exit 6) where that takes longer than ``timeout`` seconds, and the error
@@ -63,7 +63,7 @@ def detached(settings: Settings, *, timeout: float, tell: Callable[[str], None])
 
 
 class _News:
-    """Tells of each service once that it is healthy."""
+    """Reports each service once that it is healthy."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell

@@ -107,8 +107,8 @@ class Running:
         elif now >= self._next_question:
             self._ask()
 
-    def forgive(self) -> None:
-        """Count silence anew: whoever asks was not there himself, or the machine slept."""
+    def reset_failures(self) -> None:
+        """Count silence again: anyone who asks was not there himself, or the machine slept."""
         self._unanswered = 0
         self._alive_at = time.monotonic()
 
@@ -142,7 +142,7 @@ class Running:
         if answer is Answer.SILENT:
             self._unanswered += 1
         else:
-            self.forgive()
+            self.reset_failures()
         patience = self.service.patience if self._was_healthy else _START_SECONDS
         silent = now - self._alive_at
         if self._unanswered >= _LEAST_QUESTIONS and silent >= patience:

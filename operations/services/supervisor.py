@@ -135,7 +135,7 @@ class Supervisor:
         self._ending.wait(seconds)
         if time.monotonic() - began > seconds + _LATE_SECONDS:
             for running in self._running.values():
-                running.forgive()
+                running.reset_failures()
 
     def _turn(self) -> None:
         for running in self._running.values():

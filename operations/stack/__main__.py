@@ -14,7 +14,7 @@ from annals.process.environments import child_environment, module_command, tool_
 from annals.process.program import exit_code_of
 from annals.settings.files import settings_file, use_settings_file
 from annals.settings.stack import read_stack
-from annals.settings.typo_check import misspelt
+from annals.settings.typo_check import find_typos
 from annals.text import one_line
 from operations.doctor.findings import Finding, Verdict
 from operations.stack import condition, preflight
@@ -48,7 +48,7 @@ def up(plan: Plan, services: Sequence[str]) -> int:
 
 
 def down(plan: Plan, _services: Sequence[str]) -> int:
-    """Stop the stack; a run at work is finished by the next one, and every volume stays."""
+    """Stop the stack; an active run is finished by the next one, and every volume stays."""
     return _docker(plan, "--profile", "*", "down", "--remove-orphans")
 
 
@@ -82,7 +82,7 @@ def shell(plan: Plan, services: Sequence[str]) -> int:
 
 
 def check(plan: Plan, _services: Sequence[str]) -> int:
-    """Say what stands in the way of the stack, and start nothing."""
+    """Say obstacles of the stack, and start nothing."""
     return _docker(plan, "config", "--quiet")
 
 
@@ -159,7 +159,7 @@ def _prepared(folder: Path, *, begins: bool) -> Plan:
 def _planned(folder: Path, *, begins: bool) -> Plan:
     given = read_stack(folder, os.environ)
     file = settings_file(folder)
-    for says in misspelt(file) if file else ():
+    for says in find_typos(file) if file else ():
         _say(f"warning: {says}")
     if begins:
         confirm_destinations(with_stack_places(given.settings), *SENT)

@@ -37,7 +37,7 @@ def services(plan: Plan) -> list[Service]:
 
 
 def pipeline(plan: Plan) -> str:
-    """Return the pipeline's own status: last run, what waits, who is at work."""
+    """Return the pipeline's own status: last run, what waits, who is active."""
     status = ("python", "-m", "analytics.cli", "status")
     said = _call(plan, "exec", "--no-TTY", "prefect-worker", *status)
     return said or "the worker does not answer; `make logs` says why\n"

@@ -1,4 +1,4 @@
-"""What the containers are told: exactly the settings that were checked, as a layer for compose.
+"""What the containers get: exactly the settings that were checked, as a layer for compose.
 
 Compose would read ``.env`` by rules of its own (``$`` begins a variable there, and the environment
 does not reach a container). In the layer's JSON every value is literal. It lies below
@@ -39,7 +39,7 @@ def seen_from_inside(uri: str) -> str:
 
 
 def inside(given: Given) -> tuple[dict[str, str], list[str]]:
-    """Return the settings as they hold inside, by variable, and what people are told about them."""
+    """Return the settings as they hold inside, by variable, and what people get about them."""
     values = {
         name: value for name, value in given.values.items() if name not in {*INSIDE, *NOT_INSIDE}
     }

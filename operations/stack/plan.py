@@ -39,7 +39,7 @@ ALWAYS = ("sync-agent", "prefect-server", "prefect-worker", "dbt-docs")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A call of Docker: ``command`` and ``environment``, and what people are told about it.
+    """A call of Docker: ``command`` and ``environment``, and what people get about it.
 
     ``layer`` is the text of the file that the command reads first, before docker-compose.yml.
     """
@@ -110,7 +110,7 @@ def _profiles(stack: StackSettings) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _fixed(given: Given) -> dict[str, str]:
-    """Return the variables that docker-compose.yml itself asks for, whoever set them."""
+    """Return the variables that docker-compose.yml itself asks for, no matter who set them."""
     return {
         "CLAUDE_DIR": os.pathsep.join(map(str, given.stack.claude_dirs)),
         "TRANSCRIPTS": str(given.stack.claude_dirs[0]),
@@ -123,7 +123,7 @@ def _fixed(given: Given) -> dict[str, str]:
 
 
 def _user(transcripts: Path) -> int:
-    """Return whom the containers run as: whoever may read the transcripts, but never root."""
+    """Return whom the containers run as: anyone who may read the transcripts, but never root."""
     if os.getuid():
         return os.getuid()
     try:

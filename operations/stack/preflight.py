@@ -1,4 +1,4 @@
-"""What may stand in the way of the stack, looked at before anything is started."""
+"""Obstacles of the stack, looked at before anything is started."""
 
 from __future__ import annotations
 

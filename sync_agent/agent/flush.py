@@ -32,7 +32,7 @@ def flush(settings: Settings, *, timeout: float) -> Flushed:
     """Ship what the buffer holds, for at most ``timeout`` seconds.
 
     Raises PartialError (exit 6) where something is left, LockedError (exit 7) where a command
-    that is no agent holds the buffer.
+    that is not an agent holds the buffer.
     """
     if settings.mongo_uri is None:
         return Flushed("nobody")

@@ -183,6 +183,6 @@ def serve(settings: Settings, observer: Observer) -> tuple[str, int] | None:
 
 
 def _answer(server: _Server) -> None:
-    """Answer for ever, without waking up for nothing as ``serve_forever`` does."""
+    """Answer indefinitely, without waking up for nothing as ``serve_forever`` does."""
     while True:
         server.handle_request()

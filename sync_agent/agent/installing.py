@@ -97,7 +97,7 @@ class Target:
         """The name under which systemd knows the service."""
         return TEMPLATE.replace("@", f"@{self.system_user}") if self.system_user else UNIT
 
-    def systemctl(self, *arguments: str) -> tuple[str, ...]:
+    def run_systemctl(self, *arguments: str) -> tuple[str, ...]:
         """Return a call of systemd's own command."""
         return ("systemctl", *(() if self.system_user else ("--user",)), *arguments)
 
@@ -124,8 +124,8 @@ def uninstall_steps(target: Target) -> list[Step]:
             _run("pm2", "save", "--force", may_fail=True),
             remove,
         ]
-    disable = _run(*target.systemctl("disable", "--now", target.unit), may_fail=True)
-    reload = _run(*target.systemctl("daemon-reload"), may_fail=True)
+    disable = _run(*target.run_systemctl("disable", "--now", target.unit), may_fail=True)
+    reload = _run(*target.run_systemctl("daemon-reload"), may_fail=True)
     # The template stays: it may be another user's, too.
     return [disable, reload] if target.system_user else [disable, remove, reload]
 
@@ -152,7 +152,7 @@ def carry_out(manager: Manager, steps: list[Step]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A service of the agent that is installed here; ``enabled`` is None where nobody can tell."""
+    """A service of the agent that is installed here; ``enabled`` is None if nobody can tell."""
 
     manager: Manager
     file: Path
@@ -173,9 +173,9 @@ def _systemd_steps(target: Target, service: Service) -> Iterator[Step]:
     text = unit_text(service, template=bool(target.system_user))
     yield Step("write", target.environment_file, environment_text(service), _PRIVATE)
     yield Step("write", target.file, text, _PUBLIC if target.system_user else _PRIVATE)
-    yield _run(*target.systemctl("daemon-reload"))
-    yield _run(*target.systemctl("enable", target.unit))
-    yield _run(*target.systemctl("restart", target.unit))
+    yield _run(*target.run_systemctl("daemon-reload"))
+    yield _run(*target.run_systemctl("enable", target.unit))
+    yield _run(*target.run_systemctl("restart", target.unit))
 
 
 def _launchd_steps(target: Target, service: Service) -> Iterator[Step]:
@@ -235,7 +235,7 @@ def _is_enabled(target: Target) -> bool | None:
     if target.manager is not Manager.SYSTEMD or shutil.which("systemctl") is None:
         return None
     done = subprocess.run(  # noqa: S603 -- a fixed command
-        target.systemctl("is-enabled", target.unit),
+        target.run_systemctl("is-enabled", target.unit),
         env=tool_environment(),
         capture_output=True,
         text=True,

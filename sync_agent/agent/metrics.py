@@ -45,7 +45,7 @@ METRICS: tuple[Metric[Observation], ...] = (
     Metric(
         "component_quarantined_events_total",
         "counter",
-        "Ranges of bytes that are no entry, kept as they are.",
+        "Ranges of bytes that are not an entry, kept as they are.",
         _one(lambda seen: seen.quarantined),
     ),
     Metric(
@@ -151,7 +151,7 @@ METRICS: tuple[Metric[Observation], ...] = (
         _one(lambda seen: seen.uptime),
     ),
 )
-"""Every metric, in the order in which they are told."""
+"""Every metric, in the order of the answer."""
 
 
 def metrics_of(seen: Observation) -> str:

@@ -205,7 +205,7 @@ def _what_waits(
 
 
 def _what_runs(asked: Asked) -> list[str]:
-    """Return why nothing new is published; a long run may be at work, or may hang."""
+    """Return why nothing new is published; a long run may be active, or may hang."""
     if asked.last_error is not None:
         return [f"the pipeline does not run: {asked.last_error}"]
     if asked.seconds < _LONG_SECONDS:

@@ -169,7 +169,7 @@ def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally) -> list[
     """Read every file of the plan; return a warning for each that could not be read."""
     warnings = []
     for known in todo.vanished:
-        intake.vanish(known)
+        intake.mark_vanished(known)
     if todo.tasks:
         tally.progressed(0)
     for task in todo.tasks:
@@ -177,7 +177,7 @@ def _read_all(buffer: Buffer, intake: Intake, todo: Plan, tally: Tally) -> list[
             intake.read(task)
         except FileNotFoundError:
             if task.known is not None and task.known.state != FileState.VANISHED:
-                intake.vanish(task.known)
+                intake.mark_vanished(task.known)
         except OSError as error:
             warnings.append(_unreadable(task, error))
             intake.set_unreadable(task)

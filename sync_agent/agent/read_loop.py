@@ -42,7 +42,7 @@ _GRACE_SECONDS = 60.0
 
 
 class _SuspectedError(Exception):
-    """A reader found damage in the buffer: it is opened anew, and checked as a whole."""
+    """A reader found damage in the buffer: it is opened again, and checked as a whole."""
 
 
 class Rounds:
@@ -108,7 +108,7 @@ class Rounds:
         return time.monotonic() > self.expected_by
 
     def run(self) -> None:
-        """Read until :meth:`stop`; whatever fails is told and tried again."""
+        """Read until :meth:`stop`; whatever fails is logged and tried again."""
         failures = 0
         while not self._is_done():
             failures = failures + 1 if self._activity.trouble else 0
@@ -119,13 +119,13 @@ class Rounds:
         """Return whether everything was read and the end was asked for, whatever goes wrong."""
         try:
             return self._is_read_to_the_end()
-        except Exception as error:  # noqa: BLE001 -- also what goes wrong while another is told
+        except Exception as error:  # noqa: BLE001 -- also what goes wrong while another is logged
             self._activity.errors["unexpected"] += 1
             self._activity.trouble = f"unexpected {type(error).__name__} at {_place(error)}"
             return False
 
     def _is_read_to_the_end(self) -> bool:
-        """Read with a buffer that is opened anew; return whether that was ended in order."""
+        """Read with a buffer that is opened again; return whether that was ended in order."""
         try:
             self._heal()
             with open_buffer(self._settings.sqlite_path) as buffer:
@@ -227,7 +227,7 @@ class Rounds:
         except OutOfTimeError:
             self._log.warning("stopped_early", hint="what is left is read at the next start")
         self._commit()
-        buffer.settle()
+        buffer.settle_file()
         buffer.require_in_place()
 
     def _turn(self) -> None:
@@ -237,10 +237,10 @@ class Rounds:
             if watch.next_due() <= now and not watch.root.queue:
                 if watch.due <= now:
                     watch.round()
-                watch.heed()
+                watch.handle_hints()
         if not self._slice():
             self._commit()
-            if self._buffer is not None and self._buffer.settle():
+            if self._buffer is not None and self._buffer.settle_file():
                 self._committed()
             self._take_over()
             self._answer()
@@ -309,7 +309,7 @@ class Rounds:
             number = watch.fileno()
             is_hinted = number is not None and is_readable([number], 0)
             if is_hinted or any(due <= now for due in watch.root.later.values()):
-                watch.heed()
+                watch.handle_hints()
 
     def _commit(self) -> None:
         buffer = self._buffer

@@ -24,7 +24,7 @@ from annals.errors import AnalyticsError, LockedError, PartialError
 from annals.locks import Holder, exclusive, held_by
 from annals.settings import Settings
 from sync_agent.agent.once import LIVE_ROLE
-from sync_agent.agent.wake import knock
+from sync_agent.agent.wake import wake_agent
 from sync_agent.buffer.store import Buffer, open_buffer, transaction
 from sync_agent.reading.rereads import Requeued, queue_files
 from sync_agent.shipping.shipping_service import ShippingStatus
@@ -169,7 +169,7 @@ def _ask_live(
             if holder is None:
                 connection.execute("delete from requests where request_id = ?", (request_id,))
                 return None
-            knock(holder)
+            wake_agent(holder)
             time.sleep(_POLL_SECONDS)
     raise PartialError(
         f"the agent has not answered the request to {kind} in time",

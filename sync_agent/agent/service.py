@@ -1,4 +1,4 @@
-"""What a service manager is told (sd_notify): ready, alive, stopping."""
+"""What a service manager gets (sd_notify): ready, alive, stopping."""
 
 from __future__ import annotations
 

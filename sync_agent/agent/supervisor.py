@@ -45,7 +45,7 @@ def run(settings: Settings, *, say: Say) -> None:
     """Watch, read and ship until a signal asks for the end; a second one ends at once.
 
     Raises LockedError (exit 7) where another process holds the buffer, LocalBufferError where it
-    is no buffer of ours or may not be written, SettingsError for a setting that makes no sense.
+    is not a buffer of ours or may not be written, SettingsError for a setting that makes no sense.
     """
     Ignores(settings.ignore_patterns)
     claim_buffer(settings)
@@ -218,7 +218,7 @@ class Supervisor:
         """Keep shipping away from the buffer while another one is put in its place."""
         if begins:
             if self._ship is not None:
-                self._ship.halt()
+                self._ship.stop_threads()
         else:
             self._start_shipping()
 
@@ -244,7 +244,7 @@ class ShippingThread:
                 self._failed(error)
                 self._stop.wait(_SHIP_AGAIN_SECONDS)
 
-    def halt(self) -> None:
+    def stop_threads(self) -> None:
         """Stop shipping, and wait until it has."""
         self._stop.set()
         self._fresh.set()

@@ -19,11 +19,11 @@ from annals.settings import Settings
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _LOOK_SECONDS = 1.0
 _START_SECONDS = 45.0
-"""So long whoever runs pipelines may be starting as we are (`annals up`): a note, no warning."""
+"""So long anyone who runs pipelines may be starting as we are (`annals up`): a note, no warning."""
 
 
 class Pipelines(Protocol):
-    """Whoever runs pipelines."""
+    """Anyone who runs pipelines."""
 
     def run(self, stop: threading.Event) -> bool:
         """Have one run from its beginning, and wait for its end.
@@ -60,8 +60,9 @@ class Trigger:
     """Asks ``pipelines`` for a run, debounced.
 
     ``arrived`` counts what was read by this process, ``is_within_reach`` says whether a pipeline
-    would find all of it: with a server, that it is shipped. ``failed`` is told why there was no
-    run, and whether that is to be expected for now. :meth:`wake` is called after commits.
+    would find all of it: with a server, that it is shipped. ``failed`` receives the reason why
+    there was no run, and whether that is to be expected for now. :meth:`wake` is called after
+    commits.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Trigger:
         self._failed = failed
         self._fresh = threading.Event()
         self._stop = threading.Event()
-        self._covered = -1  # at the start a run is due: whoever was here before may have died
+        self._covered = -1  # at the start a run is due: anyone who was here before may have died
         self._begun_at = float("-inf")
         self._started_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="trigger", daemon=True)

@@ -39,7 +39,7 @@ class Manager(StrEnum):
 class Service:
     """The agent as it is to be run.
 
-    ``environment`` has the settings that are no defaults, ``writes`` the folders it writes to.
+    ``environment`` has the settings that are not defaults, ``writes`` the folders it writes to.
     """
 
     command: tuple[str, ...]
@@ -93,7 +93,7 @@ def _shipped(name: str) -> str:
 
 
 def _with_line(text: str, key: str, value: str) -> str:
-    """Return a unit with another value for ``key``, which stands in it once."""
+    """Return a unit with another value for ``key``, which is in it once."""
     return re.sub(rf"(?m)^{key}=.*$", lambda _: f"{key}={value}", text, count=1)
 
 
@@ -111,7 +111,7 @@ def _quoted(word: str) -> str:
 
 
 def _value(value: str) -> str:
-    """Return a value of an environment file, quoted in the way of a shell."""
+    """Return a value of an environment file, quoted as a shell does."""
     _refuse_newline(value)
     return value if _PLAIN.fullmatch(value) else shlex.quote(value)
 

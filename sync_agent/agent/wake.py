@@ -20,7 +20,7 @@ KNOCK = signal.SIGUSR1
 _CAUGHT = re.compile(r"^SigCgt:\s*([0-9a-fA-F]+)$", re.MULTILINE)
 
 
-def knock(holder: Holder | None, processes: Path = Path("/proc")) -> bool:
+def wake_agent(holder: Holder | None, processes: Path = Path("/proc")) -> bool:
     """Wake the agent that holds the buffer; return whether it could be woken."""
     if holder is None or holder.host != socket.gethostname() or holder.pid <= 0:
         return False

@@ -61,8 +61,8 @@ def session_named(settings: Settings, prefix: str) -> str:
     return id_with_prefix(prefix, known) or prefix
 
 
-def holdings(settings: Settings) -> Holdings | None:
-    """Return what the buffer holds, or None where there is no buffer yet.
+def read_holdings(settings: Settings) -> Holdings | None:
+    """Return what the buffer holds, or None where no buffer exists yet.
 
     Raises LocalBufferError where it cannot be read.
     """
@@ -142,7 +142,7 @@ def noted_files(settings: Settings) -> dict[bytes, Noted]:
 def where_read(settings: Settings) -> Settings:
     """Return settings whose ``claude_dir`` is where the transcripts in custody were read from.
 
-    Those are others only where nobody named one, and the default one is missing.
+    Those are others only if nobody named one, and the default one is missing.
     """
     if "claude_dir" in settings.model_fields_set or any(
         root.exists() for root in settings.claude_dirs

@@ -22,7 +22,7 @@ def is_legacy(path: Path) -> bool:
             tables = _tables(connection)
             return "pending_entries" in tables and not {"meta", "records"} & tables
     except sqlite3.Error:
-        return False  # no database, or a corrupt one: whoever opens it for writing says so
+        return False  # no database, or a corrupt one: anyone who opens it for writing says so
 
 
 def set_aside(path: Path) -> Path | None:
@@ -33,7 +33,7 @@ def set_aside(path: Path) -> Path | None:
     """
     if not path.exists():
         return None
-    aside = next((one for one in asides(path) if one.samefile(path)), None)
+    aside = next((one for one in list_set_aside(path) if one.samefile(path)), None)
     if aside is None:
         if not is_legacy(path):
             return None
@@ -81,7 +81,7 @@ def _free_name(path: Path) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def asides(path: Path) -> list[Path]:
+def list_set_aside(path: Path) -> list[Path]:
     """Return every buffer that was set aside from ``path``."""
     pattern = re.compile(re.escape(path.name + _ASIDE) + r"(-[0-9]+)?")
     if not path.parent.is_dir():

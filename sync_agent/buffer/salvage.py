@@ -21,7 +21,7 @@ from annals.buffer.faults import DamagedBufferError, translated
 from annals.buffer.schema import (
     LOCATION_COLUMNS,
     RECORD_COLUMNS,
-    insertion,
+    insert_statement,
     record_columns,
     table_columns,
 )
@@ -31,8 +31,8 @@ from sync_agent.buffer.tables import create
 _COMPANIONS = ("-wal", "-shm")
 _BATCH_ROWS = 500
 _LOCATION_PLACE = RECORD_COLUMNS.replace(" ", "").split(",").index("location_id") + 1
-_INSERT_LOCATION = insertion("locations", LOCATION_COLUMNS)
-_INSERT_RECORD = insertion("records", RECORD_COLUMNS)
+_INSERT_LOCATION = insert_statement("locations", LOCATION_COLUMNS)
+_INSERT_RECORD = insert_statement("records", RECORD_COLUMNS)
 _SELECT_LOCATIONS = f"select {LOCATION_COLUMNS} from locations"  # noqa: S608 -- constants
 _SELECT_RECORDS = "select seq, {} from records where seq >= ? order by seq"
 _SELECT_DEAD_LETTERS = "select seq, {} from dead_letters"

@@ -2,7 +2,7 @@
 
 Whatever is added is queued; :meth:`Buffer.commit` writes all of it in one transaction, so a
 position never stands before or behind its records. A long queue is made durable in the background
-while the next one fills; whoever uses the connection waits for that first.
+while the next one fills; anyone who uses the connection waits for that first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from annals.buffer.schema import (
     SCHEMA_VERSION,
     SELECT_FILE,
     SELECT_LOCATION,
-    insertion,
+    insert_statement,
 )
 from annals.errors import LocalBufferError
 from annals.files import make_database, make_folder, require_database
@@ -49,10 +49,10 @@ _BUSY_SECONDS = 30.0
 _TOGETHER = 32
 """Records that one statement inserts: at each statement another thread may take its turn."""
 
-_INSERT_LOCATION = insertion("locations", LOCATION_COLUMNS)
-_INSERT_RECORD = insertion("records", RECORD_COLUMNS)
-_INSERT_RECORDS = insertion("records", RECORD_COLUMNS, rows=_TOGETHER)
-_REPLACE_FILE = insertion("files", FILE_COLUMNS, replace=True)
+_INSERT_LOCATION = insert_statement("locations", LOCATION_COLUMNS)
+_INSERT_RECORD = insert_statement("records", RECORD_COLUMNS)
+_INSERT_RECORDS = insert_statement("records", RECORD_COLUMNS, rows=_TOGETHER)
+_REPLACE_FILE = insert_statement("files", FILE_COLUMNS, replace=True)
 
 # Not astuple(): that copies every value, which at one line a commit is a tenth of all work.
 _LOCATION_VALUES = attrgetter(*(field.name for field in fields(Location)))
@@ -85,10 +85,10 @@ class Buffer:
     @property
     def connection(self) -> sqlite3.Connection:
         """The connection, with everything durable that was committed before."""
-        self.settle()
+        self.settle_file()
         return self._connection
 
-    def settle(self) -> bool:
+    def settle_file(self) -> bool:
         """Wait until the last commit is durable; raise what it raised.
 
         Returns whether there was one that was not known to be.
@@ -109,7 +109,7 @@ class Buffer:
         if file_at(self.path) != self._file:
             raise displaced(self.path)
 
-    def abandon(self) -> None:
+    def roll_back_changes(self) -> None:
         """Wait for a commit under way, whatever comes of it."""
         if self._committing is not None:
             self._committing.join()
@@ -322,9 +322,9 @@ def open_buffer(path: Path) -> Iterator[Buffer]:
             buffer = Buffer(connection, path)
             try:
                 yield buffer
-                buffer.settle()
+                buffer.settle_file()
             finally:
-                buffer.abandon()
+                buffer.roll_back_changes()
 
 
 def connect(path: Path) -> sqlite3.Connection:

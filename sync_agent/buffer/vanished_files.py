@@ -48,7 +48,7 @@ class Knowledge(NamedTuple):
 
 
 def known_to_buffer(settings: Settings) -> Knowledge | None:
-    """Return what the buffer knows; None if there is no buffer."""
+    """Return what the buffer knows; None if no buffer exists."""
     with reading(settings.sqlite_path) as connection:
         if connection is None:
             return None

@@ -69,7 +69,7 @@ class Activity:
         self._processing_seconds = 0.0
         self._seconds: deque[tuple[int, int]] = deque(maxlen=_WINDOW_SECONDS + 1)
 
-    def happened(self, event: str, file: str, *, seconds: float) -> None:
+    def count_event(self, event: str, file: str, *, seconds: float) -> None:
         """Count an event of a file and the time that working on it took."""
         self.events[event] += 1
         self.last_events.append(FileEvent(event, file, datetime.now(UTC)))

@@ -146,7 +146,7 @@ def _is_same_file(known: Known, found: Found) -> bool:
     return (known.device, known.inode) == (found.device, found.inode)
 
 
-def course(row: FileRow, *, size: int, mtime_ns: int, edges: Edges) -> Course:
+def choose_course(row: FileRow, *, size: int, mtime_ns: int, edges: Edges) -> Course:
     """Return how to go on with a known file that now has this size, time, and these edges."""
     if size < row.offset or not edges.match(row.fingerprint):
         return Course.RESTART

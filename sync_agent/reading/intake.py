@@ -15,7 +15,7 @@ from annals.records.identity import entry_id, owning_session, readable
 from sync_agent.buffer.fingerprints import EMPTY_SUM, Edges, add_ids, digest, read_edges
 from sync_agent.buffer.rows import FileRow, FileState, Known, Location
 from sync_agent.buffer.store import Buffer
-from sync_agent.reading.file_changes import Course, Event, Task, course, key_of
+from sync_agent.reading.file_changes import Course, Event, Task, choose_course, key_of
 from sync_agent.reading.foreign_files import MARK, UNMARK, foreign_ids
 from sync_agent.reading.opening import open_transcript
 from sync_agent.reading.paths import Found
@@ -25,7 +25,7 @@ from sync_agent.reading.record_rows import (
     NO_ENVELOPE,
     Promoted,
     file_record,
-    promoted,
+    promoted_fields,
 )
 from sync_agent.reading.rereads import FINISH
 from sync_agent.reading.tally import Tally
@@ -68,7 +68,7 @@ class _Reading:
     quarantined_bytes: int = 0
     ids: int = 0
 
-    def settle(self, size: int | None = None, mtime_ns: int | None = None) -> None:
+    def settle_file(self, size: int | None = None, mtime_ns: int | None = None) -> None:
         """Move the counts into the row; its size and time stay unknown until the end."""
         row, reached = self.row, self.reader.fingerprint(self.row.fingerprint)
         judged = self.entry_bytes + self.quarantined_bytes
@@ -136,7 +136,7 @@ class Intake:
         finally:
             os.close(descriptor)
 
-    def vanish(self, known: Known) -> None:
+    def mark_vanished(self, known: Known) -> None:
         """Note that a file is gone from where it stood; nothing else is changed."""
         row = self._buffer.file(known.file_id)._replace(state=FileState.VANISHED)
         location = self._buffer.location(row.location_id)
@@ -236,12 +236,12 @@ class Intake:
         row = self._buffer.file(known.file_id)
         edges = read_edges(descriptor, row.offset)
         self._tally.bytes_read += edges.bytes_read
-        how = course(row, size=found.size, mtime_ns=found.mtime_ns, edges=edges)
+        how = choose_course(row, size=found.size, mtime_ns=found.mtime_ns, edges=edges)
         is_whole = how is Course.VERIFY and self._still_holds(descriptor, row, known.key)
         if task.from_start or (how is Course.VERIFY and not is_whole):
             how = Course.RESTART
         if how is Course.RESTART and task.has_moved:
-            self.vanish(known)
+            self.mark_vanished(known)
             return self._first(descriptor, found)
         location = self._buffer.location(row.location_id)
         if location.path_bytes != found.path or location.host != self._host:
@@ -310,7 +310,7 @@ class Intake:
                 reading.entry_bytes += length
                 if not reading.is_conversation:
                     reading.is_conversation = is_conversation(envelope.type, envelope.uuid)
-                kind, fields = RecordKind.ENTRY.value, promoted(envelope, session)
+                kind, fields = RecordKind.ENTRY.value, promoted_fields(envelope, session)
             add((ident, kind, *here, offset, length, *fields, reason, now, *NO_ADDITIONS, raw))
             if buffer.is_due:
                 self._checkpoint(reading)
@@ -331,9 +331,9 @@ class Intake:
         self._tally.entries += reading.entries
         self._tally.quarantined += reading.quarantined
         if whole is None:
-            reading.settle()
+            reading.settle_file()
         else:
-            reading.settle(whole.size, whole.mtime_ns)
+            reading.settle_file(whole.size, whole.mtime_ns)
 
     def _still_holds(self, descriptor: int, row: FileRow, key: bytes) -> bool:
         """Return whether all that was read of a file is still in it, byte by byte."""
@@ -354,7 +354,7 @@ class Intake:
         )
 
     def _note(self, event: Event, row: FileRow, location: Location) -> None:
-        """Queue the file record that tells of ``event``."""
+        """Queue the file record that reports ``event``."""
         self._buffer.add_record(file_record(event, row, location))
 
     def _location(self, path: bytes) -> Location:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from annals.records.identity import readable
 from annals.settings import Settings
-from sync_agent.buffer.legacy_file import asides, open_aside
+from sync_agent.buffer.legacy_file import list_set_aside, open_aside
 from sync_agent.buffer.rows import Location
 from sync_agent.buffer.store import Buffer, transaction
 from sync_agent.buffer.transaction_log import note
@@ -68,7 +68,7 @@ def take_over(buffer: Buffer, settings: Settings) -> list[str]:
     that is one look into a folder. A crash before the end has it done again, under equal ids.
     """
     messages = []
-    for aside in asides(buffer.path):
+    for aside in list_set_aside(buffer.path):
         key = _TAKEN_KEY + aside.name
         if buffer.meta(key) is not None:
             continue

@@ -1,6 +1,6 @@
 """Which files are transcripts: every ``*.jsonl`` below a project folder (docs/specs/reader.md).
 
-Paths are bytes, as the file system has them, so that names that are no UTF-8 need no special care.
+Paths are bytes, as the file system has them, so that names that are not UTF-8 need no special care.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Found(NamedTuple):
     @classmethod
     def of(cls, path: bytes, status: os.stat_result) -> Found:
         """Return the file at ``path`` as ``status`` has it."""
-        inode = signed(status.st_ino)
-        return cls(path, status.st_size, status.st_mtime_ns, signed(status.st_dev), inode)
+        inode = to_signed(status.st_ino)
+        return cls(path, status.st_size, status.st_mtime_ns, to_signed(status.st_dev), inode)
 
 
 class Outside(NamedTuple):
@@ -119,7 +119,7 @@ class _Folder(NamedTuple):
     real: bytes
 
 
-def signed(number: int) -> int:
+def to_signed(number: int) -> int:
     """Return an unsigned 64-bit number (an inode) as the signed one that SQLite can hold."""
     return number - (1 << 64) if number >> 63 else number
 
@@ -142,9 +142,9 @@ def discover(
 
     With ``within``, a folder below the root, only what lies in that folder; links in it are left
     to a look at the whole root, and links to it are those of ``real_folders``, which that look
-    found. ``entered`` is told of each folder right before it is listed; files that ``is_known``
+    found. ``entered`` is called with each folder right before it is listed; files that ``is_known``
     says yes to are left out.
-    Raises TranscriptError where the root is missing, is no folder or cannot be listed.
+    Raises TranscriptError where the root is missing, is not a folder or cannot be listed.
     """
     opened = _open_root(root, ignores or Ignores())
     walk = _Walk(replace(opened, is_known=is_known), entered)
@@ -225,10 +225,10 @@ class _Walk:
                 _unlisted(listing, path, error)
 
 
-def glance(listing: Listing, path: bytes) -> bool:
-    """Put the transcript at ``path`` into the listing; return False where a link is in the way.
+def is_transcript_path(listing: Listing, path: bytes) -> bool:
+    """Put the transcript at ``path`` into the listing; return False for a link.
 
-    What is ignored, or is no transcript, is left out. Raises OSError where nothing is there.
+    What is ignored, or is not a transcript, is left out. Raises OSError where nothing is there.
     """
     below = listing.below(path)
     if listing.ignores.covers(below) or not path.endswith(b".jsonl"):
@@ -260,7 +260,7 @@ def _open_root(root: Path, ignores: Ignores) -> Listing:
             path=root,
         )
     path = os.fsencode(root)
-    listing = Listing(path, signed(status.st_dev), signed(status.st_ino), ignores)
+    listing = Listing(path, to_signed(status.st_dev), to_signed(status.st_ino), ignores)
     listing.real_folders[path] = os.path.realpath(path)
     return listing
 
@@ -304,7 +304,7 @@ def _add(
     elif folder.depth == 0:
         _skip(listing, path, _in_no_project(listing.root))
     elif folder.depth > 1 and path.endswith(b"/journal.jsonl"):
-        return  # a workflow's own journal is no conversation
+        return  # a workflow's own journal is not a conversation
     else:
         found = Found.of(path, status)
         if real or folder.real != folder.path:

@@ -29,7 +29,7 @@ MAX_DEPTH = 400
 """Entries nested deeper are quarantined. Real ones reach 12; parsers give up at about 1,000."""
 
 RECOVERY_BYTES = SECOND_LANE_BYTES
-"""Above this length a line that is no entry is quarantined as a whole."""
+"""Above this length a line that is not an entry is quarantined as a whole."""
 
 PIECE_BYTES = 8 * 1024 * 1024
 """Longer ranges are quarantined in pieces of this size."""
@@ -80,7 +80,7 @@ def _may_be_deep(raw: Bytes) -> bool:
 def judge(offset: int, line: Bytes) -> Iterator[Range]:
     """Yield the ranges of a complete line that is not exactly one entry.
 
-    ``line`` begins and ends with a byte that is no separator and stands at ``offset``.
+    ``line`` begins and ends with a byte that is not a separator and stands at ``offset``.
     """
     if len(line) > RECOVERY_BYTES or _is_other_value(line):
         yield from pieces(offset, line, _refusal(line))
@@ -147,7 +147,7 @@ def _damage(offset: int, line: Bytes, start: int) -> Iterator[Range]:
 
 
 def _refusal(raw: Bytes) -> str:
-    """Return why ``raw`` is no entry."""
+    """Return why ``raw`` is not an entry."""
     try:
         check_utf8(raw)
         read_envelope(raw)
@@ -176,7 +176,7 @@ def _is_other_value(raw: Bytes) -> bool:
 
 
 def _is_json_in_other_encoding(raw: Bytes) -> bool:
-    """Return whether ``raw`` would be an entry but for bytes that are no UTF-8."""
+    """Return whether ``raw`` would be an entry but for bytes that are not UTF-8."""
     try:
         check_utf8(raw)
     except UnicodeDecodeError:

@@ -25,7 +25,7 @@ Promoted = tuple[str | bool | None, ...]
 """The columns session_id to is_sidechain."""
 
 
-def promoted(envelope: Envelope, session: str) -> Promoted:
+def promoted_fields(envelope: Envelope, session: str) -> Promoted:
     """Return the columns session_id to is_sidechain of an entry."""
     return (
         envelope.session_id or session,
@@ -57,7 +57,7 @@ def range_record(
     session = session or owning_session(location.file_key)
     kind, fields = RecordKind.QUARANTINE.value, (session, *NO_ENVELOPE)
     if found.envelope is not None:
-        kind, fields = RecordKind.ENTRY.value, promoted(found.envelope, session)
+        kind, fields = RecordKind.ENTRY.value, promoted_fields(found.envelope, session)
     return (
         entry_id(location.key_bytes, found.offset, found.raw),
         kind,
@@ -74,7 +74,7 @@ def range_record(
 
 
 def file_record(event: Event, row: FileRow, location: Location) -> RecordRow:
-    """Return the row of the file record that tells of ``event``."""
+    """Return the row of the file record that reports ``event``."""
     size = row.offset if row.size is None else row.size
     told = {
         "event": event,

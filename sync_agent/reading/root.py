@@ -20,7 +20,7 @@ from sync_agent.reading.event_log import Logbook
 from sync_agent.reading.file_changes import Event, Plan, Task, plan
 from sync_agent.reading.intake import Intake, Read
 from sync_agent.reading.known_files import KnownFiles, Seen
-from sync_agent.reading.paths import Found, Listing, discover, glance, shown, signed
+from sync_agent.reading.paths import Found, Listing, discover, is_transcript_path, shown, to_signed
 from sync_agent.reading.tally import Tally
 
 _TAIL_BYTES_A_SECOND = 20_000_000
@@ -61,7 +61,7 @@ class Root:
     """The files below one root, each read from its position where something changed.
 
     A full round (:meth:`survey`) and a hint (:meth:`look`) lead to the same plan and the same
-    reading. What is planned waits in ``queue``, oldest first; ``current`` is the file at work.
+    reading. What is planned waits in ``queue``, oldest first; ``current`` is the file active.
     """
 
     def __init__(self, path: Path, around: Surroundings, *, state: RootState) -> None:
@@ -116,7 +116,7 @@ class Root:
             return None
         listing = self._look_listing()
         try:
-            glance(listing, path)
+            is_transcript_path(listing, path)
         except OSError:
             return None
         return listing.files[0] if listing.files else None
@@ -147,7 +147,7 @@ class Root:
                 self.later[path] = max(self._not_before.get(path, 0), now)
                 continue
             try:
-                is_all = glance(listing, path) and is_all
+                is_all = is_transcript_path(listing, path) and is_all
             except OSError:
                 is_all = False
         for folder in folders:
@@ -209,7 +209,7 @@ class Root:
             except OSError:
                 related[other] = self._known[other]
                 continue
-            if signed(status.st_ino) != found.inode:  # else it is one file under two names
+            if to_signed(status.st_ino) != found.inode:  # else it is one file under two names
                 listed.add(other)
                 file = Found.of(other, status)
                 real = listing.real_path(other)
@@ -219,9 +219,9 @@ class Root:
     def _enqueue(self, todo: Plan) -> list[bytes]:
         for known in todo.vanished:
             if self._known.get(known.path) == known:
-                self.intake.vanish(known)
+                self.intake.mark_vanished(known)
                 self.state.lag.pop(known.path, None)
-                self._around.activity.happened(Event.VANISHED, name_of(known.path), seconds=0)
+                self._around.activity.count_event(Event.VANISHED, name_of(known.path), seconds=0)
         fresh = []
         for task in todo.tasks:
             path = task.found.path
@@ -275,7 +275,7 @@ class Root:
             self.state.lag[path] = read.pending
         if read.pending > _SHORT_TAIL_BYTES:
             self._not_before[path] = time.monotonic() + read.pending / _TAIL_BYTES_A_SECOND
-        activity.happened(read.event, name_of(path), seconds=seconds)
+        activity.count_event(read.event, name_of(path), seconds=seconds)
         if self._around.log.is_chatty:
             self._around.log.changed(read.event.value, name_of(path), milliseconds=seconds * 1000)
 

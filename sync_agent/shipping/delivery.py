@@ -90,7 +90,7 @@ class Delivery:
         if claims:
             self.remote.claim(agent_id, claims)
         if refusals:
-            self.outbox.bury(agent_id, refusals)
+            self.outbox.move_to_dead_letters(agent_id, refusals)
         if not self.uncovered:
             self.waits_since = time.monotonic()
         self.uncovered["shipped"] += len(records) - len(refusals)

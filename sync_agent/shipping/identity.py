@@ -1,7 +1,7 @@
 """Agreeing with a server on who this buffer is, at every start (docs/specs/shipping.md).
 
-The buffer notes a fresh incarnation, the server compares and sets it. Whoever finds a foreign one
-there is a copy of a buffer that is at work elsewhere, and takes a new agent id.
+The buffer notes a fresh incarnation, the server compares and sets it. Anyone who finds a foreign
+one there is a copy of a buffer that is active elsewhere, and takes a new agent id.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Enrolment:
     absent: Ranges = ()
 
 
-def enrol(outbox: Outbox, remote: Remote) -> Enrolment:
+def enroll_agent(outbox: Outbox, remote: Remote) -> Enrolment:
     """Agree with the server on who this buffer is.
 
     Raises DependencyError where the server does not answer: whether it knows the incarnation is
@@ -67,7 +67,7 @@ def _note(outbox: Outbox, remote: Remote, identity: Identity, known: Agent | Non
     else:
         # A server that once knew this agent and does not now is another one: it has nothing of it.
         committed = 0 if identity.enrolled else identity.acknowledged
-        is_set = remote.introduce(agent_id, fresh, committed=committed)
+        is_set = remote.introduce_agent(agent_id, fresh, committed=committed)
     return fresh if is_set else None
 
 
@@ -76,7 +76,7 @@ def _settle(outbox: Outbox, remote: Remote, agent_id: str, incarnation: str) -> 
     known = remote.agent(agent_id)
     if known is None or known.incarnation != incarnation:
         return None
-    identity = outbox.enrol(agent_id, committed=known.committed)
+    identity = outbox.enroll_agent(agent_id, committed=known.committed)
     if identity.pruned_through > max(known.committed, known.missing_through) and not (
         remote.note_missing(agent_id, incarnation, through=identity.pruned_through)
     ):

@@ -45,7 +45,7 @@ from annals.records.document import (
 from annals.records.seq_ranges import Ranges, flat_ranges, position_from, ranges_from
 from annals.settings import Settings
 from annals.settings.mongo_options import (
-    masked,
+    mask_address,
     mongo_uri,
     open_client,
     refused_login,
@@ -175,7 +175,7 @@ class Remote:
         change = {"committedSeq": through, "missingThrough": 0}
         return self._update(agent_id, incarnation, {"$set": change})
 
-    def introduce(self, agent_id: str, incarnation: str, *, committed: int) -> bool:
+    def introduce_agent(self, agent_id: str, incarnation: str, *, committed: int) -> bool:
         """Make an agent known; False where it is by now."""
         document = {
             "_id": agent_id,
@@ -396,4 +396,4 @@ class Remote:
         return self._masked(str(message or error))
 
     def _masked(self, text: str) -> str:
-        return masked(text, uri=self._uri)
+        return mask_address(text, uri=self._uri)

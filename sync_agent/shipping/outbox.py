@@ -119,7 +119,7 @@ class Outbox:
             self._connection.execute("insert into incarnations (incarnation) values (?)", (fresh,))
         return fresh
 
-    def enrol(self, agent_id: str, *, committed: int) -> Identity:
+    def enroll_agent(self, agent_id: str, *, committed: int) -> Identity:
         """Note that the server knows this agent, and has everything of it up to ``committed``.
 
         Where it has more than was acknowledged here, this buffer is an older copy, or died before
@@ -150,7 +150,7 @@ class Outbox:
         self._connection.execute("insert into sqlite_sequence values ('records', ?)", (highest,))
 
     def rename(self, agent_id: str, *, committed: int) -> None:
-        """Go on under a new agent id: another copy of this buffer is at work under the old one.
+        """Go on under a new agent id: another copy of this buffer is active under the old one.
 
         The numbers stay; nobody gave them under the new id. ``committed`` is how far the server
         has the old one: no acknowledgement counts beyond that.
@@ -190,7 +190,7 @@ class Outbox:
             held = ranges_of(seq for (seq,) in rows)
         return subtract_ranges([(1, through)], held)
 
-    def bury(self, agent_id: str, refusals: Sequence[Refusal]) -> None:
+    def move_to_dead_letters(self, agent_id: str, refusals: Sequence[Refusal]) -> None:
         """Move records that the server refused to the dead letters, with its reasons."""
         with self._as(agent_id):
             for refusal in refusals:
@@ -263,7 +263,7 @@ def open_outbox(path: Path) -> Iterator[Outbox]:
 
 
 def standing(path: Path) -> Standing:
-    """Return what waits, on a connection of its own; nothing waits where there is no buffer."""
+    """Return what waits, on a connection of its own; nothing waits where no buffer exists."""
     with reading(path) as connection:
         if connection is None:
             return Standing(0, 0)

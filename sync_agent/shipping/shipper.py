@@ -1,4 +1,4 @@
-"""The shipper: whatever the buffer has goes to MongoDB, as soon as it is there, for ever.
+"""The shipper: whatever the buffer has goes to MongoDB, as soon as it is there, indefinitely.
 
 A server that is away costs the buffer's disk only: short failures are retried at once, after that
 the circuit opens, and one attempt after another is made with growing pauses.
@@ -23,7 +23,7 @@ from annals.records.verification import Verification
 from annals.settings import Settings
 from annals.settings.destinations import note_used
 from sync_agent.shipping.delivery import Delivered, Delivery
-from sync_agent.shipping.identity import enrol
+from sync_agent.shipping.identity import enroll_agent
 from sync_agent.shipping.mongo import Remote
 from sync_agent.shipping.outbox import open_outbox, standing
 
@@ -191,7 +191,7 @@ class Shipper:
         ``linger`` as in :meth:`Delivery.ship`: without it everything is acknowledged at the end.
 
         Raises DependencyError (Transient) where the server does not answer, SettingsError where it
-        refuses the user, ConflictError where another copy of the buffer was at work (the next step
+        refuses the user, ConflictError where another copy of the buffer was active (the next step
         goes on under a new agent id), LocalBufferError, DiskFullError.
         """
         started = time.monotonic()
@@ -237,7 +237,7 @@ class Shipper:
             outbox = opening.enter_context(open_outbox(self._settings.sqlite_path))
             remote = self._server()
             self._tally.note = remote.make_indexes()
-            enrolment = enrol(outbox, remote)
+            enrolment = enroll_agent(outbox, remote)
             self._opened = opening.pop_all()
         self._heard_at = time.monotonic()
         self._delivery = Delivery(outbox, remote, enrolment, verification=self.verification)

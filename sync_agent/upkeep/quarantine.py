@@ -1,7 +1,7 @@
 """What did not become an entry here or at the server, and the second try at it.
 
-Two things are held back: byte ranges that are no entry (``q<seq>``), and dead letters, which are
-records that the server refused (``d<letter>``). A retried dead letter travels again under a new
+Two things are held back: byte ranges that are not an entry (``q<seq>``), and dead letters, which
+are records that the server refused (``d<letter>``). A retried dead letter travels again under a new
 number. A retried range is judged again by the present rules and limits; what they make of it is
 written under a new generation of its file, so that no byte is in two ranges of one generation.
 """
@@ -224,7 +224,7 @@ def _judge_again(buffer: Buffer, settings: Settings, item: Held, run: _Run) -> R
     for piece in run.pieces:
         buffer.add_statement(_NOTE_RETRIED, (piece[3], now, entries))
     buffer.commit()
-    buffer.settle()
+    buffer.settle_file()
     return Retried(item.name, entries, "judged again")
 
 

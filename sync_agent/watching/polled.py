@@ -46,7 +46,7 @@ class PolledFolders:
         """Return whether ``path`` lies right in one of the folders."""
         return path.rpartition(b"/")[0] in self._folders
 
-    def topmost(self) -> set[bytes]:
+    def topmost_folders(self) -> set[bytes]:
         """Return the folders that lie in no other one: a look into them is a look into all."""
         return {folder for folder in self._folders if not self._has_parent(folder)}
 

@@ -62,7 +62,7 @@ class Watch:
         self._remote = remote_file_system(path) if self._settings.watch_mode == "auto" else None
 
     def fileno(self) -> int | None:
-        """Return the descriptor that tells of hints, None where there are none."""
+        """Return the descriptor that reports hints, None where there are none."""
         return self._watcher.fileno() if self._watcher else None
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class Watch:
         due = min(self.due, self._next_poll) if self._polled else self.due
         return min(due, *self.root.later.values()) if self.root.later else due
 
-    def heed(self) -> None:
+    def handle_hints(self) -> None:
         """Read what hints tell of, and what was put off until now."""
         hints = self._watcher.hints() if self._watcher else Hints()
         now = time.monotonic()
@@ -92,7 +92,7 @@ class Watch:
     def _poll_folders(self) -> None:
         """Look into the folders that have no watch, and take watches that are free again."""
         started = time.monotonic()
-        fresh, is_all = self._look(Hints(folders=self._polled.topmost()), [])
+        fresh, is_all = self._look(Hints(folders=self._polled.topmost_folders()), [])
         if fresh or not is_all:
             self.state.active_at = started
             self.due = min(self.due, started + BUSY_SECONDS)
@@ -257,7 +257,7 @@ class Watch:
         self.due = time.monotonic() + MISSING_SECONDS
 
     def _quiet_seconds(self) -> float:
-        """Return how long may pass without a round; no event tells of what is outside custody."""
+        """Return how long may pass without a round; no event reports what is outside custody."""
         assert self._watcher is not None  # noqa: S101 -- its one caller made sure
         quiet = self._watcher.quiet_seconds
         is_unsure = self.root.is_unsure or self._polled

@@ -51,7 +51,7 @@ def _loaded(settings: Settings) -> list[DataFile]:
     query = "select file_path, snapshot_id, record_count, file_size from meta.data_files"
     with warehouse.connect(settings, read_only=True) as connection:
         found = [DataFile(*row) for row in connection.execute(query).fetchall()]
-    # The snapshot is the one that was read, not the one that wrote: it is no part of a file.
+    # The snapshot is the one that was read, not the one that wrote: it is not part of a file.
     return [DataFile(file.file_path, 0, file.record_count, file.file_size) for file in found]
 
 
@@ -74,7 +74,7 @@ def arrive(settings: Settings, lake: Lake, step: Step) -> None:
 def put_back(settings: Settings, state: Path | None) -> None:
     """Make the warehouse what it was in ``state``, or empty.
 
-    The file keeps its path: dbt reads the whole project anew when that changes.
+    The file keeps its path: dbt reads the whole project again when that changes.
     """
     if state is None:
         settings.warehouse_file.unlink(missing_ok=True)

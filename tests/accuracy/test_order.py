@@ -27,7 +27,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def test_the_family_is_counted_once(lake: Lake) -> None:
-    """Six responses, four calls and one moved copy, whoever tells of them."""
+    """Six responses, four calls and one moved copy, no matter who reports them."""
     with warehouse.connect(lake.settings, read_only=True) as connection:
         responses = connection.execute(
             "select message_id, session_id, output_tokens, is_subagent, row_count"

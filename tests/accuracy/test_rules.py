@@ -163,7 +163,7 @@ def test_tool_calls_take_the_first_result_after_them(counted: Counted) -> None:
 
 
 def test_hostile_lines_are_counted_and_stop_nothing(counted: Counted) -> None:
-    """A-15: What is no count is none, and every line is an entry."""
+    """A-15: What is not a count is none, and every line is an entry."""
     rows = counted.rows(
         "select message_id, input_tokens, output_tokens, cache_read_tokens"
         " from gold.fct_api_responses where session_id = 'odd' order by 1"
@@ -173,7 +173,7 @@ def test_hostile_lines_are_counted_and_stop_nothing(counted: Counted) -> None:
 
 
 def test_a_project_is_a_working_folder(counted: Counted) -> None:
-    """A-11: Windows paths are one whatever their spelling; without a path the folder stands in."""
+    """A-11: Windows paths are one whatever their spelling; without a path the folder is in."""
     rows = counted.rows(
         "select project_path, project_name, sessions from gold.dim_projects"
         " where project_key in (select project_key from gold.dim_sessions"

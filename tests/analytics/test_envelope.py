@@ -69,7 +69,7 @@ def test_lone_surrogates_are_replaced_in_promoted_fields() -> None:
 
 @pytest.mark.parametrize("raw", [b"null", b"[1]", b'"x"', b"12"])
 def test_a_value_that_is_no_object_says_so(raw: bytes) -> None:
-    """Valid JSON that is no object is told apart from damage."""
+    """Valid JSON that is not an object is told apart from damage."""
     with pytest.raises(NotAnObjectError):
         read_envelope(raw)
 
@@ -78,7 +78,7 @@ def test_a_value_that_is_no_object_says_so(raw: bytes) -> None:
     "raw", [b'{"a":"\xff"}', b'{"a":NaN}', b'{"a":1', b'{"a":1}{"b":2}', b'{"a":-Infinity}', b""]
 )
 def test_what_is_no_json_is_refused(raw: bytes) -> None:
-    """Invalid UTF-8, NaN, torn and spliced values are no entry."""
+    """Invalid UTF-8, NaN, torn and spliced values are not an entry."""
     with pytest.raises(ValueError, match=r".*"):
         read_envelope(raw)
 

@@ -8,7 +8,7 @@ from annals import errors
 
 
 def test_the_docstring_shows_the_tree_with_exit_codes() -> None:
-    """Every class of the tree stands in the module's docstring with its exit code."""
+    """Every class of the tree is in the module's docstring with its exit code."""
     assert errors.__doc__
     classes = [
         value

@@ -1,4 +1,4 @@
-"""State files: whatever stands in their place and is not ours is refused by name."""
+"""State files: whatever is in their place and is not ours is refused by name."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_file_of_another_user_is_named_with_the_remedy(home: Path) -> None:
     assert "uid 65534" in caught.value.message
     assert f"(uid {os.geteuid()})" in caught.value.message
     assert "sudo chown -R" in caught.value.hint
-    assert held_by(path) is None, "looking at it is no use of it"
+    assert held_by(path) is None, "looking at it is not a use of it"
     assert read_holder(path) is None
 
 
@@ -243,7 +243,7 @@ def test_a_folder_of_ours_is_never_a_link(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to give files away")
 @pytest.mark.parametrize("named", [True, False])
 def test_a_link_of_another_user_is_never_followed(named: bool, tmp_path: Path) -> None:
-    """Whoever can write to a folder above cannot lead us elsewhere, named by a setting or not."""
+    """Someone who can write to a folder above cannot lead us elsewhere, set by name or not."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     os.lchown(tmp_path / "link", 12345, -1)

@@ -81,7 +81,7 @@ STUCK = b"HTTP/1.1 503 Service Unavailable\r\n"
 
 
 def test_an_answer_without_end_is_left() -> None:
-    """Prefect's API, or what stands in its place, cannot fill the memory."""
+    """Prefect's API, or what is in its place, cannot fill the memory."""
     with _server(OK, _endless) as address, pytest.raises(ConnectionError, match="allowed"):
         PrefectApi(f"{address}/api", None).call("GET", "/health")
 
@@ -152,7 +152,7 @@ def test_settings_of_another_program_are_read_up_to_a_limit(home: Path) -> None:
     """Claude Code's settings.json can have any size; doctor says that it cannot be read."""
     _large(home / "settings.json")
     (finding,) = retention(home / "projects", None)
-    assert "settings.json is no JSON object" in str(finding)
+    assert "settings.json is not a JSON object" in str(finding)
 
 
 def test_a_state_file_has_a_limit(home: Path) -> None:
@@ -222,6 +222,6 @@ def test_damaged_avro_files_are_an_error_or_records(at: int, byte: int, length: 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 def test_json_without_an_end_of_its_depth_is_a_wrong_value(opening: str) -> None:
-    """What is nested too deeply is refused as any other text that is no JSON."""
+    """What is nested too deeply is refused as any other text that is not JSON."""
     with pytest.raises(ValueError, match="nested too deeply"):
         parse_json(opening * 100_000)

@@ -47,7 +47,7 @@ def test_child_reports_its_own_peak_memory(tmp_path: Path) -> None:
 
 
 def test_failing_child_is_an_error_with_its_last_words(tmp_path: Path) -> None:
-    """A child that fails is no measurement."""
+    """A child that fails is not a measurement."""
     with pytest.raises(RuntimeError, match="no such luck"):
         run(
             [sys.executable, "-c", "raise SystemExit('no such luck')"],

@@ -139,7 +139,7 @@ def test_a_reader_that_leaves_early_is_no_error(built: Built, unbuffered: str) -
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-"])
 def test_a_closed_stream_is_no_reason_to_stop(home: Path, closed: str) -> None:
-    """Where nobody listens, the work is done all the same."""
+    """If nobody listens, the work is done all the same."""
     write_sample(home / "transcripts")
     command = f"{shlex.quote(sys.executable)} -m analytics.cli sync once --json {closed}"
     environment = clean_environment(home, CLAUDE_DIR="transcripts")

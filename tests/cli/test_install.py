@@ -74,7 +74,7 @@ def test_systemd_is_installed_and_taken_away(
 
 
 def test_pm2_and_launchd(in_process: Run, tools: Path, home: Path) -> None:
-    """Each is told to start the file that was written, and to forget it again."""
+    """Each has to start the file that was written, and to forget it again."""
     files = {
         "pm2": home / ".config" / "annals" / "ecosystem.config.js",
         "launchd": home / "Library" / "LaunchAgents" / "io.annals.sync.plist",

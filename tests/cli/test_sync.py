@@ -105,7 +105,7 @@ def test_replay_says_how_many(in_process: Run, buffer: Path) -> None:
 
 
 def test_flush_without_a_server_says_so(in_process: Run, buffer: Path) -> None:
-    """In embedded mode there is nothing to ship to; that is no failure."""
+    """In embedded mode there is nothing to ship to; that is not a failure."""
     done = in_process("sync", "flush")
     assert done.code == 0
     assert "MONGO_URI is not set" in done.out

@@ -157,7 +157,7 @@ def test_read_is_half_open(backend: Backend, after: int, through: int) -> None:
 
 
 def test_read_stops_where_the_records_end(backend: Backend) -> None:
-    """P-01: a ``through`` above the last seq is no error."""
+    """P-01: a ``through`` above the last seq is not an error."""
     backend.put(lines(3))
     assert [record.seq for record in read(backend, 1, 99)] == [2, 3]
 

@@ -40,7 +40,7 @@ def dbt(command: str, home: Path, warehouse: Path, **changes: str) -> list[dict[
 
 @pytest.mark.slow
 def test_dbt_build_succeeds_on_hazards(tmp_path: Path) -> None:
-    """Built anew with all tests, then on top of itself for the other target."""
+    """Built again with all tests, then on top of itself for the other target."""
     write_hazards(tmp_path / "projects")
     settings = settings_in(tmp_path)
     for stage in (sync_once, extract, load):

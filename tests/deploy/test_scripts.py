@@ -112,7 +112,7 @@ def test_a_volume_that_cannot_be_written_is_named() -> None:
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    """A volume that is not mounted is no folder to write to."""
+    """A volume that is not mounted is not a folder to write to."""
     done = _run("sh", ENTRY, "echo", "started", ANNALS_WRITES=str(tmp_path / "missing"))
     assert done.returncode == 1
     assert "missing cannot be written" in done.stderr
@@ -203,7 +203,7 @@ def _programs(folder: Path) -> str:
 
 
 def test_metabase_finds_its_driver_on_the_volume(tmp_path: Path) -> None:
-    """The driver is copied where Metabase may write, each time anew, and Metabase is started."""
+    """The driver is copied where Metabase may write, each time again, and Metabase is started."""
     jars, data = tmp_path / "jars", tmp_path / "data"
     jars.mkdir()
     data.mkdir()

@@ -192,7 +192,7 @@ def test_too_little_memory_is_said(
 
 
 def test_a_file_in_another_encoding_is_named(here: Machine) -> None:
-    """A .env that is no UTF-8 is exit 3 with its name and the line."""
+    """A .env that is not UTF-8 is exit 3 with its name and the line."""
     (here.folder / ".env").write_bytes(b"TIMEZONE=UTC\nHOST_NAME=caf\xe9\n")
     done = here.run("up")
     assert done.returncode == 3

@@ -1,4 +1,4 @@
-"""What the containers are told: the settings that were checked, to the letter, and no others."""
+"""What the containers get: the settings that were checked, to the letter, and no others."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_links_to_the_docs_follow_their_port(here: Machine) -> None:
 def test_an_address_of_this_machine_is_renamed_and_told(
     here: Machine, name: str, given: str, inside: str
 ) -> None:
-    """Inside, localhost is the container; whoever calls the address can reach the machine."""
+    """Inside, localhost is the container; anyone who calls the address can reach the machine."""
     here.variables[name] = given
     assert _inside(here)[name] == inside
     done = here.run("up")

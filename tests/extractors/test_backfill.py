@@ -43,7 +43,7 @@ def test_backfill_of_a_new_lake_is_an_extraction(buffer: Buffer, settings: Setti
 
 
 def test_backfill_begins_after_what_was_pruned(buffer: Buffer, settings: Settings) -> None:
-    """P-17: what is gone from the buffer is no error for a backfill."""
+    """P-17: what is gone from the buffer is not an error for a backfill."""
     expected = buffer.append_entries(4)
     extract(settings)
     buffer.prune()

@@ -38,7 +38,7 @@ def test_looking_makes_no_lake(settings: Settings) -> None:
 def test_a_database_that_cannot_be_spoken_to_is_a_wrong_setting(
     uri: str, settings: Settings
 ) -> None:
-    """Neither a text that is no address nor a missing driver is called a defect."""
+    """Neither a text that is not an address nor a missing driver is called a defect."""
     wrong = load_settings(annals_home=settings.annals_home, iceberg_catalog_uri=uri)
     with pytest.raises(SettingsError, match="ICEBERG_CATALOG_URI"):
         open_lake(wrong, create=True)
@@ -64,7 +64,7 @@ def test_a_lake_is_made_once(settings: Settings) -> None:
 
 
 def test_a_lost_catalog_is_named(settings: Settings, records: list[Record]) -> None:
-    """P-16: with the catalog file gone nothing is made anew, and the error names the file."""
+    """P-16: with the catalog file gone nothing is made again, and the error names the file."""
     with open_lake(settings, create=True) as lake:
         commit(lake, records, 10)
     catalog = settings.lake_folder / "catalog.db"
@@ -101,7 +101,7 @@ def test_a_creation_that_died_halfway_needs_no_human(settings: Settings) -> None
 
 
 def test_a_damaged_catalog_is_an_integrity_error(settings: Settings) -> None:
-    """A catalog file that is no database stops everything, and stays as it is."""
+    """A catalog file that is not a database stops everything, and stays as it is."""
     settings.lake_folder.mkdir(parents=True)
     catalog = settings.lake_folder / "catalog.db"
     catalog.write_bytes(b"no database at all " * 500)

@@ -24,7 +24,7 @@ def test_a_summary_holds_the_cursor() -> None:
 
 
 def test_other_programs_snapshots_carry_none() -> None:
-    """P-08: a summary without positions is no cursor, not an empty one."""
+    """P-08: a summary without positions is not a cursor, not an empty one."""
     assert from_summary({"operation": "replace"}) is None
 
 

@@ -311,7 +311,7 @@ def test_a_commit_that_never_arrived(
 def test_a_network_that_swallows_everything(
     far: Settings, far_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that takes requests and never answers is given up on, not waited for for ever."""
+    """A server that takes requests and never answers is given up on, not waited for."""
     monkeypatch.setattr(waiting, "ANSWER_SECONDS", 1.0)
     far_proxy.spoil("timeout", timeout=0)
     with pytest.raises(DependencyError):

@@ -188,7 +188,7 @@ def test_an_unknown_schema_is_refused(buffer: Buffer) -> None:
         LocalSource(buffer.path).committed()
 
 
-@pytest.mark.parametrize("content", [b"", b"this is no database" * 100])
+@pytest.mark.parametrize("content", [b"", b"this is not a database" * 100])
 def test_a_file_that_is_no_buffer_is_refused(tmp_path: Path, content: bytes) -> None:
     """A file of another kind is an error with a remedy, not a traceback."""
     path = tmp_path / "odd.db"

@@ -59,7 +59,7 @@ def test_an_answer_that_is_too_long_is_asked_for_in_parts(agent: Agent) -> None:
 
 
 def test_a_lake_goes_on_from_the_buffer_to_a_server_and_back(agent: Agent) -> None:
-    """S-24 Setting and unsetting MONGO_URI loses nothing and begins nothing anew."""
+    """S-24 Setting and unsetting MONGO_URI loses nothing and begins nothing again."""
     embedded = agent.settings.model_copy(update={"mongo_uri": None})
     known = agent.buffer.append_entries(3)
     assert extract(embedded).entries_new == 3

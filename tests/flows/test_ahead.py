@@ -196,7 +196,7 @@ def test_the_death_of_a_process_is_told_and_repaired(
 def test_a_process_that_dies_at_its_start_is_told_as_well(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is sent to a process that is gone is no fault of the buffer that is being written."""
+    """What is sent to a process that is gone is not a fault of the buffer that is being written."""
 
     class StillBorn(subprocess.Popen[bytes]):
         def __init__(self, *_: object, **__: object) -> None:
@@ -232,7 +232,7 @@ def test_extraction_follows_the_reading_in_rounds(
 
 
 def _extracted(settings: Settings) -> int:
-    """Return how many records the lake's cursor covers; 0 while there is no lake."""
+    """Return how many records the lake's cursor covers; 0 while no lake exists."""
     try:
         with open_lake(settings) as lake:
             return sum(lake.cursor().positions.values())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from annals.records.identity import entry_id, readable
 from annals.records.verification import has_id
-from flows.validation.coverage import Coverage, File, Placed, ReadAt, cover
+from flows.validation.coverage import Coverage, File, Placed, ReadAt, compute_coverage
 
 KEY = "session.jsonl"
 HERE = ("agent", "/p/session.jsonl", 0)
@@ -57,7 +57,7 @@ def test_every_byte_is_counted_where_it_is(pieces: list[tuple[str, bytes]], pend
     """Whatever a file is made of, each byte is counted as what it is, and nothing is a fault."""
     data, ranges, sums = _build(pieces)
     whole = data + pending
-    found = cover(_file(whole, judged=len(data)), ranges, _reader(whole))
+    found = compute_coverage(_file(whole, judged=len(data)), ranges, _reader(whole))
     assert found.faults == []
     assert found.entry_bytes == sums["entry"]
     assert found.quarantined_bytes == sums["quarantine"]
@@ -76,7 +76,9 @@ def test_a_range_that_is_missing_is_found(
     """Without one of its ranges, exactly the bytes of that range are named, but separators."""
     content, ranges, _ = _build(pieces)
     lost = data.draw(st.sampled_from(ranges))
-    found = cover(_file(content), [one for one in ranges if one != lost], _reader(content))
+    found = compute_coverage(
+        _file(content), [one for one in ranges if one != lost], _reader(content)
+    )
     raw = content[lost.byte_offset : lost.end]
     assert found.uncovered_bytes == len(raw.translate(None, b" \t\r\n\0"))
     assert len(found.faults) == 1
@@ -91,17 +93,17 @@ def test_a_changed_byte_is_found(pieces: list[tuple[str, bytes]], place: int, fl
         return
     changed = bytearray(data)
     changed[place] ^= flipped
-    found = cover(_file(data), ranges, _reader(bytes(changed)))
+    found = compute_coverage(_file(data), ranges, _reader(bytes(changed)))
     assert found.entries + found.quarantined == len(ranges) - 1
 
 
 def test_a_byte_order_mark_is_a_separator_at_the_start_only() -> None:
     """The mark counts as a separator at offset 0 and is named anywhere else."""
     data = b"\xef\xbb\xbf{}\n"
-    found = cover(_file(data), [_placed(3, b"{}")], _reader(data))
+    found = compute_coverage(_file(data), [_placed(3, b"{}")], _reader(data))
     assert (found.separator_bytes, found.faults) == (4, [])
     data = b"{}\xef\xbb\xbf\n"
-    found = cover(_file(data), [_placed(0, b"{}")], _reader(data))
+    found = compute_coverage(_file(data), [_placed(0, b"{}")], _reader(data))
     assert found.uncovered_bytes == 3
 
 
@@ -109,7 +111,7 @@ def test_ranges_that_overlap_are_found() -> None:
     """Two ranges of one reading that share bytes are named, although both are in the file."""
     data = b'{"a":1}{"b":2}'
     ranges = [_placed(0, data[:7]), _placed(5, data[5:14])]
-    found = cover(_file(data, judged=7), ranges, _reader(data))
+    found = compute_coverage(_file(data, judged=7), ranges, _reader(data))
     assert any("covered twice" in fault for fault in found.faults)
 
 
@@ -126,7 +128,7 @@ def test_other_generations_and_copies_do_not_count_twice() -> None:
         _placed(4, b"gone, ", source=older),
         _placed(8, b'{"b":2}', source=newer),
     ]
-    found = cover(_file(data), ranges, _reader(data))
+    found = compute_coverage(_file(data), ranges, _reader(data))
     assert found.faults == []
     assert (found.entries, found.quarantined, found.entry_bytes) == (2, 0, 14)
 
@@ -135,7 +137,7 @@ def test_what_changed_since_the_sync_is_pending() -> None:
     """Of a file that is no longer as it was read, what is nowhere waits for the next sync."""
     data = b'{"a":1}\nsomething else\n'
     file = _file(data, is_settled=False)
-    found = cover(file, [_placed(0, b'{"a":1}')], _reader(data))
+    found = compute_coverage(file, [_placed(0, b'{"a":1}')], _reader(data))
     assert found.faults == []
     assert found.pending_bytes == len(b"somethingelse")
     assert found.entry_bytes + found.separator_bytes + found.pending_bytes == len(data)
@@ -152,7 +154,7 @@ def test_sums_add_up() -> None:
 
 @pytest.mark.parametrize("name", ["ä.jsonl", "a\udcffb.jsonl", "a\\x41.jsonl", "plain.jsonl"])
 def test_ids_of_files_with_odd_names_are_found(name: str) -> None:
-    """A key that is no UTF-8 in the file system is escaped in the lake and still hashes."""
+    """A key that is not UTF-8 in the file system is escaped in the lake and still hashes."""
     raw = name.encode("utf-8", "surrogateescape")
     ident = entry_id(raw, 0, b"{}").hex()
     assert has_id(readable(name), 0, b"{}", ident)

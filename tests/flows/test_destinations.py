@@ -184,7 +184,7 @@ def test_a_place_with_a_password_is_a_usage_error(in_process: Run) -> None:
     ["no json", "{}", "[" * 9000, '{"allowed": [{"destination": "a b", "how": "x", "at": "x"}]}'],
 )
 def test_a_damaged_list_allows_nothing(in_process: Run, home: Path, text: str) -> None:
-    """It is exit 3 with the file's name, for whoever needs it."""
+    """It is exit 3 with the file's name, for anyone who needs it."""
     settings = load_settings()
     add_allowed(
         settings, judge_all(load_settings(mongo_uri="mongodb://h/"))[0].destination, "answer"
@@ -215,7 +215,7 @@ def test_a_list_that_others_can_change_allows_nothing(home: Path) -> None:
 
 
 def test_a_catalog_that_is_not_allowed_is_no_damage(home: Path) -> None:
-    """Whoever only reads the lake is told of the place, not of files that are damaged."""
+    """Anyone who only reads the lake is reported the place, not of files that are damaged."""
     os.environ["ICEBERG_CATALOG_URI"] = "postgresql://db.example.org/lake"
     try:
         with pytest.raises(SettingsError, match=r"db\.example\.org"):

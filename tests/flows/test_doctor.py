@@ -48,7 +48,7 @@ def _set_time(settings: Settings, microseconds: int) -> None:
 
 
 def test_a_new_machine_has_no_fault(root: Path) -> None:
-    """Before the first sync nothing fails; whoever reads by hand is told about services."""
+    """Before the first sync nothing fails; anyone who reads by hand is told about services."""
     found = _found(_settings())
     assert {name for name, one in found.items() if one.verdict is Verdict.FAIL} == set()
     warned = {name for name, one in found.items() if one.verdict is Verdict.WARN}
@@ -108,7 +108,7 @@ def test_too_few_watches_are_found(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_corrupt_buffer_is_found(root: Path) -> None:
-    """Bytes that are no database fail the buffer's check; the remedy heals it."""
+    """Bytes that are not database fail the buffer's check; the remedy heals it."""
     settings = _settings()
     sync_once(settings)
     assert _found(settings)["buffer"].verdict is Verdict.OK
@@ -130,7 +130,7 @@ def test_another_programs_file_is_found(root: Path) -> None:
 
 
 def test_dead_letters_and_old_records_are_found(root: Path) -> None:
-    """What the server refused, and what has waited for more than a day, is told of."""
+    """What the server refused, and what has waited for more than a day, is reported."""
     settings = _settings(mongo_uri="mongodb://127.0.0.1:1/")
     sync_once(settings)
     now = agent_checks.standing(settings)
@@ -166,7 +166,7 @@ def test_a_warehouse_without_a_lake_is_found(root: Path) -> None:
 
 
 def test_a_server_that_does_not_answer_is_found(root: Path) -> None:
-    """Where nobody listens at MONGO_URI the check fails, and shows no password."""
+    """If nobody listens at MONGO_URI the check fails, and shows no password."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

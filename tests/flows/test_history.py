@@ -57,7 +57,7 @@ def test_an_error_is_not_hidden_by_its_note(home: Path) -> None:
 
 
 def test_a_note_that_is_broken_is_none(home: Path) -> None:
-    """A note that is no JSON counts as none."""
+    """A note that is not JSON counts as none."""
     (home / ".annals").mkdir()
     (home / ".annals" / "last-run.json").write_text("{")
     assert last_run(load_settings()) is None

@@ -63,5 +63,5 @@ def test_whatever_was_left_makes_a_run_partial(name: str) -> None:
 
 
 def test_ranges_that_are_no_records_leave_nothing_undone() -> None:
-    """Bytes of a transcript that are no record are kept as quarantine, as promised."""
+    """Bytes of a transcript that are not a record are kept as quarantine, as promised."""
     assert unfinished(replace(WHOLE, sync=SyncReport(quarantined_new=3))) == ()

@@ -20,7 +20,7 @@ def _deep(place: Place) -> tuple[str, ...]:
 
 
 def test_what_a_deep_validation_finds_is_read_again(tmp_path: Path) -> None:
-    """R-43 A change that no time or size tells of is found, named, queued, and read next time."""
+    """R-43 A change that no time or size reports is found, named, queued, and read next time."""
     place = Place(tmp_path)
     line = json.dumps({"type": "user", "text": "x" * 1000}).encode() + b"\n"
     path = place.write(CHAT, line * 40)

@@ -164,7 +164,7 @@ def test_a_service_manager_is_told(place: Place, tmp_path: Path) -> None:
 
 
 def test_a_corrupt_buffer_is_replaced_at_the_start(place: Place) -> None:
-    """W-40 A buffer that is no database any more is set aside, and everything is read again."""
+    """W-40 A buffer that is not a database any more is set aside, and everything is read again."""
     place.write(CHAT, line(1) * 10)
     place.sync()
     place.settings.sqlite_path.write_bytes(b"garbage" * 5000)

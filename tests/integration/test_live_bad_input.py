@@ -141,7 +141,7 @@ def test_permissions_that_are_withdrawn_and_given_back(place: Place) -> None:
 
 
 def test_a_root_that_is_made_again_is_watched_again(place: Place) -> None:
-    """W-24 Deleted and made anew, the root is read on; while it is missing nothing vanishes."""
+    """W-24 Deleted and made again, the root is read on; while it is missing nothing vanishes."""
     add(place, "-a/1.jsonl", line(1))
     with running(place) as agent:
         away = place.root.with_name("away")
@@ -306,7 +306,7 @@ def test_several_roots_are_watched_each_by_itself(place: Place, tmp_path: Path) 
 
 
 def test_odd_things_in_the_root_are_named_and_not_opened(place: Place) -> None:
-    """W-29 FIFOs, names that are no UTF-8, damaged lines: none of them stops the agent."""
+    """W-29 FIFOs, names that are not UTF-8, damaged lines: none of them stops the agent."""
     with running(place) as agent:
         folder = place.root / "-a"
         folder.mkdir()

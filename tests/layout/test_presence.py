@@ -68,7 +68,7 @@ def test_the_exit_code_of_a_child_is_looked_at() -> None:
 
 
 def test_no_services_are_not_healthy_services() -> None:
-    """A state that lists no service is no sign that all of them are well."""
+    """A state that lists no service is not a sign that all of them are well."""
     assert not State(pid=1, services=()).is_healthy
 
 

@@ -27,7 +27,7 @@ ELSEWHERE = {
     "flows/ahead.py start Popen": "the answer comes through a pipe; none is an error",
     "operations/services/detaching.py detached Popen": "its poll and the states are looked at",
     "operations/services/running.py _start Popen": "its poll looks at the exit code",
-    "operations/stack/preflight.py _run run": "whoever called it looks",
+    "operations/stack/preflight.py _run run": "anyone who called it looks",
     "sync_agent/agent/installing.py _is_enabled run": "the printed word is the answer",
 }
 
@@ -64,5 +64,5 @@ def test_there_are_calls_to_look_at() -> None:
 
 @pytest.mark.parametrize(("place", "kind", "used"), CALLS, ids=[place for place, _, _ in CALLS])
 def test_a_result_is_looked_at(place: str, kind: str, used: set[str]) -> None:
-    """Whoever starts a process looks at its exit code, and whoever asks an address at the body."""
+    """Each start of a process looks at its exit code, each request at the body."""
     assert LOOKS[kind] in used or place in ELSEWHERE

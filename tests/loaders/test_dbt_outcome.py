@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from annals.errors import AnalyticsError
 from annals.settings import Settings
 from loaders import warehouse
-from loaders.dbt_outcome import NodeStatuses, judge, remedy, unsuccessful
+from loaders.dbt_outcome import NodeStatuses, judge, remedy, unsuccessful_results
 from loaders.load import load
 from loaders.transform import GOLD_REVISION, transform
 
@@ -48,7 +48,7 @@ def _result(node: Any, status: str) -> Any:
 def test_one_node_without_success_is_enough(
     shapes: list[tuple[str, bool]], data: st.DataObject
 ) -> None:
-    """Whatever else dbt reports of one node, or if it reports nothing, the run is no success."""
+    """Whatever else dbt reports of one node, or if it reports nothing, the run is not a success."""
     nodes = [
         _node(kind, number, is_ephemeral=ephemeral and kind == "model")
         for number, (kind, ephemeral) in enumerate(shapes)
@@ -66,15 +66,17 @@ def test_one_node_without_success_is_enough(
             statuses.found[node.unique_id] = (now, "")
         else:
             results.append(_result(node, now))
-    failed = unsuccessful(judge(selected, results, statuses))
+    failed = unsuccessful_results(judge(selected, results, statuses))
     assert [node.name for node in failed] == [odd.name]
 
 
 def test_a_node_outside_the_selection_is_judged_too() -> None:
-    """A node that dbt ran without being asked counts like any other; an exposure is no work."""
+    """A node that dbt ran without being asked counts like any other; an exposure is not a work."""
     extra, exposure = _node("model", 1), _node("exposure", 2)
     results = [_result(extra, "error"), _result(exposure, "no-op")]
-    assert [one.name for one in unsuccessful(judge({}, results, NodeStatuses()))] == ["node_1"]
+    assert [one.name for one in unsuccessful_results(judge({}, results, NodeStatuses()))] == [
+        "node_1"
+    ]
 
 
 def test_a_full_build_is_advised_only_where_it_helps() -> None:

@@ -105,7 +105,7 @@ def test_only_entries_make_a_session_pending(settings: Settings, lake: Any) -> N
 
 
 def test_rollback_drops_files_and_rebuilds(settings: Settings, lake: Any) -> None:
-    """After a rollback the views show the older state, and everything is to be built anew."""
+    """After a rollback the views show the older state, and everything is to be built again."""
     older = lake.append(lake.entry("s1", {"a": 1}))
     lake.append(lake.entry("s2", {"a": 2}))
     load(settings)
@@ -117,7 +117,7 @@ def test_rollback_drops_files_and_rebuilds(settings: Settings, lake: Any) -> Non
 
 
 def test_append_after_rollback_is_found(settings: Settings, lake: Any) -> None:
-    """What is appended after a rollback is new, although the cursor is no ancestor of it."""
+    """What is appended after a rollback is new, although the cursor is not an ancestor of it."""
     older = lake.append(lake.entry("s1", {"a": 1}))
     lake.append(lake.entry("s2", {"a": 2}))
     load(settings)
@@ -226,7 +226,7 @@ def test_vanished_lake_is_refused(settings: Settings, lake: Any) -> None:
 
 
 def test_damaged_catalog_is_refused(settings: Settings, lake: Any) -> None:
-    """A catalog that is no database is an integrity error that names it."""
+    """A catalog that is not a database is an integrity error that names it."""
     lake.append(lake.entry("s1", {"a": 1}))
     catalog = settings.lake_folder / "catalog.db"
     catalog.write_bytes(b"no database at all " * 100)
@@ -275,7 +275,7 @@ def test_truncated_data_file_is_named(settings: Settings, lake: Any) -> None:
 
 
 def test_garbled_data_file_is_named(settings: Settings, lake: Any) -> None:
-    """A data file that is no Parquet is an integrity error, and the transaction is undone."""
+    """A data file that is not a Parquet is an integrity error, and the transaction is undone."""
     lake.append(lake.entry("s1", {"a": 1}))
     path = _only_data_file(settings)
     path.write_bytes(bytes(path.stat().st_size))

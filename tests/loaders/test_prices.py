@@ -278,12 +278,12 @@ def test_own_prices_win(settings: Settings, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "place"),
     [
-        ("claude*,,,abc,1,,,,,", "line 3, column input: 'abc' is no number"),
-        ("claude*,,,-1,1,,,,,", "line 3, column input: '-1' is no price in USD"),
-        ("claude*,,,NaN,1,,,,,", "line 3, column input: 'NaN' is no price in USD"),
+        ("claude*,,,abc,1,,,,,", "line 3, column input: 'abc' is not a number"),
+        ("claude*,,,-1,1,,,,,", "line 3, column input: '-1' is not a price in USD"),
+        ("claude*,,,NaN,1,,,,,", "line 3, column input: 'NaN' is not a price in USD"),
         ("claude*,,,1,,,,,,", "line 3, column output: is empty"),
         (",,,1,1,,,,,", "line 3, column model_pattern: is empty"),
-        ("claude*,31.1.2026,,1,1,,,,,", "line 3, column valid_from: '31.1.2026' is no day"),
+        ("claude*,31.1.2026,,1,1,,,,,", "line 3, column valid_from: '31.1.2026' is not a day"),
     ],
 )
 def test_bad_line_is_named(settings: Settings, tmp_path: Path, line: str, place: str) -> None:

@@ -141,7 +141,7 @@ def test_changed_row_is_written_again(made: Gold) -> None:
 
 
 def test_row_that_moved_leaves_its_month(made: Gold) -> None:
-    """Where a response moves to another month both months are written anew."""
+    """Where a response moves to another month both months are written again."""
     moved = _at(3)
     made.change(
         "s1",

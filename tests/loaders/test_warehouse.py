@@ -61,7 +61,7 @@ def test_file_held_by_another_process_is_locked(settings: Settings, *, read_only
 
 
 def test_file_of_another_kind_is_refused(settings: Settings) -> None:
-    """A file that is no DuckDB database is an error that says how to get one."""
+    """A file that is not a DuckDB database is an error that says how to get one."""
     settings.warehouse_file.parent.mkdir(parents=True)
     settings.warehouse_file.write_bytes(b"something else " * 1000)
     with pytest.raises(WarehouseError, match="is damaged") as caught, warehouse.connect(settings):

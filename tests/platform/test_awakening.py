@@ -32,7 +32,7 @@ class Clock:
 
 
 def test_a_gap_in_the_beat_is_told_once() -> None:
-    """The start, a sleep and a clock that was set are told of once each; a busy second is not."""
+    """The start, a sleep and a clock that was set are reported once each; a busy second is not."""
     clock = Clock()
     beat = Beat(clock)
     assert [beat.take(), beat.take()] == [True, False]

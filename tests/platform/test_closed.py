@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 from prefect.workers.process import ProcessWorker
 
-from annals.prefect_api import PrefectApi, PrefectRefusedError, authorization
+from annals.prefect_api import PrefectApi, PrefectRefusedError, authorization_header
 from annals.settings import load_settings
 from operations.dbt_docs import serve as serve_docs
 from sync_agent.agent.pipelines import PrefectPipelines
@@ -49,7 +49,7 @@ def test_the_login_is_private_and_wanted(platform: Platform) -> None:
     """The server made one at its start, for its user alone; without it, or with another, 401."""
     path = platform.home / "annals" / "prefect" / "login"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    right, wrong = authorization(platform.login), authorization("annals:wrong")
+    right, wrong = authorization_header(platform.login), authorization_header("annals:wrong")
     assert status(platform, "GET", "/health") == 200
     for headers, code in (
         ({}, 401),
@@ -66,7 +66,7 @@ def test_the_login_is_private_and_wanted(platform: Platform) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_other_sites_are_refused_before_anything_else(platform: Platform, method: str) -> None:
     """A foreign Host or Origin is 403 with any method, with the right login too."""
-    right = authorization(platform.login)
+    right = authorization_header(platform.login)
     place = urlsplit(platform.api).netloc
     for headers in (
         {"Host": "evil.example"},
@@ -228,7 +228,7 @@ class _Page(http.server.BaseHTTPRequestHandler):
     page = ""
 
     def do_GET(self) -> None:
-        """Serve the attack to whoever opens it, and a word that every page may read."""
+        """Serve the attack to anyone who opens it, and a word that every page may read."""
         body = (self.page if self.path == "/" else "readable").encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html")

@@ -153,7 +153,7 @@ def test_an_address_that_is_none_is_refused(platform: Platform) -> None:
     for kind, url in (("slack", "secret-place"), ("webhook", "mailto://secret-place")):
         done = platform.deploy(NOTIFY_WITH=kind, NOTIFY_URL=url)
         assert done.returncode != 0
-        assert "NOTIFY_URL: is no address of a webhook" in done.stderr
+        assert "NOTIFY_URL: is not an address of a webhook" in done.stderr
         assert "secret-place" not in done.stdout + done.stderr
 
 

@@ -55,7 +55,7 @@ def _begun_in_vain(platform: Platform, deployment: str) -> str:
 
 @pytest.fixture(scope="session")
 def killed(platform: Platform) -> str:
-    """Kill a worker while a run is at work, start another, and return the run's id."""
+    """Kill a worker while a run is active, start another, and return the run's id."""
     with _pipeline_in_use(platform):
         run_id = _begun_in_vain(platform, VALIDATE)
         beats = {"event": {"name": ["prefect.flow-run.heartbeat"]}}
@@ -286,7 +286,7 @@ def test_an_error_of_a_flow_is_the_commands_own(platform: Platform) -> None:
 
 
 def test_silence_while_an_agent_is_at_work_is_notified(platform: Platform) -> None:
-    """Where an agent is at work and nothing new comes for FRESHNESS_HOURS, somebody is told."""
+    """Where an agent is active and nothing new comes for FRESHNESS_HOURS, somebody is told."""
     lock = platform.home / "buffer.db.lock"
     with exclusive(lock, role="sync run", what="the buffer"):
         assert platform.finish(PIPELINE)["name"] == "Completed"
@@ -315,7 +315,7 @@ def test_make_runs_a_deployment_and_waits_for_it(platform: Platform) -> None:
 
 
 def test_a_run_that_was_taken_and_never_begun_is_cleaned_up(platform: Platform, taken: str) -> None:
-    """A run without any heartbeat counts as crashed too: nothing waits for it for ever."""
+    """A run without any heartbeat counts as crashed too: nothing waits for it indefinitely."""
     state = platform.becomes(taken)
     assert state["type"] == "CRASHED"
     assert "no sign of life" in state["message"]

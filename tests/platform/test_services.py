@@ -85,7 +85,7 @@ def test_an_answer_is_told_from_silence(server: Place) -> None:
     "body", ["", "{}", "[]", "null", "true", "hello", '{"status": "error"}', '{"status": ["ok"]}']
 )
 def test_an_answer_of_something_else_is_not_healthy(server: Place, body: str) -> None:
-    """That something answers with a success is no sign of the service that we started."""
+    """That something answers with a success is not a sign of the service that we started."""
     server.body = body
     assert ask_agent(server.url) is Answer.UNWELL
     is_right = Answer.HEALTHY if body == "true" else Answer.UNWELL
@@ -111,7 +111,7 @@ def test_a_worker_lives_while_its_heartbeats_change(server: Place) -> None:
     server.status = 500
     assert beats.ask() is Answer.UNWELL, "nobody can tell"
     server.status = 200
-    assert beats.ask() is Answer.HEALTHY, "the silence is counted anew"
+    assert beats.ask() is Answer.HEALTHY, "the silence is counted again"
     until(lambda: beats.ask() is Answer.SILENT)
 
 
@@ -200,7 +200,7 @@ def test_a_supervisor_that_slept_counts_anew(bench: Bench) -> None:
     for _ in range(5):
         bench.look()
         bench.look()
-        bench.running.forgive()
+        bench.running.reset_failures()
     assert bench.said == ["sleeper is healthy after 0 s"]
 
 

@@ -163,7 +163,7 @@ def test_a_browser_shows_it(place: Up, page: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_up_again_says_how_it_stands(place: Up) -> None:
-    """A second `up` starts nothing, lists every service and where it answers, and is no failure."""
+    """A second `up` starts nothing, lists each service and its address, and succeeds."""
     before = place.pid("agent")
     done = place.run("up", "--json")
     assert done.code == 0
@@ -193,7 +193,7 @@ def test_a_service_that_dies_is_started_again(place: Up) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_service_that_hangs_is_started_again(place: Up) -> None:
-    """Stopped, the dbt docs are told to be failing, ended, and started again as another process."""
+    """Stopped, the dbt docs has to be failing, ended, and started again as another process."""
     before = place.pid("docs")
     assert before
     os.kill(before, signal.SIGSTOP)
@@ -286,7 +286,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 
 def test_one_port_for_two_services_is_named(tmp_path: Path) -> None:
-    """Two of our own services on one port are told before anything starts, and so is no address."""
+    """Two of our own services on one port are named before anything starts, so is a bad address."""
     (tmp_path / "transcripts").mkdir()
     settings = own_settings(tmp_path)
     port = settings["HEALTH_PORT"]

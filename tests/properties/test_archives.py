@@ -170,7 +170,7 @@ def test_a_name_is_refused_or_lies_below_the_lake(
     ],
 )
 def test_only_plain_files_are_taken(place: Place, kind: bytes) -> None:
-    """Links, devices, pipes, folders and sparse files are no part of an archive."""
+    """Links, devices, pipes, folders and sparse files are not part of an archive."""
     link = member("lake/link", b"", type=kind, linkname=str(place.root / "outside"))
     contents = [link, member("lake/link/x")]
     refused(place, write_archive(place.root / "a.tar.zst", contents, promised=["lake/link/x"]))

@@ -99,7 +99,7 @@ def test_the_buffer_has_the_columns() -> None:
 
 
 def test_field_ids_are_stable() -> None:
-    """RC-02 A column keeps its place and Iceberg field id for ever; new ones come last."""
+    """RC-02 A column keeps its place and Iceberg field id indefinitely; new ones come last."""
     assert {column.name: column.field_id for column in LAKE_COLUMNS} == IDS
     assert SCHEMA.names == list(IDS) == list(entries.COLUMNS)
     ids = [int((field.metadata or {})[b"PARQUET:field_id"]) for field in SCHEMA]

@@ -39,7 +39,7 @@ from extractors.mongo import MongoSource
 from sync_agent.buffer.pruning import prune
 from sync_agent.buffer.store import open_buffer
 from sync_agent.shipping.delivery import Delivery
-from sync_agent.shipping.identity import enrol
+from sync_agent.shipping.identity import enroll_agent
 from sync_agent.shipping.mongo import Remote
 from sync_agent.shipping.outbox import Outbox, open_outbox
 from sync_agent.upkeep.quarantine import retry
@@ -93,7 +93,7 @@ class Machine:
             outbox: Outbox = opening.enter_context(open_outbox(self.buffer.path))
             local = Interrupted(outbox, LOCAL, lambda: self.fault)
             server = Interrupted(self._remote, REMOTE, lambda: self.fault)
-            self._delivery = Delivery(local, server, enrol(local, server))  # type: ignore[arg-type]
+            self._delivery = Delivery(local, server, enroll_agent(local, server))  # type: ignore[arg-type]
             self._opened = opening.pop_all()
         return self._delivery
 
@@ -213,7 +213,7 @@ class Shipping(RuleBasedStateMachine):
     def meet_a_mishap(self, what: str) -> None:
         """Lose the first machine's buffer, or copy it, put the copy back, begin a second machine.
 
-        A buffer that is lost begins anew; its files are read again.
+        A buffer that is lost begins again; its files are read again.
         """
         first = self.machines[0]
         path = self.folder / f"buffer-{self.born}.db"

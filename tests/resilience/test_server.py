@@ -118,7 +118,7 @@ def test_answers_that_get_lost(far: Agent, proxy: Proxy, mongo: Mongo) -> None:
 
 
 def test_a_server_that_hangs(far: Agent, proxy: Proxy) -> None:
-    """S-18 No answer at all ends after a time, and is no reason to stop."""
+    """S-18 No answer at all ends after a time, and is not a reason to stop."""
     ids = far.buffer.append_entries(60)
     far.shipper.step()
     proxy.spoil("timeout", timeout=0)

@@ -162,7 +162,7 @@ def test_the_server_is_not_there_at_the_start(tmp_path: Path, own_mongo: Mongo) 
 def test_the_connection_is_lost_while_running(
     far_place: Place, mongo: Mongo, proxy: Proxy, toxic: str
 ) -> None:
-    """An answer that never comes is no success: the batch is sent again, and stands once."""
+    """An answer that never comes is not a success: the batch is sent again, and stands once."""
     settings = {
         "limit_data": {"bytes": 40},
         "reset_peer": {"timeout": 100},

@@ -1,4 +1,4 @@
-"""A real browser that is told what to do: one page of Chromium over its DevTools protocol."""
+"""A real browser that receives what to do: one page of Chromium over its DevTools protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An object store and a catalog server at work, and lakes on them."""
+"""An object store and a catalog server active, and lakes on them."""
 
 from __future__ import annotations
 

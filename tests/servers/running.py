@@ -1,4 +1,4 @@
-"""Servers at work: started on a free loopback port, stopped by their own process id."""
+"""Servers active: started on a free loopback port, stopped by their own process id."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def _enter(request: dict[str, Any], streams: Sequence[int]) -> None:
     os.umask(0o022)
     os.chdir(request["cwd"])
     sys.argv = ["annals", *request["arguments"]]
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for ever
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - indefinitely
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
 

@@ -165,7 +165,7 @@ def test_a_rule_covers_what_it_names(rule: str, *, covers: bool) -> None:
 
 @pytest.mark.parametrize("text", ["mongodb://u:hunter2@h/", "u:hunter2@h", "h h", "", "h:99999"])
 def test_a_place_has_no_password_in_it(text: str) -> None:
-    """What is no HOST[:PORT][/NAME] is refused without being repeated."""
+    """What is not a HOST[:PORT][/NAME] is refused without being repeated."""
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - its words are asserted below
         parse_destination(text)
     assert "hunter2" not in str(raised.value)

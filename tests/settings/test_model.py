@@ -71,7 +71,7 @@ def test_a_settings_file_that_is_no_text_is_named(settings_text: WriteSettings) 
         ),
         (
             "NOTIFY_URL=hooks.example/hunter2\n",
-            "NOTIFY_URL (~/annals.env line 1): is no add",
+            "NOTIFY_URL (~/annals.env line 1): is not an add",
         ),
         ("NOTIFY_WITH=slack\nNOTIFY_URL=http://[hunter2\n", "NOTIFY_URL (~/annals.env line 2): "),
         ("TIMEZONE=UTC\nDUCKDB_PATH\n", "~/annals.env line 2: 'DUCKDB_PATH' begins nothing"),

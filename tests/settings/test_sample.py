@@ -22,7 +22,7 @@ def test_a_machine_without_transcripts_means_the_sample() -> None:
 def test_a_default_folder_without_a_transcript_means_the_sample(
     found: str | None, meant: bool, home: Path
 ) -> None:
-    """A folder that was made and never written to is no transcripts; one transcript is."""
+    """A folder that was made and never written to is not a transcripts; one transcript is."""
     projects = home / ".claude" / "projects"
     projects.mkdir(parents=True)
     if found is not None:

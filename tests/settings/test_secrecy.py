@@ -39,7 +39,7 @@ SECRET = "pa55word-Of-Mine"  # noqa: S105 -- a made-up one
     ],
 )
 def test_an_address_is_shown_as_scheme_and_host(address: str, shown: str) -> None:
-    """Whatever else stands in an address is left out, and marked."""
+    """Whatever else is in an address is left out, and marked."""
     assert shown_address(address) == shown
 
 

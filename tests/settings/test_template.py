@@ -19,7 +19,7 @@ def test_the_file_in_the_repository_is_the_generated_one() -> None:
 
 
 def test_every_setting_has_one_line_of_meaning() -> None:
-    """Each setting stands in .env.example with exactly one comment line above it."""
+    """Each setting is in .env.example with exactly one comment line above it."""
     for name, field in Settings.model_fields.items():
         assert field.description
         assert "\n" not in field.description

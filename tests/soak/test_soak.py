@@ -91,7 +91,7 @@ class Folder:
                     return
 
     def rotate(self, is_read: Callable[[set[str]], bool]) -> None:
-        """Begin a file that has been read anew, under the same name."""
+        """Begin a file that has been read again, under the same name."""
         with self.lock:
             for key, (path, content) in list(self.files.items()):
                 if is_read(ids_of(key, content)):
@@ -119,7 +119,7 @@ class Folder:
 
 
 class Storm:
-    """Threads that do something again and again until they are told to stop."""
+    """Threads that do something again and again until they has to stop."""
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []

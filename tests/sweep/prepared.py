@@ -10,7 +10,7 @@ from loaders.dbt_project import prepare
 from tests.sweep import stages
 
 TIMEZONE = "Europe/Berlin"
-"""The zone of the states that are swept; dbt parses the project anew for another one."""
+"""The zone of the states that are swept; dbt parses the project again for another one."""
 
 IMPORTED = (stages,)
 

@@ -63,7 +63,7 @@ def test_a_start_that_dies_before_the_server_knows_is_no_copy(agent: Agent, mong
 
 
 def test_a_copy_takes_a_name_of_its_own(agent: Agent, mongo: Mongo, tmp_path: Path) -> None:
-    """S-13 One buffer on two machines: whoever finds the other at work becomes another agent."""
+    """S-13 One buffer on two machines: anyone who finds the other active becomes another agent."""
     shared = agent.buffer.append_entries(3)
     agent.ship()
     copied = agent.buffer.copy(tmp_path / "copy.db")
@@ -103,7 +103,7 @@ def test_a_copy_at_work_is_noticed_before_anything_is_acknowledged(
 
 
 def test_an_older_copy_gets_new_numbers(agent: Agent, tmp_path: Path) -> None:
-    """S-15 What a restored buffer gives anew stands above everything that was committed before."""
+    """S-15 What a restored buffer gives again stands above everything that was committed before."""
     first = agent.buffer.append_entries(2)
     copied = agent.buffer.copy(tmp_path / "copy.db")
     later = agent.buffer.append([b"x", b"y", b"z"])
@@ -125,7 +125,7 @@ def test_an_older_copy_gets_new_numbers(agent: Agent, tmp_path: Path) -> None:
 
 
 def test_numbers_above_what_is_committed_stay(agent: Agent, mongo: Mongo) -> None:
-    """S-15 After a death between raise and acknowledgement only that batch is sent anew."""
+    """S-15 After a death between raise and acknowledgement only that batch is sent again."""
     agent.buffer.append_entries(4)
     agent.shipper.step()
     agent.buffer.execute("update consumers set acknowledged = 2 where name = 'mongodb'")

@@ -134,7 +134,7 @@ def test_signs_with_a_meaning(pattern: str, yes: str, no: str) -> None:
 
 
 def test_names_that_are_no_text_are_compared() -> None:
-    """R-02 A name of bytes that are no UTF-8 meets patterns too."""
+    """R-02 A name of bytes that are not UTF-8 meets patterns too."""
     assert Ignores("*.bak").covers(b"\xff\xfe.bak")
 
 

@@ -51,7 +51,7 @@ def test_what_no_transcript_holds_becomes_legacy_entries(place: Place) -> None:
 
 
 def test_a_row_without_a_session_in_its_content_keeps_its_own(place: Place) -> None:
-    """L-03 Session and project are those of the row, also of a summary and of what is no JSON."""
+    """L-03 Session and project are those of the row, also of a summary and of what is not JSON."""
     rows = [
         _row(1, '{"type":"summary","leafUuid":"x"}', session_id="one"),
         _row(2, "no JSON", session_id="two"),
@@ -171,7 +171,7 @@ def test_a_row_without_a_known_column_is_kept_whole(place: Place) -> None:
 
 
 def test_what_is_no_object_is_quarantined(place: Place) -> None:
-    """L-03 Content that is no JSON object is kept in quarantine, byte by byte."""
+    """L-03 Content that is not a JSON object is kept in quarantine, byte by byte."""
     write_buffer(place.settings.sqlite_path, [_row(1, "torn {"), _row(2, "")])
     place.sync()
     assert [(one.raw, one.reason) for one in place.kept("quarantine")] == [

@@ -104,7 +104,7 @@ def test_values_survive_dead_letters(older: Buffer) -> None:
     with open_outbox(older.path) as outbox:
         shipped = outbox.batch(older.agent_id, after=0, rows=10, size=1 << 20).records
         assert [tuple(one) for one in shipped] == [tuple(one) for one in before]
-        outbox.bury(older.agent_id, [Refusal(2, "refused")])
+        outbox.move_to_dead_letters(older.agent_id, [Refusal(2, "refused")])
     settings = load_settings(sqlite_path=older.path)
     with open_buffer(older.path) as buffer:
         assert [one.entries for one in retry(buffer, settings, [])] == [1]

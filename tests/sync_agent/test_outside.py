@@ -264,7 +264,7 @@ def test_records_of_other_programs_are_told_by_type_and_uuid() -> None:
 def test_the_target_of_a_linked_project_folder_is_watched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """W-52 Lines in a link's target are told of; so is a link that leads elsewhere from now on."""
+    """W-52 Lines in a link's target are reported; so is a link that leads elsewhere from now on."""
     monkeypatch.setattr(watch, "BUSY_SECONDS", 120.0)
     place = Place(tmp_path / "home")
     first, second = tmp_path / "first", tmp_path / "second"

@@ -195,7 +195,7 @@ def test_names_that_are_no_utf8_are_read(place: Place) -> None:
 
 
 def test_an_empty_mount_point_makes_nothing_vanish(tmp_path: Path) -> None:
-    """R-06 Where the root's disk is not mounted, the empty folder in its place is no deletion."""
+    """R-06 If the root's disk is not mounted, the empty folder in its place is not a deletion."""
     place = Place(tmp_path)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "tmpfs", str(place.root)], capture_output=True, check=False

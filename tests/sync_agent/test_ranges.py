@@ -94,7 +94,7 @@ def test_odd_but_valid_objects_are_entries(entry: bytes) -> None:
     ],
 )
 def test_what_is_no_entry_is_quarantined_with_its_reason(line: bytes, reason: str) -> None:
-    """R-16 Each line that is no object is kept, with the reason why it is none."""
+    """R-16 Each line that is not an object is kept, with the reason why it is none."""
     found = judged(line + b"\n")
     assert found[-1][1] == reason
     assert b"".join(raw for raw, _ in found) == line.strip(b"\0")
@@ -132,7 +132,7 @@ def test_nothing_is_taken_from_the_middle_of_damage() -> None:
 
 
 def test_an_object_in_another_encoding_costs_only_itself() -> None:
-    """R-15 On a spliced line only the object that is no UTF-8 is quarantined."""
+    """R-15 On a spliced line only the object that is not UTF-8 is quarantined."""
     assert judged(b'{"a":1}{"b":"\xe9"}{"c":3}\n') == [
         (b'{"a":1}', None),
         (b'{"b":"\xe9"}', "invalid_utf8"),
@@ -165,7 +165,7 @@ def test_hostile_lines_take_linear_time(line: bytes) -> None:
 
 
 def test_a_refused_line_above_8_mib_is_kept_in_pieces() -> None:
-    """R-18 A long line that is no entry is quarantined whole, in pieces of 8 MiB."""
+    """R-18 A long line that is not an entry is quarantined whole, in pieces of 8 MiB."""
     line = b'{"a":"' + b"x" * (17 * MIB) + b'{"b":2}'
     found = judged(line + b'\n{"c":3}\n')
     assert [len(raw) for raw, _ in found] == [8 * MIB, 8 * MIB, MIB + 13, 7]

@@ -16,7 +16,7 @@ from annals.locks import Holder, exclusive
 from sync_agent.agent.flush import Flushed, flush
 from sync_agent.agent.once import LIVE_ROLE
 from sync_agent.agent.requests import Desk, Kind, ask
-from sync_agent.agent.wake import KNOCK, knock
+from sync_agent.agent.wake import KNOCK, wake_agent
 from sync_agent.buffer.store import open_buffer
 from tests.sync_agent.places import CHAT, Place
 
@@ -77,7 +77,7 @@ def _filled(place: Place) -> Place:
 
 
 def test_without_an_agent_the_command_does_it(place: Place) -> None:
-    """B-16 Where nobody holds the buffer the command takes its lock and works itself."""
+    """B-16 If nobody holds the buffer the command takes its lock and works itself."""
     done = ask(_filled(place).settings, Kind.REPLAY, {}, timeout=120)
     assert done["requeued"] == 4
     assert place.query("select count(*) from requests") == [(0,)]
@@ -156,14 +156,14 @@ def test_an_agent_is_woken_only_where_it_expects_it(tmp_path: Path) -> None:
     """B-16 SIGUSR1 is sent to a process of this machine that catches it, and to no other."""
     here = Holder.this_process(LIVE_ROLE)
     heard: list[int] = []
-    assert not knock(here)  # this process would end by it
+    assert not wake_agent(here)  # this process would end by it
     before = signal.signal(KNOCK, lambda number, _frame: heard.append(number))
     try:
-        assert knock(here)
-        assert not knock(replace(here, host="elsewhere"))
-        assert not knock(replace(here, pid=0))
-        assert not knock(here, tmp_path)  # a system that does not tell
-        assert not knock(None)
+        assert wake_agent(here)
+        assert not wake_agent(replace(here, host="elsewhere"))
+        assert not wake_agent(replace(here, pid=0))
+        assert not wake_agent(here, tmp_path)  # a system that does not tell
+        assert not wake_agent(None)
     finally:
         signal.signal(KNOCK, before)
     assert heard == [KNOCK]

@@ -72,7 +72,7 @@ def test_a_failure_in_one_file_does_not_stop_the_others(
 def test_a_log_that_fails_does_not_end_the_reading(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """W-48 A failure while another one is told is one more failure, and reading begins anew."""
+    """W-48 A failure while another one is told is one more failure, and reading begins again."""
     failing = [True]
 
     def fail(*_: object, **__: object) -> None:
@@ -92,7 +92,7 @@ def test_a_log_that_fails_does_not_end_the_reading(
 def test_a_failure_of_the_whole_is_told_and_tried_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """W-29 A failure outside of any file is counted by its kind, and reading begins anew."""
+    """W-29 A failure outside of any file is counted by its kind, and reading begins again."""
     place.write(CHAT, LINE % 1)
     with reading(place) as activity:
         with monkeypatch.context() as broken:

@@ -29,7 +29,7 @@ MIB = 1024 * 1024
 
 
 def noise(size: int) -> bytes:
-    """Return bytes that cannot be compressed and are no text."""
+    """Return bytes that cannot be compressed and are not text."""
     return random.Random(size).randbytes(size)  # noqa: S311 -- no secret
 
 
@@ -305,7 +305,7 @@ def test_a_server_that_is_not_there_is_exit_4(tmp_path: Path, mongo: Mongo) -> N
 
 
 def test_a_name_that_is_not_found_is_exit_4(tmp_path: Path) -> None:
-    """S-20 A name that cannot be looked up may be found later: it is no wrong URI."""
+    """S-20 A name that cannot be looked up may be found later: it is not a wrong URI."""
     uri = "mongodb+srv://me:hunter22@cluster.invalid/"
     remote = Remote(load_settings(sqlite_path=tmp_path / "buffer.db", mongo_uri=uri))
     with pytest.raises(DependencyError) as raised:

@@ -69,7 +69,7 @@ def test_a_reading_thread_that_is_gone_is_an_error(tmp_path: Path) -> None:
 
 
 def test_errors_of_a_start_that_became_healthy_are_forgotten(tmp_path: Path) -> None:
-    """W-48 What went wrong before is no news; metrics keep it, because a counter never falls."""
+    """W-48 What went wrong before is not a news; metrics keep it, because a counter never falls."""
     place = Place(tmp_path)
     place.sync()
     activity = Activity()
@@ -97,7 +97,7 @@ def test_shipping_is_woken_stopped_and_drained() -> None:
 
 
 def test_shipping_that_fails_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """W-29 A failure of shipping is told, shipping begins anew, and the end comes all the same."""
+    """W-29 A failure of shipping is told, shipping begins again, and the end comes all the same."""
     monkeypatch.setattr(supervisor, "_SHIP_AGAIN_SECONDS", 0.01)
     failed: list[Exception] = []
     shipping, fresh = Recorder(failures=2), threading.Event()

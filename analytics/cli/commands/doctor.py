@@ -1,4 +1,4 @@
-"""``annals doctor``: what stands in the way, and the remedy for each."""
+"""``annals doctor``: check the setup and suggest fixes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     check failed; 3: the settings are wrong; warnings alone are 0.
     """
     from analytics.cli.output import as_members, print_json, say
-    from analytics.cli.tables import printable
+    from analytics.cli.tables import make_printable
     from operations.doctor import EXIT_FAILED, Verdict, examine
 
     found = in_force(context, uses=Uses.REPORTS)
@@ -30,8 +30,8 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
         print_json({"findings": as_members(findings), "counts": counts, "sample": found.sample})
     else:
         for one in findings:
-            say(f"{one.verdict:<6}{one.check:<14}{printable(one.says)}")
+            say(f"{one.verdict:<6}{one.check:<14}{make_printable(one.says)}")
             if one.remedy:
-                say(f"{'':<20}-> {printable(one.remedy)}")
+                say(f"{'':<20}-> {make_printable(one.remedy)}")
         say(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
     raise typer.Exit(EXIT_FAILED if counts[Verdict.FAIL] else 0)

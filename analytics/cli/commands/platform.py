@@ -59,9 +59,9 @@ def up(
         return
     confirm_destinations(settings, *KINDS)
     if detach:
-        from operations.services.detaching import detached
+        from operations.services.detaching import start_detached
 
-        _show(settings, detached(settings, timeout=timeout, tell=tell), as_json=as_json)
+        _show(settings, start_detached(settings, timeout=timeout, tell=tell), as_json=as_json)
     else:
         show = partial(_show, settings, as_json=as_json)
         local.up(settings, show=show, quiet=quiet)

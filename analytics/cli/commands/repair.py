@@ -65,31 +65,31 @@ def repair(
 
 def _show(report: Repair) -> None:
     from analytics.cli.output import say
-    from analytics.cli.tables import count, printable
+    from analytics.cli.tables import count, make_printable
 
     _show_lake(report)
     if report.appended and report.appended.entries_new:
         say(f"{count(report.appended.entries_new)} records that the lake lacked were appended")
     for path in report.queued:
-        say(f"to be read again by the next `annals pipeline`: {printable(path)}")
+        say(f"to be read again by the next `annals pipeline`: {make_printable(path)}")
     for path in report.unknown:
-        say(f"not a transcript that was read: {printable(path)}")
+        say(f"not a transcript that was read: {make_printable(path)}")
 
 
 def _show_lake(report: Repair) -> None:
     from analytics.cli.output import say
-    from analytics.cli.tables import count, printable
+    from analytics.cli.tables import count, make_printable
 
     lake = report.lake
     if lake is None or not (lake.files or lake.recovered_metadata):
-        say("there is no lake yet" if lake is None else "no damaged file in the lake")
+        say("no lake exists yet" if lake is None else "no damaged file in the lake")
         return
     lines = [f"damaged: {path}" for path in lake.files]
     if lake.recovered_metadata:
         lines.append(f"recovered: {lake.recovered_metadata} is the newest metadata now")
     lines += [f"set aside: {path}" for path in lake.set_aside]
     for line in lines:
-        say(printable(line))
+        say(make_printable(line))
     done = "rows would be written again" if report.dry_run else "rows written again"
     say(f"{count(lake.rows_appended)} {done}, {count(lake.rows_missing)} rows missing")
     if lake.rows_missing:

@@ -55,7 +55,7 @@ def _show_runs(now: Status) -> None:
         )
     for name, holder in now.holders.items():
         if holder:
-            say(f"at work     {name}: {holder}")
+            say(f"active     {name}: {holder}")
     for one in now.services:
         again = f", started again {one.restarts} times" if one.restarts else ""
         say(f"service     {one.name}: {one.state}{again}")
@@ -63,7 +63,7 @@ def _show_runs(now: Status) -> None:
 
 def _show_parts(now: Status) -> None:
     from analytics.cli.custody import show_places, show_vanished
-    from analytics.cli.tables import count, printable, size
+    from analytics.cli.tables import count, make_printable, size
 
     if now.custody:
         kept = now.custody
@@ -81,9 +81,9 @@ def _show_parts(now: Status) -> None:
     if now.build:
         say(f"build       {now.build['build_id']}, prices {now.build.get('price_version')}")
     for name, holder in now.in_use.items():
-        say(f"{name:<12}in use by {printable(holder)}")
+        say(f"{name:<12}in use by {make_printable(holder)}")
     for name, why in now.unreadable.items():
-        say(f"{name:<12}cannot be read: {printable(why)}")
+        say(f"{name:<12}cannot be read: {make_printable(why)}")
 
 
 def _show_lag(now: Status) -> None:
@@ -95,9 +95,9 @@ def _show_lag(now: Status) -> None:
 
 
 def _show_destinations(now: Status) -> None:
-    from analytics.cli.tables import printable
+    from analytics.cli.tables import make_printable
 
     for one in now.destinations:
-        say(f"data goes to {printable(str(one))}")
+        say(f"data goes to {make_printable(str(one))}")
     if not now.destinations:
         say("data goes to nowhere else: all of it stays in files of this machine")

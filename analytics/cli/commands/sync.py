@@ -92,27 +92,27 @@ def _asked(settings: Settings) -> tuple[str, ...]:
 
 def warn(report: SyncReport) -> None:
     """Say on standard error what was left out, and why."""
-    from analytics.cli.tables import printable
+    from analytics.cli.tables import make_printable
 
     if report.left_to:
         tell(f"note: reading is left to {report.left_to}")
     for warning in report.warnings:
-        tell(f"warning: {printable(warning)}")
+        tell(f"warning: {make_printable(warning)}")
 
 
 def warn_of_shipping(report: ShipReport) -> None:
     """Say on standard error what the server did not take, and why."""
-    from analytics.cli.tables import printable
+    from analytics.cli.tables import make_printable
 
     if report.left_to:
         tell(f"note: shipping is left to {report.left_to}")
     for warning in report.warnings:
-        tell(f"warning: {printable(warning)}")
+        tell(f"warning: {make_printable(warning)}")
 
 
 def warn_of_records(report: ExtractReport) -> None:
     """Print on standard error which records did not match their ids."""
-    from analytics.cli.tables import printable
+    from analytics.cli.tables import make_printable
 
     for warning in report.warnings:
-        tell(f"warning: {printable(warning)}")
+        tell(f"warning: {make_printable(warning)}")

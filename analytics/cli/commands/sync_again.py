@@ -245,6 +245,6 @@ def _size(item: Held) -> str:
 
 
 def _safe(text: str) -> str:
-    from analytics.cli.tables import printable
+    from analytics.cli.tables import make_printable
 
-    return printable(text)
+    return make_printable(text)

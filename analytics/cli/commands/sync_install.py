@@ -23,7 +23,7 @@ Kind = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 System = Annotated[
     bool,
-    typer.Option("--system", help="A unit of the system, for machines where nobody logs in."),
+    typer.Option("--system", help="A unit of the system, for machines if nobody logs in."),
 ]
 ForUser = Annotated[
     str | None,
@@ -47,7 +47,7 @@ def install(
 ) -> None:
     """Have a service manager run the agent at every start.
 
-    The settings that are in force now and are no defaults go with it, into a file that only you
+    The settings that are in force now and are not defaults go with it, into a file that only you
     may read. To change them, set them and install again.
     """
     from annals.settings.destinations import KINDS
@@ -88,7 +88,7 @@ def _target(manager: str, *, system: bool, user: str | None) -> Target:
 
     if manager not in tuple(Manager):
         raise UsageError(
-            f"{manager!r} is no service manager that is known here",
+            f"{manager!r} is not a service manager that is known here",
             hint="Write systemd, launchd or pm2; without any, run `annals sync run`.",
         )
     if (system or user) and manager != Manager.SYSTEMD:
@@ -107,7 +107,7 @@ def _target(manager: str, *, system: bool, user: str | None) -> Target:
 
 
 def _environment(found: InForce) -> dict[str, str]:
-    """Return the settings that are no defaults, secrets included: the file is private."""
+    """Return the settings that are not defaults, secrets included: the file is private."""
     from pydantic import SecretStr
 
     from annals.settings.destinations import named_places

@@ -97,7 +97,7 @@ def _members(now: SyncStatus) -> dict[str, Any]:
 
 def _show(now: SyncStatus) -> None:
     from analytics.cli.output import say
-    from analytics.cli.tables import count, printable, size
+    from analytics.cli.tables import count, make_printable, size
     from annals.watching.watcher import WATCHES_REMEDY
 
     say(f"agent       {now.holder or now.state}")
@@ -109,14 +109,14 @@ def _show(now: SyncStatus) -> None:
     say(f"files       {files or 'none'}, last read {moment(now.last_read_at) or 'never'}")
     say(f"behind      {count(now.files_behind)} files, {count(now.bytes_behind)} bytes to read")
     for file in now.behind:
-        say(f"            {count(file.bytes)} bytes of {printable(file.path)}")
+        say(f"            {count(file.bytes)} bytes of {make_printable(file.path)}")
     if now.folders_polled:
         say(f"polled      {count(now.folders_polled)} folders without a watch; {WATCHES_REMEDY}")
     since = f", the oldest read {moment(now.oldest_pending_at)}" if now.pending else ""
     say(f"pending     {count(now.pending)} records{since}")
     say(f"synced      {count(now.synced)}, last {moment(now.last_sync_at) or 'never'}")
     for consumer in now.consumers:
-        say(f"consumer    {printable(consumer.name)} waits for {count(consumer.waiting)}")
+        say(f"consumer    {make_printable(consumer.name)} waits for {count(consumer.waiting)}")
     say(
         f"not synced  {count(now.quarantined)} quarantined ranges,"
         f" {count(now.dead_letters)} dead letters"

@@ -48,7 +48,7 @@ def validate(context: typer.Context, as_json: AsJson = False, deep: Deep = False
 
 def _show(check: Check) -> None:
     from analytics.cli.output import say
-    from analytics.cli.tables import count, printable
+    from analytics.cli.tables import count, make_printable
 
     verdict = "skipped" if check.skipped else "FAILED" if check.faults else "ok"
     say(f"{verdict:<8}{check.name:<12}{check.promise}")
@@ -57,6 +57,6 @@ def _show(check: Check) -> None:
     for name, number in check.figures.items():
         say(f"          {name.replace('_', ' '):<22}{count(number):>16}")
     for note in check.notes:
-        say(f"          {printable(note)}")
+        say(f"          {make_printable(note)}")
     for fault in check.faults:
-        say(f"          fault: {printable(fault)}")
+        say(f"          fault: {make_printable(fault)}")

@@ -152,7 +152,7 @@ def blank_lines(stage: Stage) -> None:
 
 
 def invalid_utf8(stage: Stage) -> None:
-    """H18: one line holds bytes that are no UTF-8."""
+    """H18: one line holds bytes that are not UTF-8."""
     thread = stage.thread()
     write_prompt(thread)
     data = encode(prompt(thread, "a lantern").record).replace(b"lantern", b"l\xe4nt\xffrn")
@@ -192,7 +192,7 @@ def trailing_garbage(stage: Stage) -> None:
 
 
 def not_a_number(stage: Stage) -> None:
-    """H18: NaN, which is no JSON although some parsers take it."""
+    """H18: NaN, which is not JSON although some parsers take it."""
     thread = stage.thread()
     write_prompt(thread)
     data = encode(prompt(thread).record)

@@ -39,7 +39,7 @@ def fork_reminted(stage: Stage) -> None:
 
 
 def fork_of_fork(stage: Stage) -> None:
-    """H10: a fork of a fork; every response of the first session stands in three files."""
+    """H10: a fork of a fork; every response of the first session is in three files."""
     thread = _short(stage.session())
     child = lineage.fork(thread, keep=len(thread.kept))
     turns.turn(child, steps=0)
@@ -206,7 +206,7 @@ NOT_HUMAN = (
     "[Request interrupted by user]",
     "Caveat: The messages below were generated",
 )
-"""Beginnings of user records that are no human turns."""
+"""Beginnings of user records that are not human turns."""
 
 
 def queued_prompts(stage: Stage) -> None:

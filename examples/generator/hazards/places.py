@@ -66,7 +66,7 @@ def no_transcripts(stage: Stage) -> None:
 
 
 def odd_names(stage: Stage) -> None:
-    """Files whose names are no UUID: spaces, a quote, other letters, and one that is no UTF-8."""
+    """Files whose names are not UUIDs: spaces, a quote, other letters, one that is not UTF-8."""
     for name in ("my session", "it's", "läden-潮", "-dash", "a.b"):
         thread = stage.thread(name=name)
         write_prompt(thread)
