@@ -1,12 +1,12 @@
-"""Which columns of a table a terminal has room for, and how wide each of them is.
+"""Which columns of a table a terminal has room for.
 
 What does not fit is made narrower in this order: ids become prefixes, names are folded, columns of
-figures are replaced by their sum, and columns are left out, the least important one first.
+figures are replaced by their sum, and columns are left out, the least important one first. Rich
+folds and draws what is chosen here.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -50,74 +50,29 @@ class Id(str):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns to print, by number, with their widths; ``id_length`` None leaves ids whole.
+    """The columns to print, by number; ``id_length`` None leaves ids whole.
 
-    If ``is_whole``, titles are not folded either.
+    ``least_width`` is the number of columns of a terminal that the table needs if names are folded.
     """
 
     columns: tuple[int, ...]
-    widths: tuple[int, ...]
+    least_width: int
     id_length: int | None = None
-    is_whole: bool = False
 
 
-def text_width(text: str) -> int:
-    """Return how many columns of a terminal ``text`` takes."""
-    if text.isascii():
-        return len(text)
-    return sum(map(_character_width, text))
-
-
-def _character_width(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def fold(text: str, width: int) -> list[str]:
-    """Return ``text`` in lines of at most ``width`` columns, cut between words if possible.
-
-    All lines are indented as the first one is.
-    """
-    words = text.lstrip(" ")
-    indent = " " * (len(text) - len(words))
-    return [indent + line for line in _fold_words(words, max(width - len(indent), 1))]
-
-
-def _fold_words(text: str, width: int) -> list[str]:
-    lines = [""]
-    for word in text.split(" "):
-        joined = f"{lines[-1]} {word}" if lines[-1] else word
-        if text_width(joined) <= width:
-            lines[-1] = joined
-            continue
-        pieces = _pieces(word, width)
-        lines[-1:] = [lines[-1], *pieces] if lines[-1] else pieces
-    return lines
-
-
-def _pieces(word: str, width: int) -> list[str]:
-    """Cut a word that is too long, after a hyphen or slash if one is in the second half."""
-    pieces = []
-    while text_width(word) > width:
-        end = next(n for n in range(len(word)) if text_width(word[: n + 1]) > width) or 1
-        mark = max(word.rfind(mark, end // 2, end) for mark in "-/")
-        end = mark + 1 if mark > 0 else end
-        pieces.append(word[:end])
-        word = word[end:]
-    return [*pieces, word]
-
-
-def shortened(cell: str, length: int | None) -> str:
+def shorten_id(cell: str, length: int | None) -> str:
     """Return the first characters of an id, any other cell whole."""
     return cell[:length] if isinstance(cell, Id) else cell
 
 
-def whole_layout(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Layout:
-    """Return the layout in which every cell is printed whole, however wide that is."""
-    shown = tuple(i for i, column in enumerate(columns) if not column.sum_of)
-    widths = (max(len(columns[i].title), *(text_width(row[i]) for row in rows), 0) for i in shown)
-    return Layout(shown, tuple(widths), is_whole=True)
+def folded_title(column: Column) -> str:
+    """Return a title with a word in each line, but for names."""
+    return column.title if column.kind is Kind.NAME else column.title.replace(" ", "\n")
+
+
+def whole_columns(columns: Sequence[Column]) -> tuple[int, ...]:
+    """Return the columns of a table that leaves nothing out: no sum stands for others."""
+    return tuple(i for i, column in enumerate(columns) if not column.sum_of)
 
 
 def fitting_layout(
@@ -125,20 +80,18 @@ def fitting_layout(
 ) -> Layout:
     """Return the layout that shows most within ``room`` columns of a terminal.
 
-    Figures, dates and columns of rank 0 are never given up: where even these are too wide for the
-    terminal, the lines are longer than it is.
+    Figures, dates and columns of rank 0 are never given up: if even these are too wide for the
+    terminal, ``least_width`` is above ``room``.
     """
-    layout = whole_layout(columns, rows)
-    if _total(layout.widths) <= room:
-        return layout
+    shown = whole_columns(columns)
+    if (width := _total(_widest(columns[i], rows, i, None) for i in shown)) <= room:
+        return Layout(shown, width)
     length = _id_length(rows)
-    shown = layout.columns
     while True:
-        widths = {i: _widest(columns[i], rows, i, length) for i in shown}
-        least = {i: _least(columns[i], widths[i]) for i in shown}
+        least = _total(_least(columns[i], _widest(columns[i], rows, i, length)) for i in shown)
         rest = _next_shown(columns, shown)
-        if _total(least.values()) <= room or rest == shown:
-            return Layout(shown, _spread(widths, least, room=room), length)
+        if least <= room or rest == shown:
+            return Layout(shown, least, length)
         shown = rest
 
 
@@ -154,13 +107,10 @@ def _total(widths: Iterable[int]) -> int:
 def _widest(
     column: Column, rows: Sequence[Sequence[str]], index: int, id_length: int | None
 ) -> int:
-    cells = (text_width(shortened(row[index], id_length)) for row in rows)
-    return max(*map(len, title_lines(column)), *cells, 0)
+    from rich.cells import cell_len
 
-
-def title_lines(column: Column) -> list[str]:
-    """Return the lines of a title in a table that is not whole: a word in each, but for names."""
-    return [column.title] if column.kind is Kind.NAME else column.title.split()
+    cells = (cell_len(shorten_id(row[index], id_length)) for row in rows)
+    return max(*map(len, folded_title(column).split("\n")), *cells, 0)
 
 
 def _id_length(rows: Sequence[Sequence[str]]) -> int:
@@ -184,13 +134,3 @@ def _next_shown(columns: Sequence[Column], shown: tuple[int, ...]) -> tuple[int,
         for i, column in enumerate(columns)
         if column.sum_of == group or (i in shown and column.part_of != group)
     )
-
-
-def _spread(widths: dict[int, int], least: dict[int, int], *, room: int) -> tuple[int, ...]:
-    """Give the room that is left to the folded columns, each as much as the others."""
-    given, left = dict(least), room - _total(least.values())
-    while left > 0 and (hungry := [i for i in widths if given[i] < widths[i]]):
-        for i in hungry[:left]:
-            given[i] += 1
-        left -= min(left, len(hungry))
-    return tuple(given.values())

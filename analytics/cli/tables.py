@@ -1,14 +1,14 @@
-"""Tables and figures for people: whole when piped, as wide as the terminal when one shows them."""
+"""Tables and figures for people: aligned text when piped, Rich when a terminal shows them."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from analytics.cli.layout import (
     GAP,
@@ -17,18 +17,19 @@ from analytics.cli.layout import (
     Kind,
     Layout,
     fitting_layout,
-    fold,
-    shortened,
-    text_width,
-    title_lines,
-    whole_layout,
+    folded_title,
+    shorten_id,
+    whole_columns,
 )
 from annals.text import one_line
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _STEP = 1000
 _ROWS_MEASURED = 1000
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+"""A table of more rows is printed as plain text, on a terminal too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +49,10 @@ def show(table: Table, *, wide: bool = False) -> None:
     """
     rows = map(_printable_row, table.rows)
     begin = list(islice(rows, _ROWS_MEASURED))
-    footer = [_printable_row(table.footer)] if table.footer else []
-    is_terminal = sys.stdout.isatty()
-    if is_terminal and not wide:
-        layout = fitting_layout(table.columns, [*begin, *footer], room=terminal_room())
+    if sys.stdout.isatty() and not wide and len(begin) < _ROWS_MEASURED:
+        _show_rich(table, begin)
     else:
-        layout = whole_layout(table.columns, [*begin, *footer])
-    head = list(_head(table.columns, layout))
-    if is_terminal and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR"):
-        head = [f"{_BOLD}{line}{_PLAIN}" for line in head]
-    rule = _joined(["-" * width for width in layout.widths])
-    body = (line for row in chain(begin, rows) for line in _lines(table.columns, layout, row))
-    end = [rule, *_lines(table.columns, layout, footer[0])] if footer else []
-    sys.stdout.writelines(f"{line}\n" for line in chain(head, [rule], body, end))
+        _show_whole(table, begin, rows)
 
 
 def terminal_room() -> int:
@@ -74,49 +66,71 @@ def _printable_row(row: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _head(columns: tuple[Column, ...], layout: Layout) -> Iterator[str]:
-    """Yield the lines of the titles, which end at the same line."""
-    titles = [
-        [columns[i].title] if layout.is_whole else title_lines(columns[i]) for i in layout.columns
-    ]
-    height = max(map(len, titles))
-    for line in range(height):
-        words = [title[line - height] if line >= height - len(title) else "" for title in titles]
-        yield _aligned(columns, layout, words)
+def _footer(table: Table) -> list[tuple[str, ...]]:
+    return [_printable_row(table.footer)] if table.footer else []
 
 
-def _lines(columns: tuple[Column, ...], layout: Layout, row: tuple[str, ...]) -> Iterator[str]:
-    """Yield the lines of a row: the first one has every figure, the others are folded names."""
-    cells = [
-        _folded(shortened(row[i], layout.id_length), columns[i], width)
-        for i, width in zip(layout.columns, layout.widths, strict=True)
-    ]
-    for line in range(max(map(len, cells))):
-        yield _aligned(columns, layout, [cell[line] if line < len(cell) else "" for cell in cells])
+def _show_whole(
+    table: Table, begin: list[tuple[str, ...]], later: Iterable[tuple[str, ...]]
+) -> None:
+    """Print every cell whole, in aligned lines."""
+    shown, footer = whole_columns(table.columns), _footer(table)
+    titles = tuple(column.title for column in table.columns)
+    widths = [max(len(row[i]) for row in (titles, *begin, *footer)) for i in shown]
+    rule = (" " * GAP).join("-" * width for width in widths) + "\n"
+    lines = (_aligned(table.columns, row, shown, widths) for row in chain(begin, later))
+    end = (_aligned(table.columns, row, shown, widths) for row in footer)
+    sys.stdout.write(_aligned(table.columns, titles, shown, widths) + rule)
+    sys.stdout.writelines(lines)
+    sys.stdout.writelines([rule, *end] if footer else [])
 
 
-def _folded(cell: str, column: Column, width: int) -> list[str]:
-    if column.kind is not Kind.NAME or text_width(cell) <= width:
-        return [cell]
-    return fold(cell, width)
-
-
-def _aligned(columns: tuple[Column, ...], layout: Layout, cells: list[str]) -> str:
-    return _joined(
-        [
-            _padded(cell, width, right=columns[i].kind is Kind.FIGURE)
-            for i, width, cell in zip(layout.columns, layout.widths, cells, strict=True)
-        ]
+def _aligned(
+    columns: tuple[Column, ...], row: tuple[str, ...], shown: tuple[int, ...], widths: list[int]
+) -> str:
+    cells = (
+        row[i].rjust(width) if columns[i].kind is Kind.FIGURE else row[i].ljust(width)
+        for i, width in zip(shown, widths, strict=True)
     )
+    return (" " * GAP).join(cells).rstrip() + "\n"
 
 
-def _padded(cell: str, width: int, *, right: bool) -> str:
-    blanks = " " * (width - text_width(cell))
-    return blanks + cell if right else cell + blanks
+def _show_rich(table: Table, rows: list[tuple[str, ...]]) -> None:
+    """Print what the terminal has room for; names are folded, figures and dates are not."""
+    from rich.console import Console
+
+    room, footer = terminal_room(), _footer(table)
+    layout = fitting_layout(table.columns, [*rows, *footer], room=room)
+    width = max(room, layout.least_width)  # a figure that is cut is wrong
+    console = Console(markup=False, highlight=False, emoji=False, width=width)
+    console.print(_rich_table(table, rows, layout))
 
 
-def _joined(cells: list[str]) -> str:
-    return (" " * GAP).join(cells).rstrip()
+def _rich_table(table: Table, rows: list[tuple[str, ...]], layout: Layout) -> RichTable:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+
+    shown = RichTable(
+        show_footer=table.footer is not None,
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    footer = _footer(table)
+    for i in layout.columns:
+        column = table.columns[i]
+        shown.add_column(
+            column.title if layout.id_length is None else folded_title(column),
+            footer=footer[0][i] if footer else "",
+            justify="right" if column.kind is Kind.FIGURE else "left",
+            overflow="fold",
+            no_wrap=column.kind is not Kind.NAME,
+        )
+    for row in rows:
+        shown.add_row(*(shorten_id(row[i], layout.id_length) for i in layout.columns))
+    return shown
 
 
 def make_printable(text: str) -> str:
