@@ -162,7 +162,7 @@ def test_two_at_once_are_one_completed_and_one_cancelled(platform: Platform) -> 
     run = platform.get(f"/flow_runs/{first}")
     assert run["name"].startswith("pipeline-adhoc: what is new, ")
     assert {"annals", "pipeline"} <= set(run["tags"])
-    until(lambda: "entries_new=0" in platform.logs(first), what="counters in the run's log")
+    until(lambda: "entries_new=" in platform.logs(first), what="counters in the run's log")
 
 
 def test_the_backfill_runs_from_its_button(platform: Platform) -> None:
