@@ -47,7 +47,9 @@ def noted(settings: Settings, command: str) -> Iterator[Run]:
         run.message = error.message if isinstance(error, AnalyticsError) else ""
         run.seconds = round(time.monotonic() - started, 3)
         if run.outcome != "LockedError":
-            with contextlib.suppress(OSError):  # the error itself matters more than its note
+            with contextlib.suppress(
+                OSError, AnalyticsError
+            ):  # the error matters more than its note
                 _write(_path(settings), run)
         raise
     run.seconds = round(time.monotonic() - started, 3)

@@ -43,8 +43,13 @@ _SOURCES = ("*.sql", "*.yml", "*.csv", "*.py")
 _ARTEFACTS = {"target", "logs", "dbt_packages"}
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _MESSAGE_LENGTH = 400
-_RESULTS = ("LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult")
-"""The events of dbt that report a node as done; each has the number of nodes of the run."""
+_RESULTS = {
+    "LogModelResult": "total",
+    "LogTestResult": "num_models",
+    "LogSeedResult": "total",
+    "LogSnapshotResult": "total",
+}
+"""The events of dbt that report a node as done, and their field with the number of nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +184,9 @@ def _invoke(
     def heard(event: Any) -> None:
         nonlocal done
         statuses.collect(event)
-        if on_node is not None and event.info.name in _RESULTS:
+        if on_node is not None and (total := _RESULTS.get(event.info.name)):
             done += 1
-            on_node(done, max(done, event.data.total))
+            on_node(done, max(done, getattr(event.data, total)))
 
     runner = _runner(manifest=parsed, callbacks=[heard])
     with _manifests() as manifests, _raised(statuses):

@@ -158,7 +158,7 @@
 
 {# Of a text that is not blank the left end is enough to tell. #}
 {% macro is_human_text(text) -%}
-    (ltrim({{ text }}) <> '''' and not {{ is_injected_text(text) }})
+    (ltrim({{ text }}) <> '' and not {{ is_injected_text(text) }})
 {%- endmacro %}
 
 {% macro project_key(cwd, session_cwd, folder) -%}

@@ -209,6 +209,8 @@ def human_turns() -> list[Transcript]:
             user("turns", at, "summary", uuid="u10", isCompactSummary=True),
             user("turns", at, result, uuid="u11"),
             user("turns", at, "[Request interrupted by user]", uuid="u12"),
+            user("turns", at, "  ", uuid="u13"),
+            user("turns", at, [{"type": "text", "text": " "}], uuid="u14"),
             *(user("turns", at, text, uuid=f"i{n}") for n, text in enumerate(injected)),
         )
     ]

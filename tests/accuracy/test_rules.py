@@ -142,10 +142,10 @@ def test_prices_are_those_of_the_responses_time(counted: Counted) -> None:
 
 
 def test_human_turns_are_what_a_person_typed(counted: Counted) -> None:
-    """A-13: String, block, named origin, picture, and a prompt typed while it was busy."""
+    """A-13: String, block, named origin, picture, a prompt typed while it was busy; not blanks."""
     assert counted.row(
         "select human_turns, messages from gold.dim_sessions where session_id = 'turns'"
-    ) == (5, 19)
+    ) == (5, 21)
 
 
 def test_tool_calls_take_the_first_result_after_them(counted: Counted) -> None:

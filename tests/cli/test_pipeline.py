@@ -86,7 +86,7 @@ def test_a_missing_folder_that_was_named_is_an_error(annals: Run, tmp_path: Path
         annals("pipeline", CLAUDE_DIR=str(tmp_path / "gone")),
         annals("pipeline", "--claude-dir", str(tmp_path / "gone")),
     ):
-        assert done.code == 1
+        assert done.code == 3
         assert done.out == ""
         assert "gone" in done.err
         assert "hint: " in done.err

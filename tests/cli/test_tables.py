@@ -126,7 +126,7 @@ def test_wide_shows_everything_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_plain_terminal_gets_plain_text(
     term: str, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an encoding for lines they are ASCII, without a clever terminal there are no codes."""
+    """Lines are ASCII if the encoding asks for it, and a plain terminal gets no codes."""
     text = _shown(80, monkeypatch, term=term, encoding=encoding)
     assert text.isascii() is (encoding == "ascii")
     assert ("\x1b" in text) is (term == "xterm")

@@ -255,12 +255,12 @@ def test_no_code_of_the_working_folder_is_run(annals: Run, home: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, "working folder" in done.stderr) == (0, False)
     again = home / "transcripts"
     path = min(again.rglob("*.jsonl"))
     os.utime(path, ns=(10**18, 10**18))
     seen = annals("pipeline", "--json", CLAUDE_DIR="transcripts", PYTHONSAFEPATH="1")
-    assert (seen.code, seen.err) == (0, "")
+    assert (seen.code, "working folder" in seen.err) == (0, False)
     assert seen.data["nothing_new"]
 
 

@@ -84,9 +84,13 @@ class WarmProcess:
                 self.returncode = int(self._answer())
             except TimeoutError:
                 raise subprocess.TimeoutExpired("annals", timeout or 0) from None
-            self._answers.close()
-            self._connection.close()
+            self.close()
         return self.returncode
+
+    def close(self) -> None:
+        """Hear no more of it."""
+        self._answers.close()
+        self._connection.close()
 
     def kill(self) -> None:
         """End it as a power failure would."""
@@ -105,7 +109,8 @@ class Warm:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BEGIN, str(theirs.fileno())],
                 env={**outside, "PYTHONPATH": str(ROOT), "HOME": self._folder.name}
-                | {"ANNALS_HOME": self._folder.name, "TIMEZONE": "UTC", VARIABLE: os.devnull},
+                | {"ANNALS_HOME": self._folder.name, "TIMEZONE": "UTC", VARIABLE: os.devnull}
+                | {"OPENBLAS_NUM_THREADS": "1"},  # threads do not survive a fork
                 cwd=self._folder.name,
                 pass_fds=(theirs.fileno(),),
             )
@@ -140,6 +145,7 @@ class Warm:
                 code = process.wait(timeout)
             finally:
                 process.kill()
+                process.close()
             return code, *(_text_of(file) for file in (out, err))
 
     def close(self) -> None:
