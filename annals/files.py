@@ -8,6 +8,7 @@ setting names may be links of the user's own; folders that Annals makes below th
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pwd
 import stat
@@ -81,13 +82,16 @@ def make_folder(path: Path, *, mode: int = 0o777, named: bool = False) -> Path:
 
     A folder that a setting names (``named``) may be a link of this user or of root, as those above
     it may. One that Annals names itself may not, and belongs to this user. Raises SettingsError
-    (exit 3) for anything else that has the name, a link of another user above it included.
+    (exit 3) for anything else that has the name, a link of another user above it included, and
+    NotADirectoryError if a folder that a setting names is something else.
     """
     for folder in (*reversed(path.parents), path):
         status = _made(folder, mode)
         if stat.S_ISLNK(status.st_mode) and (named or folder != path):
             _require_own_link(folder, status)
         elif not stat.S_ISDIR(status.st_mode):
+            if named:  # the caller knows the setting
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
             raise _wrong_kind(folder, status.st_mode, wanted="a folder")
     if not named:
         _require_owner(path, status)

@@ -212,6 +212,8 @@ def _file_error(path: Path | str, fault: Fault) -> AnalyticsError:
             return _damaged_parquet(file, fault)
     if fault.number is not None or isinstance(fault.error, duckdb.InvalidInputException):
         return _unexplained(path, fault)
+    if not has_room(Path(path).parent):  # a database that is attached has no number either
+        return _no_space(path)
     # No number of the system, and no other file: DuckDB found its own blocks not as it wrote them.
     return damaged_database(path, fault.line) if Path(path).is_file() else _unexplained(path, fault)
 

@@ -124,6 +124,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the test a home of its own, and no settings from outside."""
+    os.umask(0o022)  # a command in this process sets it, and leaves it so
     for name in list(os.environ):
         if name.lower() in Settings.model_fields or name == "CLAUDE_CONFIG_DIR":
             monkeypatch.delenv(name)

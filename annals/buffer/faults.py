@@ -60,6 +60,8 @@ def translated(path: Path) -> Iterator[None]:
             raise  # a misuse of the library, not a fault of the file
         raise buffer_fault(error, path) from error
     except OSError as error:
+        if not _is_about(path, error):
+            raise
         raise _system_error(path, error) from error
 
 
@@ -131,6 +133,14 @@ def damaged(path: Path, what: str) -> DamagedBufferError:
         hint="Run `annals sync once`: it sets the file aside, salvages it and reads on.",
         path=path,
     )
+
+
+def _is_about(path: Path, error: OSError) -> bool:
+    """Return whether the system's error is about the buffer, its folder or one above it."""
+    if not isinstance(error.filename, str | bytes):
+        return True
+    file = Path(os.fsdecode(error.filename))
+    return file.is_relative_to(path.parent) or path.is_relative_to(file)
 
 
 def _system_error(path: Path, error: OSError) -> AnalyticsError:

@@ -205,7 +205,9 @@ def test_failing_model_is_named(built: Built, capfd: pytest.CaptureFixture[str])
         "{{ config(materialized='table') }} select cast(key as integer) as x"
         " from {{ ref('stg_entries') }}",
     )
-    with pytest.raises(WarehouseError, match="dim_sessions failed") as caught:
+    with pytest.raises(
+        WarehouseError, match=r"the model dim_sessions \(models/gold/dim_sessions.sql\) failed"
+    ) as caught:
         transform(built.settings, project=built.project)
     assert "Conversion Error" in caught.value.message
     assert "secret" not in caught.value.message

@@ -170,7 +170,7 @@ def _require_few(with_canary: set[str]) -> None:
     ours = ("flows.prefect", "multiprocessing", "analytics.cli", "import sys")
     told = [words for words in with_canary if words.startswith(sys.executable)]
     assert all(any(one in words for one in ours) for words in told), told
-    assert not [words for words in told if "orchestrated server" in words]
+    assert not [words for words in told if "flows.prefect server" in words]
 
 
 def test_nothing_of_the_platform_is_open_to_others(platform: Platform) -> None:

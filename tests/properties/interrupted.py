@@ -9,7 +9,7 @@ from annals.errors import DependencyError
 
 REMOTE = (
     "agent",
-    "introduce",
+    "introduce_agent",
     "replace_incarnation",
     "note_missing",
     "commit",
@@ -17,7 +17,7 @@ REMOTE = (
     "positions",
     "claim",
 )
-LOCAL = ("note_incarnation", "enrol", "rename", "bury", "acknowledge")
+LOCAL = ("note_incarnation", "enroll_agent", "rename", "move_to_dead_letters", "acknowledge")
 
 
 class Crash(BaseException):

@@ -26,7 +26,7 @@ raws = st.binary(max_size=300)
 def record(raw: bytes, ingested_at: int) -> RecordRow:
     """Return the values of one record."""
     none = (None,) * 10
-    return (b"id", "entry", 1, 0, 7, len(raw), "s", *none[:9], None, ingested_at, raw)
+    return (b"id", "entry", 1, 0, 7, len(raw), "s", *none, ingested_at, *none[:3], raw)
 
 
 class Buffers(RuleBasedStateMachine):
@@ -81,8 +81,10 @@ class Buffers(RuleBasedStateMachine):
         """Lose the process in the middle of a transaction, after it has written rows."""
         self.buffer.connection.execute("begin immediate")
         for raw in rows:
-            statement = f"insert into records ({RECORD_COLUMNS}) values ({','.join('?' * 19)})"
-            self.buffer.connection.execute(statement, record(raw, OLD))
+            row = record(raw, OLD)
+            places = ",".join("?" * len(row))
+            statement = f"insert into records ({RECORD_COLUMNS}) values ({places})"
+            self.buffer.connection.execute(statement, row)
         self.crash()
 
     @rule(name=st.sampled_from(["lake", "mongo"]), share=st.floats(0, 1))

@@ -105,7 +105,7 @@ def test_the_line_is_not_blamed_for_the_environment(
     [
         ("sql", "http://ada:open-sesame@catalog:8181", "set ICEBERG_CATALOG_TYPE=rest"),
         ("sql", "HTTPS://ada:open-sesame@catalog", "set ICEBERG_CATALOG_TYPE=rest"),
-        ("rest", "sqlite:///open-sesame.db", "no address of a server"),
+        ("rest", "sqlite:///open-sesame.db", "not an address of a server"),
         ("rest", None, "not set"),
     ],
 )

@@ -165,7 +165,7 @@ def test_a_missing_root_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     assert "CLAUDE_DIR" in caught.value.hint
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(TranscriptError, match="no folder"):
+    with pytest.raises(TranscriptError, match="not a folder"):
         discover(file)
 
 
