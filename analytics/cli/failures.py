@@ -8,10 +8,14 @@ import sqlite3
 import sys
 from dataclasses import dataclass
 
-from annals.errors import AnalyticsError, IntegrityError
+from annals.errors import AnalyticsError, IntegrityError, SettingsError
 from annals.secrecy import hide
 from annals.text import json_text, one_line
 
+_OWN = (
+    *("analytics", "operations", "flows", "reports", "sync_agent", "extractors", "loaders"),
+    "annals",
+)
 _USAGE = 2
 _DISK_FULL = 10
 _DISK_FULL_NUMBERS = {errno.ENOSPC, errno.EDQUOT}
@@ -70,6 +74,19 @@ def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 -- one case a 
         return _failure(1, type(error).__name__, what, hint=_ENCODING_HINT)
     if _is_of_a_build(error):
         return _build_failure(error)
+    return _other_failure(error)
+
+
+def _other_failure(error: BaseException) -> Failure:
+    """Return how an error is shown that the system or an import raised, or nobody foresaw."""
+    if isinstance(error, ModuleNotFoundError) and _is_of_others(error):
+        return _failure(
+            SettingsError.exit_code,
+            "SettingsError",
+            f"the package {error.name} is not installed in this environment",
+            hint="Run `make install` in the checkout, or install the wheel with its dependencies;"
+            " `make agent` installs the sync agent alone.",
+        )
     if isinstance(error, OSError) and error.errno is not None:
         return _failure(1, type(error).__name__, _system_message(error), hint=_system_hint(error))
     return _failure(
@@ -78,6 +95,11 @@ def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 -- one case a 
         f"unexpected {type(error).__name__}: {error}",
         hint="This is a defect. Run again with LOG_LEVEL=debug to see where, and report it.",
     )
+
+
+def _is_of_others(error: ModuleNotFoundError) -> bool:
+    """Return whether the missing module is of a package that Annals needs, not its own."""
+    return (error.name or "").partition(".")[0] not in {"", *_OWN}
 
 
 def _failure(exit_code: int, name: str, message: str, *, hint: str) -> Failure:

@@ -56,6 +56,17 @@ def test_no_error_of_the_system_is_called_a_defect(number: int) -> None:
     assert "defect" not in str(failure.envelope["hint"])
 
 
+@pytest.mark.parametrize(
+    ("name", "code"), [("duckdb", 3), ("duckdb.functional", 3), ("loaders", 1)]
+)
+def test_a_package_that_is_not_installed_is_named(name: str, code: int) -> None:
+    """Where only the agent is installed, other commands say what to install; ours are a defect."""
+    failure = failure_of(ModuleNotFoundError(f"No module named '{name}'", name=name))
+    assert failure.exit_code == code
+    assert ("make install" in str(failure.envelope["hint"])) is (code == 3)
+    assert name in str(failure.envelope["message"])
+
+
 @pytest.mark.parametrize("name", ["annals_home", "sqlite_path"])
 @pytest.mark.parametrize(
     "command", ["sync once", "pipeline", "extract", "doctor", "status", "usage daily", "backup"]
