@@ -24,6 +24,12 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_TRANSCRIPTS = ROOT.parent / "shared" / "transcripts"
+PACKAGES = (
+    *("analytics", "operations", "flows", "reports", "sync_agent", "extractors", "loaders"),
+    "annals",
+)
+"""Every package of the product, top first."""
+
 SLOW_FIRST = (
     "platform",
     "soak",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from annals.http_server import HEAD_BYTES, BoundedServer, GuardedHandler
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 
 SECONDS = 1.0
 
@@ -118,17 +118,7 @@ def test_every_port_is_opened_behind_the_guard() -> None:
     )
     found = {
         path.relative_to(ROOT).as_posix()
-        for name in (
-            "analytics",
-            "operations",
-            "flows",
-            "reports",
-            "sync_agent",
-            "extractors",
-            "loaders",
-            "annals",
-            "deploy",
-        )
+        for name in (*PACKAGES, "deploy")
         for path in (ROOT / name).rglob("*.py")
         if opens.search(
             path.read_text(encoding="utf-8").replace("ThreadingHTTPServer", "HTTPServer")

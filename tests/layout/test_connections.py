@@ -6,18 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conftest import ROOT
-
-PACKAGES = (
-    "analytics",
-    "operations",
-    "flows",
-    "reports",
-    "sync_agent",
-    "extractors",
-    "loaders",
-    "annals",
-)
+from tests.conftest import PACKAGES, ROOT
 
 OPENERS = {
     "urlopen", "HTTPConnection", "HTTPSConnection", "create_connection", "MongoClient",

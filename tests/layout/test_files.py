@@ -10,19 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 
-PACKAGES = (
-    "analytics",
-    "operations",
-    "flows",
-    "reports",
-    "sync_agent",
-    "extractors",
-    "loaders",
-    "annals",
-    "examples",
-)
+LOOKED_AT = (*PACKAGES, "examples")
 VAGUE = {"utils", "helpers", "common", "manager", "base", "misc"}
 LINES = 400
 FUNCTION_LINES = 40

@@ -10,24 +10,16 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PACKAGES
+
 _CHECKOUT = Path(__file__).parents[2]
-_PACKAGES = (
-    "analytics",
-    "operations",
-    "flows",
-    "reports",
-    "sync_agent",
-    "extractors",
-    "loaders",
-    "annals",
-)
 _PARSER: Any = re._parser  # type: ignore[attr-defined]
 _MANY = 16
 
 
 def _literals() -> Iterator[tuple[str, str]]:
     """Yield place and text of each expression that ``re`` is given as a constant."""
-    for package in _PACKAGES:
+    for package in PACKAGES:
         for path in sorted((_CHECKOUT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):

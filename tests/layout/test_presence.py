@@ -12,21 +12,10 @@ from annals.errors import LakeError
 from annals.settings import load_settings
 from flows.running_services import State
 from operations.backup.contents import lake_files
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 
 JUDGED_BY_OUTPUT = {"sync_agent/agent/installing.py:_is_enabled"}
 """Functions that look for one word in the output, which no failure prints."""
-
-PACKAGES = (
-    "analytics",
-    "operations",
-    "flows",
-    "reports",
-    "sync_agent",
-    "extractors",
-    "loaders",
-    "annals",
-)
 
 
 def _functions() -> Iterator[tuple[str, ast.FunctionDef]]:

@@ -8,18 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 
-PACKAGES = (
-    "analytics",
-    "operations",
-    "flows",
-    "reports",
-    "sync_agent",
-    "extractors",
-    "loaders",
-    "annals",
-)
 STARTS = {"run", "Popen", "call", "check_call", "check_output", "execv", "execve", "execvp"}
 STARTS |= {"execl", "execlp", "posix_spawn", "spawnv", "system", "create_subprocess_exec"}
 MAKERS = {"child_environment", "tool_environment"}

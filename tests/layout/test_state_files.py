@@ -7,18 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.conftest import PACKAGES, ROOT
 
-PACKAGES = (
-    "analytics",
-    "operations",
-    "flows",
-    "reports",
-    "sync_agent",
-    "extractors",
-    "loaders",
-    "annals",
-)
 WRITES = {"write_text", "write_bytes", "touch", "mkstemp", "mkdtemp", "NamedTemporaryFile"}
 WRITING_MODES = set("wax+")
 OPENERS = {

@@ -15,7 +15,7 @@ import pytest
 from annals.errors import SettingsError
 from annals.settings import Settings, load_settings
 from annals.settings.files import MAX_BYTES, VARIABLE, settings_files
-from tests.conftest import ROOT, Run, WriteSettings, clean_environment
+from tests.conftest import PACKAGES, ROOT, Run, WriteSettings, clean_environment
 
 HOSTILE = {
     "claude_dir": "/nowhere/transcripts",
@@ -42,16 +42,7 @@ def _hostile_file(folder: Path) -> None:
 
 def _checkout(folder: Path) -> Path:
     """Return a copy of the checkout's code, for a program that runs from another place."""
-    for name in (
-        "analytics",
-        "operations",
-        "flows",
-        "reports",
-        "sync_agent",
-        "extractors",
-        "loaders",
-        "annals",
-    ):
+    for name in PACKAGES:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "Makefile"):
         shutil.copy(ROOT / name, folder / name)
