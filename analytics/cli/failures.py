@@ -78,7 +78,7 @@ def failure_of(error: BaseException) -> Failure:  # noqa: PLR0911 -- one case a 
 
 
 def _other_failure(error: BaseException) -> Failure:
-    """Return how an error is shown that the system or an import raised, or nobody foresaw."""
+    """Return the failure for an error of the system, of an import, or of an unforeseen kind."""
     if isinstance(error, ModuleNotFoundError) and _is_of_others(error):
         return _failure(
             SettingsError.exit_code,

@@ -29,11 +29,11 @@ class DamagedBufferError(LocalBufferError):
 
 
 class MissingBufferError(LocalBufferError):
-    """There is no buffer at that place, or none that a sync has filled."""
+    """No buffer exists at that place, or no sync has filled it."""
 
 
 def suspect_file(path: Path) -> Path:
-    """Return the file that anyone who found the buffer at ``path`` corrupt leaves beside it.
+    """Return the marker file of a buffer at ``path`` that was found corrupt.
 
     The next sync checks the whole buffer where it finds that file: damage among the records is
     seen by those who read them, which a sync does not.

@@ -22,7 +22,7 @@ from annals.lake.content import hash_file, local_path
 _TABLE = "annals_checksums"
 _MAKE = f"create table if not exists {_TABLE} (name text primary key, digest text not null)"
 DROP_CHECKSUMS = f"drop table if exists {_TABLE}"
-"""For anyone who rewrites the metadata: files without a checksum are read as they are."""
+"""For programs that rewrite the metadata: files without a checksum are read as they are."""
 
 _BUSY_SECONDS = 2.0
 

@@ -1,4 +1,4 @@
-"""Settings of whatever opens a port, and of anyone who asks there."""
+"""Settings of services that open a port, and of their clients."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _LOST_RACES = (
     TableAlreadyExistsError,
 )
 OPENING_ATTEMPTS = 6
-"""Catalog tables, namespace, table and columns are made one by one; each by anyone who is first."""
+"""Catalog tables, namespace, table and columns are made in turn, each by the first to need it."""
 
 PROPERTIES = {
     "format-version": "2",

@@ -25,7 +25,7 @@ class Answer(Enum):
     """What a service answers; only silence, where it lasts, has it started again.
 
     ``UNWELL`` is everything else: it answers that something is wrong with what it works on, which
-    a restart does not mend, or anyone who could tell of it cannot be asked.
+    a restart does not mend, or the only process that knows cannot be asked.
     """
 
     HEALTHY = "healthy"

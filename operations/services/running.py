@@ -108,7 +108,7 @@ class Running:
             self._ask()
 
     def reset_failures(self) -> None:
-        """Count silence again: anyone who asks was not there himself, or the machine slept."""
+        """Count silence again: the supervisor itself was stopped, or the machine slept."""
         self._unanswered = 0
         self._alive_at = time.monotonic()
 

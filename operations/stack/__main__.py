@@ -82,7 +82,7 @@ def shell(plan: Plan, services: Sequence[str]) -> int:
 
 
 def check(plan: Plan, _services: Sequence[str]) -> int:
-    """Say obstacles of the stack, and start nothing."""
+    """Print what keeps the stack from starting, and start nothing."""
     return _docker(plan, "config", "--quiet")
 
 

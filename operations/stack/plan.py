@@ -123,7 +123,7 @@ def _fixed(given: Given) -> dict[str, str]:
 
 
 def _user(transcripts: Path) -> int:
-    """Return whom the containers run as: anyone who may read the transcripts, but never root."""
+    """Return the user that the containers run as: one who may read the transcripts, never root."""
     if os.getuid():
         return os.getuid()
     try:

@@ -1,4 +1,4 @@
-"""Obstacles of the stack, looked at before anything is started."""
+"""Checks of the machine, before the stack is started."""
 
 from __future__ import annotations
 

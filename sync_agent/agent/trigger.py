@@ -19,11 +19,11 @@ from annals.settings import Settings
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _LOOK_SECONDS = 1.0
 _START_SECONDS = 45.0
-"""So long anyone who runs pipelines may be starting as we are (`annals up`): a note, no warning."""
+"""How long the runner of pipelines may be starting too (`annals up`): a note, no warning."""
 
 
 class Pipelines(Protocol):
-    """Anyone who runs pipelines."""
+    """A runner of pipelines."""
 
     def run(self, stop: threading.Event) -> bool:
         """Have one run from its beginning, and wait for its end.
@@ -83,7 +83,7 @@ class Trigger:
         self._failed = failed
         self._fresh = threading.Event()
         self._stop = threading.Event()
-        self._covered = -1  # at the start a run is due: anyone who was here before may have died
+        self._covered = -1  # at the start a run is due: a process before this one may have died
         self._begun_at = float("-inf")
         self._started_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="trigger", daemon=True)

@@ -22,7 +22,7 @@ def is_legacy(path: Path) -> bool:
             tables = _tables(connection)
             return "pending_entries" in tables and not {"meta", "records"} & tables
     except sqlite3.Error:
-        return False  # no database, or a corrupt one: anyone who opens it for writing says so
+        return False  # no database, or a corrupt one: opening it for writing reports it
 
 
 def set_aside(path: Path) -> Path | None:

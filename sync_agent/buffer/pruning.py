@@ -49,7 +49,7 @@ def prune(
     """Delete the oldest records that every consumer acknowledged and that are old enough.
 
     Without a consumer nothing is deleted. Where the agent ``ships``, the shipper is the one
-    consumer, and where it does not, all others are: anyone who is left behind by a change of
+    consumer, and where it does not, all others are: a consumer that is left behind by a change of
     MONGO_URI holds nothing back, and meets a gap that it reports. Works in at most ``steps``
     short transactions of ``rows`` each and gives ``pages`` back to the file system at the end; what
     is left is for the next call. ``meta.pruned_through`` rises in the same transaction.

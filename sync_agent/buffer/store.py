@@ -2,7 +2,7 @@
 
 Whatever is added is queued; :meth:`Buffer.commit` writes all of it in one transaction, so a
 position never stands before or behind its records. A long queue is made durable in the background
-while the next one fills; anyone who uses the connection waits for that first.
+while the next one fills; other users of the connection wait for that first.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Root:
     """The files below one root, each read from its position where something changed.
 
     A full round (:meth:`survey`) and a hint (:meth:`look`) lead to the same plan and the same
-    reading. What is planned waits in ``queue``, oldest first; ``current`` is the file active.
+    reading. What is planned waits in ``queue``, oldest first; ``current`` is the file being read.
     """
 
     def __init__(self, path: Path, around: Surroundings, *, state: RootState) -> None:

@@ -25,5 +25,5 @@ class Tally:
     files_unreadable: int = 0
 
     def progressed(self, further: int) -> None:
-        """Tell the progress: ``further`` bytes of the file active come on top."""
+        """Tell the progress: ``further`` bytes of the current file come on top."""
         self.progress.report("sync", self.bytes_read + further, self.total, unit="bytes")

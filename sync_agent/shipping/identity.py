@@ -1,7 +1,7 @@
 """Agreeing with a server on who this buffer is, at every start (docs/specs/shipping.md).
 
-The buffer notes a fresh incarnation, the server compares and sets it. Anyone who finds a foreign
-one there is a copy of a buffer that is active elsewhere, and takes a new agent id.
+The buffer notes a fresh incarnation, the server compares and sets it. A buffer that finds a
+foreign one there is a copy of one that is active elsewhere, and takes a new agent id.
 """
 
 from __future__ import annotations

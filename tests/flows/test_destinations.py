@@ -215,7 +215,7 @@ def test_a_list_that_others_can_change_allows_nothing(home: Path) -> None:
 
 
 def test_a_catalog_that_is_not_allowed_is_no_damage(home: Path) -> None:
-    """Anyone who only reads the lake is reported the place, not of files that are damaged."""
+    """A reader of the lake gets the place, and no hint about damaged files."""
     os.environ["ICEBERG_CATALOG_URI"] = "postgresql://db.example.org/lake"
     try:
         with pytest.raises(SettingsError, match=r"db\.example\.org"):

@@ -1,4 +1,4 @@
-"""A proxy that other work exported gets nothing; one that Annals is reported is judged and used.
+"""A proxy that other work exported gets nothing; one that a setting names is judged and used.
 
 0.0.0.0 is an address off loopback for everybody who judges addresses, and leads to this machine.
 """

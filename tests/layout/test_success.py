@@ -17,7 +17,7 @@ ELSEWHERE = {
     "flows/ahead.py start Popen": "the answer comes through a pipe; none is an error",
     "operations/services/detaching.py start_detached Popen": "its poll and states are looked at",
     "operations/services/running.py _start Popen": "its poll looks at the exit code",
-    "operations/stack/preflight.py _run run": "anyone who called it looks",
+    "operations/stack/preflight.py _run run": "its caller looks",
     "sync_agent/agent/installing.py _is_enabled run": "the printed word is the answer",
 }
 

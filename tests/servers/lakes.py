@@ -1,4 +1,4 @@
-"""An object store and a catalog server active, and lakes on them."""
+"""A running object store and catalog server, and lakes on them."""
 
 from __future__ import annotations
 

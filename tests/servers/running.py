@@ -1,4 +1,4 @@
-"""Servers active: started on a free loopback port, stopped by their own process id."""
+"""Running servers: started on a free loopback port, stopped by their own process id."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_start_that_dies_before_the_server_knows_is_no_copy(agent: Agent, mong
 
 
 def test_a_copy_takes_a_name_of_its_own(agent: Agent, mongo: Mongo, tmp_path: Path) -> None:
-    """S-13 One buffer on two machines: anyone who finds the other active becomes another agent."""
+    """S-13 One buffer on two machines: the copy that meets the other becomes another agent."""
     shared = agent.buffer.append_entries(3)
     agent.ship()
     copied = agent.buffer.copy(tmp_path / "copy.db")

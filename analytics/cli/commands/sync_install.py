@@ -23,7 +23,7 @@ Kind = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 System = Annotated[
     bool,
-    typer.Option("--system", help="A unit of the system, for machines if nobody logs in."),
+    typer.Option("--system", help="A unit of the system, for machines that no user logs in to."),
 ]
 ForUser = Annotated[
     str | None,
