@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_HERE = Path(__file__).resolve().parent
-_SHIPPED = _HERE / "shipped"
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder that holds our packages: a checkout, or the packages' folder of an environment."""
+
+_SHIPPED = ROOT / "annals" / "shipped"
 
 
 def resource(name: str) -> Path:
     """Return the path of a shipped file or folder, such as ``dbt`` or ``prefect.yaml``."""
     packaged = _SHIPPED / name
-    return packaged if packaged.exists() else _HERE.parent / name
+    return packaged if packaged.exists() else ROOT / name

@@ -16,12 +16,12 @@ import sys
 from collections.abc import Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from annals.errors import DependencyError
 from annals.process.environments import child_environment, work_folder
+from annals.resources import ROOT
 from annals.settings import Settings
 from annals.telemetry import Progress
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from loaders.transform import TransformReport
 
 _PATIENCE_SECONDS = 5.0
-_ROOT = Path(__file__).parents[1]
 BEGIN = "import sys; sys.path.append(sys.argv[1]); from flows.ahead_tasks import main; main()"
 """How a process begins: with this very program, whatever lies in the folder it is started in."""
 
@@ -109,7 +108,7 @@ class _Worker:
         ours, theirs = Pipe()
         with theirs, _deaf_to_interrupts():
             self._connection = ours
-            words = (str(_ROOT), self._task, str(theirs.fileno()))
+            words = (str(ROOT), self._task, str(theirs.fileno()))
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-P", "-W", _QUIET, "-c", BEGIN, *words],
                 pass_fds=(theirs.fileno(), self._lock),

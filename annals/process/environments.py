@@ -15,12 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from annals.files import folder_mode, make_folder
+from annals.resources import ROOT
 
 MARK, MADE = "ANNALS_ENVIRONMENT", "made"
 """Set for processes that we start and in our containers: there no variable is removed."""
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The folder that holds our packages."""
 
 _SAFE = {
     "PYICEBERG_HOME": str(ROOT / "annals" / "lake" / "iceberg_home"),

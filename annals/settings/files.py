@@ -12,13 +12,13 @@ import stat
 from pathlib import Path
 
 from annals.errors import SettingsError
+from annals.resources import ROOT
 
 VARIABLE = "ANNALS_ENV_FILE"
 OPTION = "--env-file"
 MAX_BYTES = 1024 * 1024
 """Settings files above this size are refused; the example with every setting has 10 kB."""
 
-_PACKAGES = Path(__file__).resolve().parents[2]
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -31,7 +31,7 @@ _KINDS = (
 def checkout_folder() -> Path | None:
     """Return the checkout that this program runs from, None for an installed package."""
     parts = ("pyproject.toml", "Makefile", "analytics")
-    return _PACKAGES if all((_PACKAGES / name).exists() for name in parts) else None
+    return ROOT if all((ROOT / name).exists() for name in parts) else None
 
 
 def settings_file(checkout: Path | None = None) -> Path | None:
@@ -162,8 +162,8 @@ def _require_trusted(path: Path, found: os.stat_result) -> None:
 
 
 def _trusted_owners() -> set[int]:
-    """Return whose files may set anything: ours, root's, and anyone who owns the program itself."""
-    owners = {os.geteuid(), 0, _PACKAGES.stat().st_uid}
+    """Return whose files may set anything: this user's, root's and the program owner's."""
+    owners = {os.geteuid(), 0, ROOT.stat().st_uid}
     sudo = os.environ.get("SUDO_UID", "")
     return owners | ({int(sudo)} if os.geteuid() == 0 and sudo.isdecimal() else set())
 
