@@ -1,8 +1,7 @@
 """MongoDB as a source: what the sync agents shipped, under their positions.
 
 Read from the primary with majority concern, so that nothing is extracted that a failover can take
-back (docs/specs/shipping.md). Together with the agent's own module the only one that speaks to a
-server.
+back (docs/specs/shipping.md).
 """
 
 from __future__ import annotations
@@ -12,39 +11,21 @@ import heapq
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-import bson
-import pymongo
-from bson.codec_options import CodecOptions, DatetimeConversion
-from bson.errors import BSONError
-from bson.raw_bson import RawBSONDocument
-from pymongo import ReadPreference
-from pymongo.collection import Collection
-from pymongo.database import Database
-from pymongo.errors import (
-    ConfigurationError,
-    InvalidName,
-    InvalidURI,
-    OperationFailure,
-    ProtocolError,
-    PyMongoError,
-)
-from pymongo.read_concern import ReadConcern
 
 from annals.errors import SourceGapError
 from annals.limits import TooLargeError
+from annals.mongo.connection import (
+    Document,
+    decode_bytes,
+    open_client,
+    open_database,
+    raw_collection,
+)
+from annals.mongo.faults import BSONError, ProtocolError, mongo_faults
 from annals.records import Record
 from annals.records.document import AGENTS, BUCKET, CLAIMS, CONVERSATIONS
 from annals.records.seq_ranges import Ranges, join_ranges, ranges_from, ranges_of
 from annals.settings import Settings
-from annals.settings.mongo_options import (
-    open_client,
-    refused_login,
-    unreachable,
-    uri_fault,
-    wrong_database,
-)
 from extractors.arrivals import (
     LOOKUP_BYTES,
     Arrival,
@@ -61,7 +42,6 @@ from extractors.cursor import Cursor
 TOKEN = "mongodb"  # noqa: S105 -- a mark in the snapshot, no secret
 """The token of positions that came from a server: no buffer ever notes it."""
 
-_FORBIDDEN = (13, 18, 8000)
 _DOCUMENTS_AT_ONCE = (0, 16, 2)
 """Sizes of an answer, each tried where the one before was too long; 0 leaves it to the server."""
 
@@ -70,15 +50,7 @@ SMALLEST_PIECE = 64 * 1024
 
 _PIECES_AT_ONCE = 16
 _NAME_LENGTH = 128
-_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO
-)
-_AS_BYTES: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-"""What is asked for in many documents arrives as bytes: one that is damaged is one document."""
-
 _UNREADABLE = (BSONError, ValueError, OverflowError, RecursionError)
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +74,8 @@ class MongoSource:
     def __init__(self, settings: Settings, pinned: Mapping[str, int] | None = None) -> None:
         self._settings = settings
         self._pinned = pinned
-        self._client: pymongo.MongoClient[Document] = open_client(
-            settings, pymongo.MongoClient, faults=(ConfigurationError, InvalidURI)
-        )
-        try:
-            self._database = self._client.get_database(
-                settings.mongo_db,
-                read_concern=ReadConcern("majority"),
-                read_preference=ReadPreference.PRIMARY,
-                codec_options=_OPTIONS.with_options(unicode_decode_error_handler="replace"),
-            )
-        except InvalidName as error:
-            raise wrong_database(str(error), settings) from error
+        self._client = open_client(settings)
+        self._database = open_database(self._client, settings)
         self._judge = Judge(
             self._fetch,
             max_bytes=settings.max_line_bytes,
@@ -134,7 +96,7 @@ class MongoSource:
         """Return how far each agent has shipped."""
         if self._pinned is not None:
             return dict(self._pinned)
-        with self._faults():
+        with mongo_faults(self._settings):
             agents = self._database[AGENTS].find({}, {"committedSeq": 1, "missingThrough": 1})
             return {
                 agent["_id"]: seq
@@ -144,7 +106,7 @@ class MongoSource:
 
     def last_heartbeat(self) -> datetime | None:
         """Return when an agent last wrote here, by the server's clock; None where none ever did."""
-        with self._faults():
+        with mongo_faults(self._settings):
             agents = self._database[AGENTS].find({}, {"heartbeatAt": 1})
             found = [agent.get("heartbeatAt") for agent in agents]
         beats = [beat.replace(tzinfo=UTC) for beat in found if isinstance(beat, datetime)]
@@ -158,7 +120,7 @@ class MongoSource:
         is a claim on a document that is gone. Raises SourceGapError where records after ``after``
         never came to this server, DependencyError where it does not answer.
         """
-        with self._faults():
+        with mongo_faults(self._settings):
             self._refuse_gap(agent_id, after)
             wanted = {"agentId": agent_id, "seq": {"$gt": after, "$lte": through}}
             with (
@@ -175,7 +137,7 @@ class MongoSource:
 
         None stands for an agent of an older version, which did not note them.
         """
-        with self._faults():
+        with mongo_faults(self._settings):
             names = dict.fromkeys(("absent", "lost", "missingThrough"), 1)
             agents = list(self._database[AGENTS].find({}, names))
         return {str(agent["_id"]): _absent(agent) for agent in agents}
@@ -184,7 +146,7 @@ class MongoSource:
         """Return the positions in ``(after, through]`` under which there is a document or claim."""
         wanted = {"agentId": agent_id, "seq": {"$gt": after, "$lte": through}}
         held: list[Ranges] = []
-        with self._faults():
+        with mongo_faults(self._settings):
             for collection in (CONVERSATIONS, CLAIMS):
                 found = self._database[collection].find(wanted, {"_id": 0, "seq": 1})
                 numbers = (whole_number(one.get("seq")) for one in found.sort("seq", 1))
@@ -193,7 +155,7 @@ class MongoSource:
 
     def unknown_agent(self, known: Iterable[str]) -> str | None:
         """Return an agent that shipped documents and is none of the known ones, or None."""
-        with self._faults():
+        with mongo_faults(self._settings):
             found = self._database[CONVERSATIONS].find_one(
                 {"agentId": {"$type": "string", "$nin": sorted(known)}, "seq": {"$exists": True}},
                 {"agentId": 1},
@@ -211,7 +173,7 @@ class MongoSource:
         """
         resume = Resume(key)
         for at_once in _DOCUMENTS_AT_ONCE:
-            found = self._as_bytes(collection).find(
+            found = raw_collection(self._database, collection).find(
                 resume.narrow_query(wanted),
                 sort=[(name, 1) for name in dict.fromkeys((key, "_id"))],
             )
@@ -219,7 +181,7 @@ class MongoSource:
             try:
                 with found:
                     arrivals = (
-                        decode_document(bytes(one.raw), _decode, _UNREADABLE) for one in found
+                        decode_document(bytes(one.raw), decode_bytes, _UNREADABLE) for one in found
                     )
                     yield from filter(resume.is_new, arrivals)
             except ProtocolError:
@@ -227,10 +189,6 @@ class MongoSource:
                     raise
             else:
                 return
-
-    def _as_bytes(self, collection: str) -> Collection[RawBSONDocument]:
-        database: Database[Any] = self._database
-        return database.get_collection(collection, _AS_BYTES)
 
     def _claimed(self, claims: Iterator[Located]) -> Iterator[Located]:
         """Yield what the claims refer to; it is looked up for many at once."""
@@ -270,12 +228,14 @@ class MongoSource:
 
         Neither the length nor the size of the pieces that the file's own document names is used.
         """
-        found = self._as_bytes(f"{BUCKET}.chunks").find({"files_id": file_id}, sort=[("n", 1)])
+        found = raw_collection(self._database, f"{BUCKET}.chunks").find(
+            {"files_id": file_id}, sort=[("n", 1)]
+        )
         pieces: list[bytes] = []
         size = 0
         with found.batch_size(_PIECES_AT_ONCE):
             for number, document in enumerate(found):
-                piece = decode_document(bytes(document.raw), _decode, _UNREADABLE).document
+                piece = decode_document(bytes(document.raw), decode_bytes, _UNREADABLE).document
                 data = piece.get("data")
                 if piece.get("n") != number or not isinstance(data, bytes) or not data:
                     raise ValueError(f"piece {number} of its bytes in GridFS is damaged or missing")
@@ -300,35 +260,12 @@ class MongoSource:
                 agent_id=agent_id,
             )
 
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Turn what the driver raises into errors of the tree."""
-        try:
-            yield
-        except ConfigurationError as error:
-            raise uri_fault(error, self._settings) from error
-        except OperationFailure as error:
-            if error.code in _FORBIDDEN:
-                raise refused_login(_reason(error), self._settings) from error
-            raise unreachable(_reason(error), self._settings, kind="OperationFailure") from error
-        except PyMongoError as error:
-            raise unreachable(str(error), self._settings, kind=type(error).__name__) from error
-
-
-def _reason(error: OperationFailure) -> str:
-    details = error.details or {}
-    return str(details.get("errmsg", error))
-
 
 def _absent(agent: Document) -> Ranges | None:
     if "absent" not in agent:
         return None
     never_came = (1, whole_number(agent.get("missingThrough")) or 0)
     return join_ranges((*ranges_from(agent["absent"]), *ranges_from(agent.get("lost")), never_came))
-
-
-def _decode(raw: bytes) -> Document:
-    return bson.decode(raw, _OPTIONS)
 
 
 def _is_agent(agent: Document) -> bool:

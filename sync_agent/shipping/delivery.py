@@ -13,12 +13,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from annals.errors import ConflictError, DependencyError
+from annals.mongo.connection import Document
 from annals.records import Record
 from annals.records.document import Encoding, encode_raw, to_document
 from annals.records.seq_ranges import Ranges, join_ranges, ranges_of, subtract_ranges
 from annals.records.verification import Verification
 from sync_agent.shipping.identity import Enrolment
-from sync_agent.shipping.mongo import Answer, Document, Position, Remote
+from sync_agent.shipping.mongo import Answer, Position, Remote
 from sync_agent.shipping.outbox import Batch, Outbox, Refusal
 
 

@@ -12,30 +12,37 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import bson
-import gridfs
-import pymongo
-from bson.errors import InvalidDocument
-from pymongo import ReadPreference, WriteConcern
-from pymongo.collection import Collection
-from pymongo.errors import (
+from annals import __version__
+from annals.mongo.connection import (
+    Collection,
+    Document,
+    encoded_size,
+    open_bucket,
+    open_client,
+    open_database,
+    time_limit,
+    unconfirmed,
+)
+from annals.mongo.faults import (
+    DUPLICATE,
+    NOT_NOW,
     BulkWriteError,
-    ConfigurationError,
     ConnectionFailure,
     DocumentTooLarge,
     DuplicateKeyError,
-    InvalidName,
-    InvalidURI,
-    OperationFailure,
+    InvalidDocument,
+    NoFile,
     PyMongoError,
+    RefusedCommandError,
+    mask_address,
+    mongo_fault,
+    mongo_faults,
+    mongo_uri,
+    server_reason,
+    unreachable,
 )
-from pymongo.read_concern import ReadConcern
-
-from annals import __version__
-from annals.errors import AnalyticsError, DependencyError
 from annals.records.document import (
     AGENTS,
-    BUCKET,
     CLAIMS,
     COMPRESSED_BYTES,
     CONVERSATIONS,
@@ -44,26 +51,7 @@ from annals.records.document import (
 )
 from annals.records.seq_ranges import Ranges, flat_ranges, position_from, ranges_from
 from annals.settings import Settings
-from annals.settings.mongo_options import (
-    mask_address,
-    mongo_uri,
-    open_client,
-    refused_login,
-    unreachable,
-    uri_fault,
-    wrong_database,
-)
 from sync_agent.shipping.mongo_collections import INDEXES, STORED, create_missing, deletion_rules
-
-Document = dict[str, Any]
-
-_DUPLICATE = 11000
-_FORBIDDEN = (13, 18, 8000)
-_NOT_NOW = frozenset(
-    {6, 7, 11, 43, 50, 63, 64, 89, 91, 112, 133, 150, 189, 234, 246, 262, 9001}
-    | {10107, 11600, 11602, 13388, 13435, 13436, 14031}
-)
-"""Codes that say something about the server now, and nothing about the document."""
 
 
 class Position(NamedTuple):
@@ -96,37 +84,19 @@ class Agent(NamedTuple):
     absent: Ranges | None = None
 
 
-class RefusedCommandError(DependencyError):
-    """The server answered, and refused the command itself; ``reason`` is what it said."""
-
-    def __init__(self, error: DependencyError, *, reason: str) -> None:
-        super().__init__(error.message, hint=error.hint, **error.context)
-        self.reason = reason
-
-
 class Remote:
     """The server that MONGO_URI names. Safe to use from one thread at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._uri = mongo_uri(settings)
-        self._client: pymongo.MongoClient[Document] = open_client(
-            settings, pymongo.MongoClient, faults=(ConfigurationError, InvalidURI)
-        )
-        try:
-            database = self._client.get_database(
-                settings.mongo_db,
-                write_concern=WriteConcern(w="majority", j=True),
-                read_concern=ReadConcern("majority"),
-                read_preference=ReadPreference.PRIMARY,
-            )
-        except InvalidName as error:
-            raise wrong_database(str(error), settings) from error
+        self._client = open_client(settings)
+        database = open_database(self._client, settings)
         self._database = database
         self._conversations: Collection[Document] = database[CONVERSATIONS]
         self._agents: Collection[Document] = database[AGENTS]
         self._claims: Collection[Document] = database[CLAIMS]
-        self._bucket = gridfs.GridFSBucket(database, bucket_name=BUCKET)
+        self._bucket = open_bucket(database)
 
     def close(self) -> None:
         """Close every connection."""
@@ -135,7 +105,7 @@ class Remote:
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Let no call of the body take longer than this."""
-        with pymongo.timeout(max(seconds, 0.001)):
+        with time_limit(seconds):
             yield
 
     def make_indexes(self) -> str | None:
@@ -144,22 +114,22 @@ class Remote:
             try:
                 create_missing(self._database[name])
             except ConnectionFailure as error:
-                raise self._fault(error) from error
+                raise mongo_fault(error, self._settings) from error
             except PyMongoError as error:
                 return (
                     f"the indexes of {name} cannot be made, reading will be slow:"
-                    f" {self._reason(error)}"
+                    f" {server_reason(error, self._settings)}"
                 )
         return None
 
     def deletions(self) -> list[str]:
         """Return what on the server deletes documents by itself: a sentence each."""
-        with self._faults():
+        with mongo_faults(self._settings):
             return [fault for name in STORED for fault in deletion_rules(self._database[name])]
 
     def agent(self, agent_id: str) -> Agent | None:
         """Return what the server knows of an agent, or None."""
-        with self._faults():
+        with mongo_faults(self._settings):
             found = self._agents.find_one({"_id": agent_id})
         if found is None:
             return None
@@ -187,7 +157,7 @@ class Remote:
             **self._facts(),
         }
         try:
-            with self._faults():
+            with mongo_faults(self._settings):
                 self._agents.insert_one(document)
         except DuplicateKeyError:
             return False
@@ -195,7 +165,7 @@ class Remote:
 
     def replace_incarnation(self, agent_id: str, *, old: str, new: str) -> bool:
         """Compare and set: False where the incarnation is another one than ``old`` by now."""
-        with self._faults():
+        with mongo_faults(self._settings):
             done = self._agents.update_one(
                 {"_id": agent_id, "incarnation": old},
                 {"$set": {"incarnation": new, **self._facts()}},
@@ -240,7 +210,7 @@ class Remote:
         return self._update(agent_id, incarnation, {"$currentDate": {"heartbeatAt": True}})
 
     def _update(self, agent_id: str, incarnation: str, change: Mapping[str, Any]) -> bool:
-        with self._faults():
+        with mongo_faults(self._settings):
             done = self._agents.update_one({"_id": agent_id, "incarnation": incarnation}, change)
         return done.matched_count == 1
 
@@ -253,13 +223,12 @@ class Remote:
         refused = {
             place: "the document is larger than a server takes"
             for place, document in enumerate(documents)
-            if document["byteLength"] > COMPRESSED_BYTES
-            and len(bson.encode(document)) > DOCUMENT_BYTES
+            if document["byteLength"] > COMPRESSED_BYTES and encoded_size(document) > DOCUMENT_BYTES
         }
         places = [place for place in range(len(documents)) if place not in refused]
         duplicates: list[tuple[int, str]] = []
         for place, code, reason in self._errors([documents[place] for place in places]):
-            if code == _DUPLICATE:
+            if code == DUPLICATE:
                 duplicates.append((places[place], reason))
             else:
                 refused[places[place]] = reason
@@ -274,7 +243,7 @@ class Remote:
         if not documents:
             return []
         try:
-            with self._faults():
+            with mongo_faults(self._settings):
                 answer = self._database.command(
                     "insert",
                     CONVERSATIONS,
@@ -284,7 +253,7 @@ class Remote:
                 )
         except (RefusedCommandError, InvalidDocument, DocumentTooLarge, UnicodeError) as error:
             if len(documents) == 1:
-                return [(0, 0, self._reason(error))]
+                return [(0, 0, server_reason(error, self._settings))]
             # Which of them it was is not said: halves find it.
             half = len(documents) // 2
             second = self._errors(documents[half:])
@@ -305,7 +274,7 @@ class Remote:
             for one in errors
         ]
         # Without the write concern nothing is certain; a server that is going down says so.
-        not_now = [reason for _, code, reason in found if code in _NOT_NOW]
+        not_now = [reason for _, code, reason in found if code in NOT_NOW]
         for reason in (*(self._masked(str(one.get("errmsg", ""))) for one in unsure), *not_now):
             raise unreachable(reason, self._settings, kind="WriteError")
         return found
@@ -315,9 +284,8 @@ class Remote:
 
         Those count that the majority has, or all that the primary has.
         """
-        concern = ReadConcern("majority" if majority else "local")
-        conversations = self._conversations.with_options(read_concern=concern)
-        with self._faults():
+        conversations = self._conversations if majority else unconfirmed(self._conversations)
+        with mongo_faults(self._settings):
             found = conversations.find({"_id": {"$in": list(entry_ids)}}, {"agentId": 1, "seq": 1})
             return {
                 document["_id"]: Position(document.get("agentId"), document.get("seq"))
@@ -328,7 +296,7 @@ class Remote:
         """Put documents of others under positions of this agent: pairs of seq and entry id."""
         claims = [to_claim(agent_id, seq, entry_id) for seq, entry_id in positions]
         try:
-            with self._faults():
+            with mongo_faults(self._settings):
                 self._claims.insert_many(claims, ordered=False)
         except BulkWriteError as error:
             details: Mapping[str, Any] = error.details or {}
@@ -336,64 +304,30 @@ class Remote:
             for _, code, reason in self._write_errors(
                 details.get("writeErrors", ()), unsure=unsure
             ):
-                if code != _DUPLICATE:
-                    raise self._unreachable(error, reason) from error
+                if code != DUPLICATE:
+                    raise unreachable(reason, self._settings, kind=type(error).__name__) from error
 
     def store(self, name: str, content: bytes) -> str:
         """Store bytes in GridFS under a fresh id and return that."""
         file_id = uuid.uuid4().hex
-        with self._faults():
+        with mongo_faults(self._settings):
             self._bucket.upload_from_stream_with_id(file_id, name, content)
         return file_id
 
     def reference(self, entry_id: str) -> str | None:
         """Return the id of the GridFS file that a document refers to."""
-        with self._faults():
+        with mongo_faults(self._settings):
             found = self._conversations.find_one({"_id": entry_id, "rawEncoding": "gridfs"})
         return str(found["raw"]) if found else None
 
     def discard(self, file_id: str) -> None:
         """Delete a GridFS file that no document refers to."""
-        with suppress(gridfs.NoFile), self._faults():
+        with suppress(NoFile), mongo_faults(self._settings):
             self._bucket.delete(file_id)
 
     def _facts(self) -> Document:
         now = datetime.now(UTC)
         return {"host": self._settings.host_name, "version": __version__, "heartbeatAt": now}
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Turn what is wrong with server, network or user into errors of the tree.
-
-        What a server says about single documents passes as it is.
-        """
-        try:
-            yield
-        except (BulkWriteError, DuplicateKeyError, InvalidDocument, gridfs.NoFile):
-            raise
-        except PyMongoError as error:
-            raise self._fault(error) from error
-
-    def _fault(self, error: PyMongoError) -> AnalyticsError:
-        if isinstance(error, ConfigurationError):
-            return uri_fault(error, self._settings)
-        if isinstance(error, OperationFailure):
-            if error.code in _FORBIDDEN:
-                return refused_login(self._reason(error), self._settings)
-            if error.code not in _NOT_NOW and not error.timeout:
-                return RefusedCommandError(self._unreachable(error), reason=self._reason(error))
-        return self._unreachable(error)
-
-    def _unreachable(self, error: PyMongoError, reason: str | None = None) -> DependencyError:
-        kind = type(error).__name__
-        return unreachable(reason or self._reason(error), self._settings, kind=kind)
-
-    def _reason(self, error: Exception) -> str:
-        if isinstance(error, RefusedCommandError):
-            return error.reason
-        details = getattr(error, "details", None)
-        message = details.get("errmsg") if isinstance(details, Mapping) else None
-        return self._masked(str(message or error))
 
     def _masked(self, text: str) -> str:
         return mask_address(text, uri=self._uri)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from annals.records.document import AGENTS, BUCKET, CLAIMS, CONVERSATIONS
 
 if TYPE_CHECKING:
-    from pymongo.collection import Collection
+    from annals.mongo.connection import Collection
 
 INDEXES = {
     CONVERSATIONS: (

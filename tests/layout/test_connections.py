@@ -24,7 +24,7 @@ NETWORK_MODULES = {
 
 JUDGED = {
     "annals/lake/waiting.py",
-    "annals/settings/mongo_options.py",
+    "annals/mongo/connection.py",
     "extractors/lake/catalog.py",
     "flows/prefect/automations.py",
     "flows/prefect/reaching.py",
@@ -38,8 +38,8 @@ BEHIND = {
     "annals/lake/store.py": "the store of a table that was opened, after open_lake judged",
     "annals/lake/sql_catalog.py": "both callers judge ICEBERG_CATALOG_URI first",
     "annals/prefect_api.py": "called after reach(), `up` or the trigger judged",
-    "extractors/mongo.py": "open_client of annals.settings.mongo_options judges",
-    "sync_agent/shipping/mongo.py": "open_client of annals.settings.mongo_options judges",
+    "extractors/mongo.py": "open_client of annals.mongo judges",
+    "sync_agent/shipping/mongo.py": "open_client of annals.mongo judges",
     "operations/services/asking.py": "services of `up`: its supervisor judges their places",
     "flows/prefect/deployments.py": "after reach(), which judges",
     "flows/prefect/run_variables.py": "the worker's client, after reach()",
@@ -117,7 +117,7 @@ def test_the_agent_stays_light(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys, annals.settings.mongo_options;"
+        "import sys, annals.settings.destinations;"
         "print([m for m in ('pymongo','requests','httpx','duckdb','prefect') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -1,33 +1,124 @@
-"""What MONGO_URI asks for: the options that hold where it is silent, and how it is shown."""
+"""What the MongoDB driver and server report, as errors of the tree.
+
+The one mapping: the shipper and the extractor both use :func:`mongo_faults`. The codes are those
+of the server's ``error_codes.yml``. No message shows a password, a user or an option of MONGO_URI.
+"""
 
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import unquote_plus
 
-from annals.errors import DependencyError, SettingsError
+from bson.errors import BSONError, InvalidDocument
+from gridfs import NoFile
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    InvalidName,
+    InvalidURI,
+    OperationFailure,
+    ProtocolError,
+    PyMongoError,
+)
+
+from annals.errors import AnalyticsError, DependencyError, SettingsError
 from annals.secrecy import HIDDEN
-from annals.settings.addresses import mongo_destinations
-from annals.settings.destinations import require_allowed
+from annals.settings import Settings
 from annals.settings.harmless import shown_setting
-from annals.settings.model import Settings
 
-Client = TypeVar("Client")
+__all__ = [
+    "BSONError",
+    "BulkWriteError",
+    "ConnectionFailure",
+    "DUPLICATE",
+    "DocumentTooLarge",
+    "DuplicateKeyError",
+    "InvalidDocument",
+    "InvalidName",
+    "NOT_NOW",
+    "NoFile",
+    "ProtocolError",
+    "PyMongoError",
+    "RefusedCommandError",
+    "URI_FAULTS",
+    "mask_address",
+    "mongo_fault",
+    "mongo_faults",
+    "mongo_uri",
+    "refused_login",
+    "server_reason",
+    "shown_server",
+    "unreachable",
+    "uri_fault",
+    "wrong_database",
+    "wrong_uri",
+]
 
-_SILENT: dict[str, tuple[str, str | int]] = {
-    "appname": ("appName", "annals"),
-    "serverselectiontimeoutms": ("serverSelectionTimeoutMS", 5_000),
-    "connecttimeoutms": ("connectTimeoutMS", 5_000),
-    "sockettimeoutms": ("socketTimeoutMS", 60_000),
-}
-"""Options by their name in small letters: MongoDB waits for an answer without end by itself."""
+DUPLICATE = 11000
+_REFUSED_LOGIN = (13, 18, 8000)
+NOT_NOW = frozenset(
+    {6, 7, 11, 43, 50, 63, 64, 89, 91, 112, 133, 150, 189, 234, 246, 262, 9001}
+    | {10107, 11600, 11602, 13388, 13435, 13436, 14031}
+)
+"""Codes that describe the server's present state, and nothing about the document."""
+
+URI_FAULTS = (ConfigurationError, InvalidURI)
+"""The errors by which the driver refuses a URI."""
 
 _SEPARATORS = re.compile(r"[:@/?&=,;]+")
 _SECRET_OPTION = re.compile("password|properties", re.IGNORECASE)
 _SHORTEST_SECRET = 3
+
+
+class RefusedCommandError(DependencyError):
+    """The server answered, and refused the command itself; ``reason`` is the server's text."""
+
+    def __init__(self, error: DependencyError, *, reason: str) -> None:
+        super().__init__(error.message, hint=error.hint, **error.context)
+        self.reason = reason
+
+
+@contextmanager
+def mongo_faults(settings: Settings) -> Iterator[None]:
+    """Turn what is wrong with server, network, URI or user into errors of the tree.
+
+    What a server reports about single documents passes unchanged.
+    """
+    try:
+        yield
+    except (BulkWriteError, DuplicateKeyError, InvalidDocument, NoFile):
+        raise
+    except PyMongoError as error:
+        raise mongo_fault(error, settings) from error
+
+
+def mongo_fault(error: PyMongoError, settings: Settings) -> AnalyticsError:
+    """Return the error of the tree for one of the driver's."""
+    if isinstance(error, ConfigurationError):
+        return uri_fault(error, settings)
+    reason = server_reason(error, settings)
+    unanswered = unreachable(reason, settings, kind=type(error).__name__)
+    if not isinstance(error, OperationFailure):
+        return unanswered
+    if error.code in _REFUSED_LOGIN:
+        return refused_login(reason, settings)
+    if error.code in NOT_NOW or error.timeout:
+        return unanswered
+    return RefusedCommandError(unanswered, reason=reason)
+
+
+def server_reason(error: Exception, settings: Settings) -> str:
+    """Return the server's own text for an error, or the driver's, without secrets."""
+    if isinstance(error, RefusedCommandError):
+        return error.reason
+    details = getattr(error, "details", None)
+    message = details.get("errmsg") if isinstance(details, Mapping) else None
+    return mask_address(str(message or error), uri=mongo_uri(settings))
 
 
 def mongo_uri(settings: Settings) -> str:
@@ -38,49 +129,6 @@ def mongo_uri(settings: Settings) -> str:
             hint="Set MONGO_URI, or leave it unset and use the buffer as the source.",
         )
     return settings.mongo_uri.get_secret_value()
-
-
-def default_options(uri: str) -> dict[str, str | int]:
-    """Return the options that the URI does not name itself; what it says always wins."""
-    _, _, query = uri.partition("?")
-    named = {pair.partition("=")[0].lower() for pair in re.split("[&;]", query)}
-    return {name: value for key, (name, value) in _SILENT.items() if key not in named}
-
-
-def open_client(
-    settings: Settings, client: Callable[..., Client], *, faults: tuple[type[Exception], ...]
-) -> Client:
-    """Return the driver's client for MONGO_URI, not connected yet.
-
-    ``client`` is the driver's class and ``faults`` are the errors by which it refuses a URI: the
-    driver itself is imported where it is used. Raises SettingsError for a URI that is wrong in any
-    way, an unknown option included, or that leads to a place that was never allowed, and
-    DependencyError where its name cannot be looked up.
-    """
-    uri = mongo_uri(settings)
-    is_told = _names_hosts(uri)
-    if is_told:
-        require_allowed(settings, "mongo_uri")
-    wrong: tuple[type[Exception], ...] = (*faults, UserWarning, ValueError, TypeError)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            found = client(uri, connect=False, **default_options(uri))
-    except wrong as error:
-        # The driver's own error may quote the URI, and with it the password.
-        raise uri_fault(error, settings) from None
-    if not is_told:
-        raise wrong_uri("its hosts cannot be told", settings)
-    return found
-
-
-def _names_hosts(uri: str) -> bool:
-    """Return whether its hosts can be judged; if not, the driver says what is wrong with it."""
-    try:
-        mongo_destinations(uri, "")
-    except ValueError:
-        return False
-    return True
 
 
 def shown_server(settings: Settings) -> str:

@@ -1,0 +1,1 @@
+"""MongoDB: the connection and its errors, shared by the shipper and the extractor."""
