@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from annals.guard import parse_names
+from annals.settings.values import SettingsGroup
 
 
-class ServingSettings(BaseModel):
+class ServingSettings(SettingsGroup):
     """The part of the settings that says who may ask our services, and as whom we ask."""
 
     allowed_hosts: str = Field(

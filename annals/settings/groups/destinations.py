@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from annals.settings.addresses import parse_destinations
 from annals.settings.harmless import is_web_address
+from annals.settings.values import SettingsGroup
 
 
-class DestinationSettings(BaseModel):
+class DestinationSettings(SettingsGroup):
     """The part of the settings that allows places off this machine."""
 
     allow_destinations: str = Field(

@@ -1,0 +1,1 @@
+"""The settings by group: a class each, of which ``Settings`` consists."""
