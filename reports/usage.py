@@ -46,100 +46,19 @@ class ModelUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class DailyUsage:
-    """One day in the report's time zone, with its models, the most expensive first.
-
-    ``day`` is None for responses whose records carry no time that can be read.
-    """
-
-    day: date | None
-    figures: Figures
-    models: tuple[ModelUsage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionUsage:
-    """What one session was charged within the report's days; instants are in UTC."""
-
-    session_id: str
-    project_path: str | None
-    first_activity: datetime
-    last_activity: datetime
-    figures: Figures
-    models: tuple[ModelUsage, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Window:
     """Which responses a report counts; both days are included, None leaves that side open.
 
-    ``timezone`` is the IANA zone in which days begin, ``project`` the name, path or key of one.
+    ``timezone`` is the IANA zone in which days begin, ``project`` the name, path or key of one,
+    ``host`` the name of a machine, ``model`` the id of a model or a part of it.
     """
 
     timezone: str
     since: date | None = None
     until: date | None = None
     project: str | None = None
-
-
-SUMS = """
-    count(*),
-    sum(input_tokens), sum(output_tokens), sum(cache_write_tokens), sum(cache_read_tokens),
-    sum(total_tokens), sum(cost_nano_usd),
-    count(*) filter (quality = 'partial'),
-    coalesce(sum(output_tokens) filter (quality = 'partial'), 0),
-    count(*) filter (not is_priced),
-    coalesce(sum(total_tokens) filter (not is_priced), 0)
-"""
-
-_AGGREGATED_SUMS = """
-    sum(api_responses),
-    sum(input_tokens), sum(output_tokens), sum(cache_write_tokens), sum(cache_read_tokens),
-    sum(total_tokens), sum(cost_nano_usd),
-    sum(partial_responses), sum(partial_output_tokens),
-    sum(unpriced_responses), sum(unpriced_tokens)
-"""
-
-RESPONSES = """
-    (select *, cast(occurred_at at time zone $zone as date) as day from gold.fct_api_responses)
-"""
-
-WHERE = """
-    where ($since is null or day >= $since) and ($until is null or day <= $until)
-      and ($project is null or project_key = $project)
-"""
-
-
-def daily(build: Connection, window: Window) -> tuple[DailyUsage, ...]:
-    """Return usage by day, oldest first; days without a response are left out.
-
-    What has no time comes before all days, and is in no window that is bounded.
-    """
-    if build_facts(build).get("timezone") == window.timezone:
-        sums, source = _AGGREGATED_SUMS, "(select *, usage_date as day from gold.agg_usage_daily)"
-    else:
-        sums, source = SUMS, RESPONSES
-    query = f"select day, model_id, {sums} from {source} {WHERE} group by 1, 2"  # noqa: S608 (own)
-    parameters = parameters_of(build, window)
-    if source is not RESPONSES:
-        del parameters["zone"]
-    rows = build.execute(query, parameters).fetchall()
-    days: dict[date | None, list[ModelUsage]] = {}
-    for day, model_id, *sums_of_group in rows:
-        days.setdefault(day, []).append(ModelUsage(model_id, figures_of(sums_of_group)))
-    return tuple(
-        DailyUsage(day, total(model.figures for model in days[day]), dearest_first(days[day]))
-        for day in sorted(days, key=lambda day: day or date.min)
-    )
-
-
-def models(build: Connection, window: Window) -> tuple[ModelUsage, ...]:
-    """Return usage by model, the most expensive first."""
-    shares: dict[str, list[Figures]] = {}
-    for day in daily(build, window):
-        for model in day.models:
-            shares.setdefault(model.model_id, []).append(model.figures)
-    return dearest_first(ModelUsage(model_id, total(share)) for model_id, share in shares.items())
+    host: str | None = None
+    model: str | None = None
 
 
 def total(figures: Iterable[Figures]) -> Figures:
@@ -193,18 +112,38 @@ def project_key(build: Connection, name: str) -> str:
     )
 
 
-def parameters_of(build: Connection, window: Window) -> dict[str, Any]:
-    """Return the values of ``RESPONSES`` and ``WHERE``; raises as :func:`project_key`."""
-    return {
-        "since": window.since,
-        "until": window.until,
-        "project": project_key(build, window.project) if window.project else None,
-        "zone": window.timezone,
-    }
+def known_models(build: Connection, name: str) -> list[str]:
+    """Return the ids of the models that ``name`` means: that one, else all that contain it.
+
+    Raises UsageError (exit 2) where there is none.
+    """
+    rows = build.execute("select model_id from gold.dim_models order by 1").fetchall()
+    ids = [model_id for (model_id,) in rows]
+    named = [name] if name in ids else [one for one in ids if name.lower() in one.lower()]
+    if not named:
+        raise UsageError(
+            f"no model is called {name!r}",
+            hint="Give a model, or a part of its name: " + (", ".join(ids[:10]) or "none is known"),
+        )
+    return named
+
+
+def known_host(build: Connection, name: str) -> str:
+    """Return ``name`` if it is a machine of the build; raises UsageError (exit 2) otherwise."""
+    rows = build.execute(
+        "select distinct host from gold.dim_sessions where host is not null order by 1"
+    ).fetchall()
+    hosts = [host for (host,) in rows]
+    if name not in hosts:
+        raise UsageError(
+            f"no host is called {name!r}",
+            hint="Give one of: " + (", ".join(hosts[:10]) or "none is known"),
+        )
+    return name
 
 
 def figures_of(sums: Iterable[Any]) -> Figures:
-    """Return a row of ``SUMS`` as figures."""
+    """Return a row of sums, in the order of the fields, as figures."""
     return Figures(*(None if value is None else int(value) for value in sums))  # type: ignore[arg-type]
 
 

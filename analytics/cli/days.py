@@ -51,6 +51,16 @@ def parse_period(text: str) -> Period:
     raise ValueError(text)
 
 
+def current_instant() -> datetime:
+    """Return the instant that the clock of this machine shows."""
+    return datetime.now(UTC)
+
+
+def current_day(timezone: str) -> date:
+    """Return which day it is in a zone."""
+    return current_instant().astimezone(ZoneInfo(timezone)).date()
+
+
 def days_between(
     since: Period | None, until: Period | None, *, timezone: str = "UTC"
 ) -> tuple[date | None, date | None]:
@@ -59,7 +69,7 @@ def days_between(
     ``timezone`` is the IANA zone that decides which day is today.
     Raises UsageError (exit 2) if the first day is after the last one.
     """
-    today = datetime.now(UTC).astimezone(ZoneInfo(timezone)).date()
+    today = current_day(timezone)
     first = since.first_day(today) if since else None
     last = until.last_day(today) if until else None
     if first and last and first > last:

@@ -38,6 +38,8 @@ def _zone(name: str) -> str:
 
 
 AsJson = Annotated[bool, typer.Option("--json", "-j", help="Print JSON instead of a table.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
+AsMarkdown = Annotated[bool, typer.Option("--md", help="Print a Markdown table.")]
 Wide = Annotated[
     bool, typer.Option("--wide", "-w", help="All columns in full, however narrow the terminal is.")
 ]

@@ -1,117 +1,141 @@
-"""Usage reports as tables and as JSON with the keys of ccusage 20.
-
-Where ccusage has no key, ours is added beside its own: ``quality`` in every row and at the top
-says how much is partial or has no price. A cost is null where nothing in it has a price.
-"""
+"""Usage reports as tables, for a terminal, a pipe or a page in Markdown."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analytics.cli.layout import Column, Id, Kind
-from analytics.cli.output import print_json_rows, say
-from analytics.cli.pages import say_rows_left
-from analytics.cli.tables import Table, count, instant, show, terminal_room, usd
-from loaders.warehouse import Connection
+from analytics.cli.output import say
+from analytics.cli.tables import Table, count, show, terminal_room, usd
+from analytics.cli.usage_json import UNDATED, partial_share, unpriced_models
 from reports import usage
-from reports.session_usage import read_sessions
-from reports.usage import DailyUsage, Figures, ModelUsage, SessionUsage, Window
+from reports.dimensions import Dimension
+from reports.groups import Group, UsageReport
+from reports.usage import Figures, ModelUsage
 
 _TOKEN_TITLES = ("Input", "Output", "Cache write", "Cache read")
-_FIGURE_COLUMNS = (
+FIGURE_COLUMNS = (
     *(Column(title, Kind.FIGURE, rank=1, part_of="tokens") for title in _TOKEN_TITLES),
     Column("Tokens", Kind.FIGURE, sum_of="tokens"),
     Column("Cost", Kind.FIGURE),
 )
+COMPACT_COLUMNS = (Column("Tokens", Kind.FIGURE), Column("Cost", Kind.FIGURE))
 _LEAST_ROOM_BY_MODEL = 60
-
-Row = DailyUsage | SessionUsage | ModelUsage
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The rows of one report, read once; ``rows_in_all`` and ``models`` are of all there are."""
-
-    rows: Iterable[Row]
-    rows_in_all: int
-    models: tuple[ModelUsage, ...]
+_UNKNOWN = "unknown"
+_LEAST_MODEL = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One report: how it is read, and how a row becomes JSON members or cells of a table.
+class Form:
+    """How a report is laid out: its dimensions, and what the reader asked for."""
 
-    ``key`` is the name of the list in the JSON; ``read`` returns at most ``limit`` rows, ascending
-    or not.
-    """
+    dimensions: tuple[Dimension, ...]
+    breakdown: bool = False
+    compact: bool = False
 
-    key: str
-    columns: tuple[Column, ...]
-    read: Callable[[Connection, Window, bool, int | None], Page]
-    members: Callable[[Any], dict[str, Any]]
-    cells: Callable[[Any], tuple[str, ...]]
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the table."""
+        return (*_text_columns(self.dimensions), *self.figure_columns)
 
+    @property
+    def figure_columns(self) -> tuple[Column, ...]:
+        """The columns of tokens and cost."""
+        return COMPACT_COLUMNS if self.compact else FIGURE_COLUMNS
 
-def print_usage(
-    report: Report, page: Page, *, window: Window, facts: dict[str, str], sample: bool
-) -> None:
-    """Print the report as JSON, a row at a time; totals and quality are of all rows."""
-    totals = usage.total(model.figures for model in page.models)
-    print_json_rows(
-        report.key,
-        map(report.members, page.rows),
-        {
-            "totals": _sums(totals),
-            "quality": {**_quality(totals), "unpricedModels": _unpriced_models(page.models)},
-            "timezone": window.timezone,
-            "since": window.since,
-            "until": window.until,
-            "project": window.project,
-            "build": facts,
-            "sample": sample,
-        },
-    )
+    def figures(self, figures: Figures) -> tuple[str, ...]:
+        """Return the cells of tokens and cost."""
+        cells = figure_cells(figures)
+        return cells[-2:] if self.compact else cells
 
 
-def show_usage(
-    report: Report, page: Page, *, breakdown: bool, limit: int | None, wide: bool
-) -> None:
-    """Print the report as a table, with notes on what is partial or has no price."""
-    if not page.rows_in_all:
-        say("no usage in this window")
-        return
-    totals = usage.total(model.figures for model in page.models)
-    text_columns = len(report.columns)
-    footer = ("Total", *[""] * (text_columns - 1), *_figures(totals))
-    lines = (line for row in page.rows for line in _lines(report, row, breakdown=breakdown))
-    columns = (*report.columns, *_FIGURE_COLUMNS)
-    show(Table(columns, lines, footer=footer), wide=wide)
-    say_rows_left(page.rows_in_all, limit, of=report.key)
-    show_notes(page.models)
+def usage_table(report: UsageReport, form: Form) -> Table:
+    """Return the rows of the report and their totals, which are of all rows there are."""
+    totals = usage.total(model.figures for model in report.models)
+    blanks = [""] * (len(_text_columns(form.dimensions)) - 1)
+    footer = ("Total", *blanks, *form.figures(totals))
+    lines = (line for group in report.rows for line in _lines(group, form))
+    return Table(form.columns, lines, footer=footer if report.groups else None)
 
 
-def show_days_by_model(days: Sequence[DailyUsage], *, newest: int) -> None:
+def _lines(group: Group, form: Form) -> Iterator[tuple[str, ...]]:
+    texts = _text_cells(group, form.dimensions)
+    yield (*texts, *form.figures(group.figures))
+    if form.breakdown and not _has_model(form.dimensions):
+        blank = [""] * (len(texts) - 1)
+        for model in group.models:
+            yield (f"  {model.model_id}", *blank, *form.figures(model.figures))
+
+
+def _has_model(dimensions: Sequence[Dimension]) -> bool:
+    return any(one.name == "model" for one in dimensions)
+
+
+def _names_models(dimensions: Sequence[Dimension]) -> bool:
+    """Return whether a row is narrow enough in meaning that it has few models."""
+    is_narrow = dimensions[0].is_time or dimensions[0].name == "session"
+    return is_narrow and not _has_model(dimensions)
+
+
+def _text_columns(dimensions: Sequence[Dimension]) -> tuple[Column, ...]:
+    columns = [
+        Column(one.title, least=_LEAST_MODEL) if one.name == "model" else Column(one.title)
+        for one in dimensions
+    ]
+    first = dimensions[0].name
+    if first == "session":
+        columns.append(Column("Last day (UTC)", Kind.TEXT, rank=2))
+    if first == "tool":
+        columns.append(Column("Calls", Kind.FIGURE, rank=2))
+        columns.append(Column("Errors", Kind.FIGURE, rank=3))
+    if _names_models(dimensions):
+        columns.append(Column("Models", rank=3))
+    return tuple(columns)
+
+
+def _text_cells(group: Group, dimensions: Sequence[Dimension]) -> tuple[str, ...]:
+    cells = [_cell(one, value) for one, value in zip(dimensions, group.keys, strict=True)]
+    first = dimensions[0].name
+    if first == "session":
+        last = group.details["last_activity"]
+        cells.append(last.date().isoformat() if last else UNDATED)
+    if first == "tool":
+        cells += [count(group.details["calls"]), count(group.details["errors"])]
+    if _names_models(dimensions):
+        cells.append(_names(group.models))
+    return tuple(cells)
+
+
+def _cell(dimension: Dimension, value: Any) -> str:
+    if dimension.name == "session":
+        return Id(value)
+    if value is None:
+        return UNDATED if dimension.is_time else _UNKNOWN
+    return str(value)
+
+
+def show_days_by_model(days: Sequence[Group], *, newest: int) -> None:
     """Print a row for each of the ``newest`` days and model, one for the others, and the totals.
 
     A terminal without room for models gets a row for each day.
     """
     earlier, shown = days[:-newest], days[-newest:]
     if sys.stdout.isatty() and terminal_room() < _LEAST_ROOM_BY_MODEL:
-        lines = [(_day(day), "", *_figures(day.figures)) for day in shown]
+        lines = [(_day(day), "", *figure_cells(day.figures)) for day in shown]
     else:
         lines = [
-            (_day(day), model.model_id, *_figures(model.figures))
+            (_day(day), model.model_id, *figure_cells(model.figures))
             for day in shown
             for model in day.models
         ]
     if earlier:
         sums = usage.total(day.figures for day in earlier)
-        lines.insert(0, ("earlier", f"{len(earlier)} days", *_figures(sums)))
-    footer = ("Total", "", *_figures(usage.total(day.figures for day in days)))
-    columns = (Column("Day"), Column("Model", rank=2), *_FIGURE_COLUMNS)
+        lines.insert(0, ("earlier", f"{len(earlier)} days", *figure_cells(sums)))
+    footer = ("Total", "", *figure_cells(usage.total(day.figures for day in days)))
+    columns = (Column("Day"), Column("Model", rank=2), *FIGURE_COLUMNS)
     show(Table(columns, lines, footer=footer))
     show_notes(model for day in days for model in day.models)
 
@@ -123,26 +147,19 @@ def show_notes(models: Iterable[ModelUsage]) -> None:
     if totals.partial_responses:
         say(
             f"partial: {count(totals.partial_responses)} of {count(totals.responses)} responses"
-            f" ({_share(totals):.0%} of output) never ended;"
+            f" ({partial_share(totals):.0%} of output) never ended;"
             " output may be larger"
         )
     if totals.unpriced_responses:
         say(
             f"unpriced: {count(totals.unpriced_responses)} responses,"
             f" {count(totals.unpriced_tokens)} tokens, in no cost:"
-            f" {', '.join(_unpriced_models(parts))}"
+            f" {', '.join(unpriced_models(parts))}"
         )
 
 
-def _lines(report: Report, row: Row, *, breakdown: bool) -> Iterator[tuple[str, ...]]:
-    yield (*report.cells(row), *_figures(row.figures))
-    if breakdown and not isinstance(row, ModelUsage):
-        blank = [""] * (len(report.columns) - 1)
-        for model in row.models:
-            yield (f"  {model.model_id}", *blank, *_figures(model.figures))
-
-
-def _figures(figures: Figures) -> tuple[str, ...]:
+def figure_cells(figures: Figures) -> tuple[str, ...]:
+    """Return the cells of tokens by kind, all tokens, and cost."""
     return (
         count(figures.input_tokens),
         count(figures.output_tokens),
@@ -153,141 +170,10 @@ def _figures(figures: Figures) -> tuple[str, ...]:
     )
 
 
-def _tokens(figures: Figures) -> dict[str, Any]:
-    return {
-        "inputTokens": figures.input_tokens,
-        "outputTokens": figures.output_tokens,
-        "cacheCreationTokens": figures.cache_write_tokens,
-        "cacheReadTokens": figures.cache_read_tokens,
-    }
-
-
-def _sums(figures: Figures) -> dict[str, Any]:
-    return {
-        **_tokens(figures),
-        "totalTokens": figures.total_tokens,
-        "totalCost": figures.cost_usd,
-    }
-
-
-def _quality(figures: Figures) -> dict[str, Any]:
-    return {
-        "responses": figures.responses,
-        "partialResponses": figures.partial_responses,
-        "partialOutputTokens": figures.partial_output_tokens,
-        "partialOutputShare": round(_share(figures), 6),
-        "unpricedResponses": figures.unpriced_responses,
-        "unpricedTokens": figures.unpriced_tokens,
-    }
-
-
-def _share(figures: Figures) -> float:
-    return figures.partial_output_tokens / figures.output_tokens if figures.output_tokens else 0.0
-
-
-def _unpriced_models(models: Iterable[ModelUsage]) -> list[str]:
-    return sorted({m.model_id for m in models if m.figures.unpriced_responses})
-
-
-def _breakdown(models: Sequence[ModelUsage]) -> dict[str, Any]:
-    return {
-        "modelsUsed": sorted(model.model_id for model in models),
-        "modelBreakdowns": [
-            {
-                "modelName": model.model_id,
-                **_tokens(model.figures),
-                "cost": model.figures.cost_usd,
-            }
-            for model in models
-        ],
-    }
-
-
-def _daily_members(row: DailyUsage) -> dict[str, Any]:
-    return {
-        "date": _day(row),
-        **_sums(row.figures),
-        **_breakdown(row.models),
-        "quality": _quality(row.figures),
-    }
-
-
-def _session_members(row: SessionUsage) -> dict[str, Any]:
-    return {
-        "sessionId": row.session_id,
-        "projectPath": row.project_path,
-        **_sums(row.figures),
-        "firstActivity": instant(row.first_activity),
-        "lastActivity": instant(row.last_activity),
-        **_breakdown(row.models),
-        "quality": _quality(row.figures),
-    }
-
-
-def _model_members(row: ModelUsage) -> dict[str, Any]:
-    return {
-        "modelName": row.model_id,
-        **_sums(row.figures),
-        "quality": _quality(row.figures),
-    }
-
-
-def _day(row: DailyUsage) -> str:
-    return row.day.isoformat() if row.day else "undated"
+def _day(group: Group) -> str:
+    (day,) = group.keys
+    return str(day) if day else UNDATED
 
 
 def _names(models: Sequence[ModelUsage]) -> str:
     return ", ".join(sorted(model.model_id for model in models))
-
-
-def _days(build: Connection, window: Window, ascending: bool, limit: int | None) -> Page:
-    days = usage.daily(build, window)
-    rows = days if ascending else days[::-1]
-    return Page(rows[:limit], len(days), tuple(model for day in days for model in day.models))
-
-
-def _sessions(build: Connection, window: Window, ascending: bool, limit: int | None) -> Page:
-    report = read_sessions(build, window, ascending=ascending, limit=limit)
-    return Page(report.rows, report.sessions, report.models)
-
-
-def _by_model(build: Connection, window: Window, ascending: bool, limit: int | None) -> Page:
-    models = usage.models(build, window)
-    return Page((models[::-1] if ascending else models)[:limit], len(models), models)
-
-
-REPORTS = {
-    report.key: report
-    for report in (
-        Report(
-            "daily",
-            (Column("Day"), Column("Models", rank=3)),
-            read=_days,
-            members=_daily_members,
-            cells=lambda row: (_day(row), _names(row.models)),
-        ),
-        Report(
-            "sessions",
-            (
-                Column("Session"),
-                Column("Last day (UTC)", Kind.TEXT, rank=2),
-                Column("Models", rank=3),
-            ),
-            read=_sessions,
-            members=_session_members,
-            cells=lambda row: (
-                Id(row.session_id),
-                row.last_activity.date().isoformat(),
-                _names(row.models),
-            ),
-        ),
-        Report(
-            "models",
-            (Column("Model", least=24),),
-            read=_by_model,
-            members=_model_members,
-            cells=lambda row: (row.model_id,),
-        ),
-    )
-}
-"""The usage reports by the name of their list in the JSON."""

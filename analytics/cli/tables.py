@@ -21,7 +21,7 @@ from analytics.cli.layout import (
     shorten_id,
     whole_columns,
 )
-from annals.text import one_line
+from annals.text import markdown, one_line
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -53,6 +53,21 @@ def show(table: Table, *, wide: bool = False) -> None:
         _show_rich(table, begin)
     else:
         _show_whole(table, begin, rows)
+
+
+def show_markdown(table: Table) -> None:
+    """Print the table as Markdown, whole; no cell can become markup."""
+    shown = whole_columns(table.columns)
+    rules = ("---:" if table.columns[i].kind is Kind.FIGURE else "---" for i in shown)
+    titles = tuple(column.title for column in table.columns)
+    _write_markdown(markdown(titles[i]) for i in shown)
+    _write_markdown(rules)
+    for row in chain(table.rows, [table.footer] if table.footer else ()):
+        _write_markdown(markdown(row[i]) for i in shown)
+
+
+def _write_markdown(cells: Iterable[str]) -> None:
+    sys.stdout.write(f"| {' | '.join(cells)} |\n")
 
 
 def terminal_room() -> int:

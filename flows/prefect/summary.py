@@ -155,10 +155,10 @@ def _at_a_glance(now: Status) -> Iterable[Row]:
 def _prices(settings: Settings) -> Iterable[Row]:
     """Say of the published build how much of it is priced and final."""
     from loaders.warehouse import open_build
-    from reports import usage
+    from reports import groups, usage
 
     with contextlib.suppress(AnalyticsError), contextlib.closing(open_build(settings)) as build:
-        models = usage.models(build, usage.Window(settings.timezone))
+        models = groups.models(build, usage.Window(settings.timezone))
         sums = usage.total(model.figures for model in models)
         figures = {"responses": sums.responses, "unpriced": sums.unpriced_responses}
         ok = not sums.unpriced_responses

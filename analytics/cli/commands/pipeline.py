@@ -110,10 +110,11 @@ def _show_usage(found: InForce) -> None:
     """Print the newest days of the usage table."""
     from analytics.cli import reports
     from loaders.warehouse import open_build
-    from reports import usage
+    from reports import groups
+    from reports.usage import Window
 
     with contextlib.closing(open_build(found.settings)) as build:
-        days = usage.daily(build, usage.Window(found.settings.timezone))
+        days = groups.daily(build, Window(found.settings.timezone))
     if not days:
         roots = ", ".join(map(str, found.settings.claude_dirs))
         say(f"no usage in the transcripts below {roots}")
