@@ -209,6 +209,34 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
+@contextlib.contextmanager
+def create_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file beside ``path``, and give it that name at the end if nothing has it.
+
+    It is on stable storage before it takes the name. Raises FileExistsError if something has the
+    name; then, and if the body raises, nothing is left of it.
+    """
+    half = path.with_name(f".{path.name[:200]}.{os.urandom(8).hex()}.tmp")
+    with os.fdopen(create_file(half), "wb") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(half, path, follow_symlinks=False)
+        finally:
+            half.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace_text(path: Path, text: str) -> None:
     """Put a file with this text in the place of ``path``, as a whole."""
     with replacing(path) as file:

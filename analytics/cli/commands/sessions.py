@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -107,3 +108,54 @@ def _cells(session: Session) -> tuple[str, ...]:
         count(session.total_tokens),
         usd(session.cost_usd) if session.api_responses else "",
     )
+
+
+SessionId = Annotated[
+    str, typer.Argument(metavar="ID", help="Session: its id, or the beginning of it.")
+]
+
+
+@app.command(**example("annals sessions restore 12ac4d46 --dry-run"))
+def restore(
+    context: typer.Context,
+    session: SessionId,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FOLDER", help="Write below this folder instead."),
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--map", metavar="FROM=TO", help="Replace the beginning of a path of another machine."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would be restored, and write nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a deleted transcript back, byte for byte.
+
+    Its main file and those of its subagents return to their place, with mode 0600. A file that is
+    there is never changed: exit code 8 if it has other content. Exit code 6: not every byte is
+    proven; the output says which.
+    """
+    from analytics.cli.kept_report import restore_session
+
+    found = in_force(context, uses=Uses.REPORTS)
+    code = restore_session(
+        found, session, folder=to, mapping=mapping, is_dry=dry_run, as_json=as_json
+    )
+    raise typer.Exit(code)
+
+
+@app.command(**example("annals sessions export 12ac4d46 > session.jsonl"))
+def export(context: typer.Context, session: SessionId) -> None:
+    """Print a transcript with its own bytes, deleted or not.
+
+    It is the main file of the session; `restore --to FOLDER` writes those of its subagents too.
+    """
+    from analytics.cli.kept_report import export_session
+
+    found = in_force(context, uses=Uses.REPORTS)
+    raise typer.Exit(export_session(found, session))

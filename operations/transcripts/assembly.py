@@ -1,0 +1,274 @@
+"""Puts the ranges of a transcript together again, and says what of the result is proven.
+
+The bytes of every entry and every quarantined range are kept, and their ids prove them. Of what is
+between them, which is line ends, the number of bytes is known: what they were is concluded, and
+held against the hashes that were taken when the file was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+
+from annals.errors import IntegrityError
+from annals.records.identity import entry_id, original_name
+from operations.transcripts.kept import Custody, Facts, KeptRange
+
+_BOM = b"\xef\xbb\xbf"
+_EDGE_BYTES = 4096
+_LONGEST_LINE_END = 2
+
+Filling = Callable[[int, int], bytes]
+"""Gives the bytes of a gap, from its offset and its length."""
+
+
+def _line_ends(_offset: int, length: int) -> bytes:
+    return b"\r\n" if length == _LONGEST_LINE_END else b"\n" * length
+
+
+def _newlines(_offset: int, length: int) -> bytes:
+    return b"\n" * length
+
+
+def _padded(_offset: int, length: int) -> bytes:
+    return b"\n" + bytes(length - 1)
+
+
+def _zeros_first(_offset: int, length: int) -> bytes:
+    return bytes(length - 1) + b"\n"
+
+
+def _with_mark(filling: Filling) -> Filling:
+    def fill(offset: int, length: int) -> bytes:
+        return _BOM if offset == 0 and length == len(_BOM) else filling(offset, length)
+
+    return fill
+
+
+_FILLINGS = tuple(map(_with_mark, (_line_ends, _newlines, _padded, _zeros_first)))
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One transcript that can be written: its ranges, in order, and the bytes between them.
+
+    ``size`` is its length. ``proof`` is ``hash`` (of all bytes), ``size`` (the length that was
+    noted, with one kind of line end throughout) or ``none``; ``doubt`` says what is not proven.
+    ``lost_bytes`` were on disk and never read.
+    """
+
+    file_key: str
+    file_path: str
+    project_id: str
+    ranges: tuple[KeptRange, ...]
+    filling: Filling
+    size: int
+    proof: str
+    doubt: str
+    lost_bytes: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether these are the bytes that were on disk, all of them."""
+        return self.proof != "none" and not self.lost_bytes
+
+    def pieces(self, custody: Custody) -> Iterator[bytes]:
+        """Yield the bytes of the transcript, each record proven by its id.
+
+        Raises IntegrityError (exit 9) for a record that is not what its id was made of.
+        """
+        key, position = original_name(self.file_key), 0
+        for one, raw in zip(self.ranges, custody.contents(self.ranges), strict=True):
+            if entry_id(key, one.byte_offset, raw).hex() != one.entry_id:
+                raise IntegrityError(
+                    f"the record at {one.file_key}:{one.byte_offset} is not what was read",
+                    hint="Run `annals validate --deep`, then `annals repair`.",
+                )
+            if one.byte_offset > position:
+                yield self.filling(position, one.byte_offset - position)
+            yield raw
+            position = one.end
+        if self.size > position:
+            yield self.filling(position, self.size - position)
+
+
+def transcripts_of(custody: Custody, session: str) -> list[Transcript]:
+    """Return the transcripts of a session, its main file first.
+
+    Raises IntegrityError (exit 9) where the records of a file contradict each other.
+    """
+    kept = custody.ranges(session)
+    keys = sorted(kept, key=lambda key: (key != f"{session}.jsonl", key))
+    every = (_assembled(custody, key, kept[key]) for key in keys)
+    return [one for one in every if one is not None]
+
+
+def _assembled(custody: Custody, key: str, kept: Sequence[KeptRange]) -> Transcript | None:
+    newest = max(kept, key=lambda one: (one.ingested_at, one.generation, one.byte_offset))
+    facts = custody.facts(key, newest.file_path, newest.generation)
+    whole = [one for one in kept if one.record_kind != "file"]
+    if not whole:
+        return None
+    if facts and not facts.tail_hash and facts.offset < _reached(whole, newest):
+        facts = None  # a note from before the file had grown
+    ranges = _chosen(key, whole, newest, facts)
+    end = max(ranges[-1].end if ranges else 0, facts.offset if facts else 0)
+    gaps = list(_gaps(ranges, end))
+    if facts is None and ranges and ranges[-1].end == end:
+        end += 1  # the last line's end is in no record
+        gaps = list(_gaps(ranges, end))
+    draft = Transcript(
+        key,
+        newest.file_path,
+        newest.project_id,
+        ranges,
+        _FILLINGS[0],
+        end,
+        "none",
+        "",
+        max(0, facts.size - facts.offset) if facts else 0,
+    )
+    return _proven(custody, draft, gaps, facts)
+
+
+def _reached(kept: Iterable[KeptRange], newest: KeptRange) -> int:
+    return max((one.end for one in kept if one.generation == newest.generation), default=0)
+
+
+def _chosen(
+    key: str, kept: Sequence[KeptRange], newest: KeptRange, facts: Facts | None
+) -> tuple[KeptRange, ...]:
+    """Return the ranges that are the file: of its newest content, whoever read it under what path.
+
+    What was re-parsed later stands in a newer generation than the rest of its file.
+    """
+    path = [one for one in kept if one.file_path == newest.file_path]
+    generation = facts.generation if facts else newest.generation
+    limit = facts.offset if facts else None
+    candidates = [
+        [one for one in path if one.generation == generation],
+        [one for one in kept if one.generation == generation],
+        path,
+        list(kept),
+    ]
+    for candidate in candidates:
+        ranges = _layered(candidate, limit)
+        if ranges and _agrees(ranges, facts):
+            return ranges
+    raise IntegrityError(
+        f"the records of {key} do not add up to one file",
+        hint="Run `annals validate --deep`, which names what is missing.",
+    )
+
+
+def _layered(kept: Iterable[KeptRange], limit: int | None) -> tuple[KeptRange, ...]:
+    """Return ranges that do not overlap, in order; of two that do, the one of newer generation."""
+    ordered = sorted(
+        {(one.byte_offset, one.entry_id): one for one in kept}.values(),
+        key=lambda one: (-one.generation, one.byte_offset, -(one.seq or 0)),
+    )
+    taken: list[KeptRange] = []
+    newer: list[KeptRange] = []
+    for number, one in enumerate(ordered):
+        if number and one.generation != ordered[number - 1].generation:
+            newer = sorted(taken, key=lambda other: other.byte_offset)
+        if limit is not None and one.end > limit:
+            continue
+        if not any(one.byte_offset < other.end and other.byte_offset < one.end for other in newer):
+            taken.append(one)
+    return tuple(sorted(taken, key=lambda one: one.byte_offset))
+
+
+def _agrees(ranges: Sequence[KeptRange], facts: Facts | None) -> bool:
+    """Return whether ranges follow each other, and have as many bytes as were noted."""
+    pairs = pairwise(ranges)
+    if any(after.byte_offset < before.end for before, after in pairs):
+        return False
+    if facts is None:
+        return True
+    return sum(one.byte_length for one in ranges) == facts.entry_bytes + facts.quarantined_bytes
+
+
+def _gaps(ranges: Sequence[KeptRange], end: int) -> Iterator[tuple[int, int]]:
+    """Yield offset and length of what is between ranges, and behind the last one."""
+    position = 0
+    for one in ranges:
+        if one.byte_offset > position:
+            yield position, one.byte_offset - position
+        position = one.end
+    if end > position:
+        yield position, end - position
+
+
+def _proven(
+    custody: Custody, draft: Transcript, gaps: Sequence[tuple[int, int]], facts: Facts | None
+) -> Transcript:
+    """Return the transcript with the filling that agrees with what was noted, and the proof."""
+    for filling in _FILLINGS if facts else _FILLINGS[:1]:
+        tried = _with(draft, filling, "none", "")
+        verdict = _compared(tried.pieces(custody), tried.size, facts)
+        if verdict == "differs":
+            continue
+        if verdict == "hash":
+            return _with(draft, filling, "hash", "")
+        doubt = _doubt(gaps, facts)
+        return _with(draft, filling, "none" if doubt else "size", doubt)
+    return _with(draft, _FILLINGS[0], "none", "the bytes between its records are not line ends")
+
+
+def _with(draft: Transcript, filling: Filling, proof: str, doubt: str) -> Transcript:
+    return Transcript(
+        draft.file_key,
+        draft.file_path,
+        draft.project_id,
+        draft.ranges,
+        filling,
+        draft.size,
+        proof,
+        doubt,
+        draft.lost_bytes,
+    )
+
+
+def _compared(pieces: Iterable[bytes], size: int, facts: Facts | None) -> str:
+    """Return ``hash`` if a hash of all bytes agrees, ``differs``, or ``size`` if none is known."""
+    if facts is None:
+        return "size"
+    whole, prefix, position = blake2b(digest_size=16), b"", 0
+    head, tail = b"", b""
+    for piece in pieces:
+        rest = piece
+        if position < facts.proved <= position + len(piece):
+            cut = facts.proved - position
+            whole.update(piece[:cut])
+            prefix, rest = whole.digest(), piece[cut:]
+        whole.update(rest)
+        position += len(piece)
+        head = head if len(head) >= _EDGE_BYTES else (head + piece)[:_EDGE_BYTES]
+        tail = (tail + piece)[-_EDGE_BYTES:]
+    if facts.head_hash and _digest(head[: facts.head_length]) != facts.head_hash:
+        return "differs"
+    if facts.tail_hash and position == facts.offset and _digest(tail) != facts.tail_hash:
+        return "differs"
+    if facts.proved and prefix != facts.prefix_hash:
+        return "differs"
+    is_hashed = facts.proved == size or (facts.tail_hash and size <= _EDGE_BYTES)
+    return "hash" if is_hashed else "size"
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=16).digest()
+
+
+def _doubt(gaps: Sequence[tuple[int, int]], facts: Facts | None) -> str:
+    """Return what is not proven where no hash covers the whole file; empty if nothing is."""
+    if facts is None:
+        return "neither its length nor a hash of it is known"
+    lengths = {length for offset, length in gaps if (offset, length) != (0, len(_BOM))}
+    if len(lengths) <= 1 and max(lengths, default=0) <= _LONGEST_LINE_END:
+        return ""
+    odd = [f"{length} at {offset}" for offset, length in gaps if length > 1]
+    more = ", ..." if len(odd) > 3 else ""  # noqa: PLR2004 (an example of what is meant)
+    return f"bytes between records are concluded, not kept: {', '.join(odd[:3])}{more}"
