@@ -36,7 +36,7 @@ STACK = $(OWN) -m operations.stack
 ANNALS = $(OWN) -m analytics.cli
 RUN_DEPLOYMENT = $(OWN) -m flows.prefect run
 
-.PHONY: help pipeline install agent platform develop servers test retest soak sweep test-long check format bench clone-check lock reference clean \
+.PHONY: help pipeline install agent platform develop servers test retest soak sweep test-long check format bench clone-check lock prices reference clean \
 	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
 	extract load transform publish validate docs doctor backup restore sbom
 
@@ -168,6 +168,9 @@ clone-check: ## both README commands in a fresh clone of HEAD
 
 lock: ## resolve pyproject.toml again into requirements/ (needs uv)
 	@.ci/lock
+
+prices: develop ## write dbt/seeds/model_prices.csv from the package genai-prices
+	@$(RUN) -m loaders.price_book
 
 reference: install ## write .env.example and docs/reference from the code
 	@$(RUN) -m analytics.cli.reference

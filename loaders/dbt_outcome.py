@@ -18,9 +18,9 @@ STATIC_TAG = "static"
 """Models that the data has no part in: an incremental run leaves them out."""
 
 MODELS = frozenset({"model", "seed", "snapshot"})
-_SELECTED: Mapping[Command, frozenset[str]] = {
+_SELECTED: Mapping[Command, frozenset[str]] = {  # the loader reads the seeds, see loaders.prices
     "run": frozenset({"model"}),
-    "build": MODELS | {"test", "unit_test"},
+    "build": frozenset({"model", "snapshot", "test", "unit_test"}),
     "test": frozenset({"test", "unit_test"}),
 }
 _STALE_TABLES = {"CatalogException", "BinderException", "CompilationError"}

@@ -288,7 +288,9 @@ def _arguments(
     folder = _folder(settings)
     quiet = ["--quiet", "--no-print", "--no-use-colors", "--log-level", "none"]
     lean = ["--no-write-json", "--no-version-check", "--cache-selected-only", "--static-parser"]
-    unmoved = ["--exclude", "tag:static"] if command == "run" and not full_refresh else []
+    left_out = ["--exclude-resource-type=seed"] if command == "build" else []
+    if command == "run" and not full_refresh:
+        left_out = ["--exclude=tag:static"]
     return [
         *quiet,
         "--log-level-file=none",
@@ -301,7 +303,8 @@ def _arguments(
         f"--target={settings.dbt_target}",
         f"--target-path={folder / 'target'}",
         f"--vars={json.dumps({'timezone': settings.timezone})}",
-        *(["--full-refresh"] if full_refresh else unmoved),
+        *left_out,
+        *(["--full-refresh"] if full_refresh else []),
     ]
 
 

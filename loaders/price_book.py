@@ -1,9 +1,10 @@
-"""The price book of the ``genai-prices`` package as flat rows.
+"""The price book of the ``genai-prices`` package as lines of dbt/seeds/model_prices.csv.
 
-A row is one (rule of a model, period, band). ``match_all`` holds RE2 patterns, all of which must
-match the model's name in lower case: a pattern that ignores case takes three times as long. Lower
-``priority`` wins. A bare model name belongs to the provider that the package itself would choose
-for it; the rules of all providers follow in the package's order, for names as gateways write them.
+``make prices`` writes the file, so a change of prices is a diff to review; nothing else needs the
+package. A line is one (rule of a model, period, band); of the lines that match, the first wins.
+``match_all`` holds RE2 patterns as JSON, all of which must match the model's name in lower case: a
+pattern that ignores case takes three times as long. ``match_owner`` holds those of a bare name that
+the package itself would ask this provider about; names as gateways write them need not match them.
 
 Where the book is silent about the cache of a Claude model, five-minute writes cost 1.25x, one-hour
 writes 2x and reads 0.1x of its input. For other vendors' models cached tokens then cost what input
@@ -12,23 +13,26 @@ does, as the package itself calculates. A web search the book is silent about co
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from importlib.metadata import version
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from annals.errors import WarehouseError
+from annals.files import replace_text
+from loaders.prices import BOOK_FILE, COLUMNS, VERSION_FILE, escaped
 
 if TYPE_CHECKING:
     from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider
 
-BOOK_PRIORITY = 1_000_000
-"""Rules of the book start here; the user's own prices are below."""
-
-_RULE_STEP = 1000  # room for the periods of a rule,
-_PERIOD_STEP = 10  # and for the alternatives of its names
+_PACKAGE = "genai-prices"
 _END_OF_DAY = "24:00:00"
 _FIELDS = {
     "input_mtok": "input_usd_per_million",
@@ -56,85 +60,51 @@ _WITHOUT_LOOKAHEAD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PriceRow:
-    """One row of ``meta.model_prices`` but for its book's version; see the module's docstring.
-
-    Times are in UTC and half open; None is open. Prices are in USD per million tokens, that of web
-    searches per thousand. The band applies where input, cache reads and cache writes together are
-    more than ``threshold_tokens``; 0 is the base band, which always applies. A row with a ``speed``
-    or a ``service_tier`` applies only to responses that name it.
-    """
-
-    provider: str
-    model_rule: str
-    priority: int
-    match_all: tuple[str, ...]
-    valid_from: datetime | None
-    valid_to: datetime | None
-    daily_from: str | None
-    daily_to: str | None
-    speed: str | None
-    service_tier: str | None
-    threshold_tokens: int
-    input_usd_per_million: Decimal | None
-    output_usd_per_million: Decimal | None
-    cache_write_5m_usd_per_million: Decimal | None
-    cache_write_1h_usd_per_million: Decimal | None
-    cache_read_usd_per_million: Decimal | None
-    web_search_usd_per_thousand: Decimal | None
-    source: str
+def package_version() -> str:
+    """Return the name and the version of the installed package."""
+    return f"{_PACKAGE} {version(_PACKAGE)}"
 
 
-def book_rows(source: str) -> Iterator[PriceRow]:
-    """Return the whole book, every rule after the ones that win over it.
+def book_csv() -> str:
+    """Return the whole book as the text of the file.
 
     Raises WarehouseError for a pattern that cannot be said in RE2.
     """
-    from genai_prices.data import providers  # noqa: PLC0415 - a third of a second, rarely needed
+    from genai_prices.data import providers  # noqa: PLC0415 - only where the file is written
 
-    priority = BOOK_PRIORITY
-    for provider, conditions in _in_order(providers):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for provider in providers:
         for model in provider.models:
-            for row in _model_rows(provider, model, source):
-                for number, patterns in enumerate(_combined(conditions, model.match)):
-                    rank = priority + row.priority * _PERIOD_STEP + number
-                    yield replace(row, priority=rank, match_all=patterns)
-            priority += _RULE_STEP
+            writer.writerows(_model_lines(provider, model))
+    return text.getvalue()
 
 
-def _in_order(providers: Sequence[Provider]) -> Iterator[tuple[Provider, Any]]:
-    """Return (provider, condition on the name): the owners of bare names first, then all."""
-    for provider in providers:
-        if provider.model_match is not None:
-            yield provider, provider.model_match
-    for provider in providers:
-        yield provider, None
-
-
-def _model_rows(provider: Provider, model: ModelInfo, source: str) -> Iterator[PriceRow]:
-    """Return the rows of one rule; ``priority`` is the step within the rule, patterns are empty."""
+def _model_lines(provider: Provider, model: ModelInfo) -> Iterator[dict[str, Any]]:
     standard = _periods(model)
-    for step, period in enumerate([*_special(model, standard), *standard]):
+    names = {"match_all": json.dumps(_patterns(model.match))}
+    if provider.model_match is not None:
+        names["match_owner"] = json.dumps(_patterns(provider.model_match))
+    for period in [*_special(model, standard), *standard]:
+        times = {name: getattr(period, name) for name in _Period.__slots__ if name != "prices"}
         for threshold in _thresholds(period.prices):
             prices = _band(period.prices, threshold, is_claude="claude" in model.id)
             if prices["input_usd_per_million"] is None:
                 continue  # priced by the hour, page or image: nothing that a token count can buy
-            yield PriceRow(
-                provider=provider.id,
-                model_rule=model.id,
-                priority=step,
-                match_all=(),
-                valid_from=period.valid_from,
-                valid_to=period.valid_to,
-                daily_from=period.daily_from,
-                daily_to=period.daily_to,
-                speed=period.speed,
-                service_tier=period.service_tier,
-                threshold_tokens=threshold,
-                source=source,
-                **prices,
-            )
+            yield {
+                "provider": provider.id,
+                "model_rule": model.id,
+                **names,
+                **times,
+                "threshold_tokens": threshold,
+                **{name: _plain(price) for name, price in prices.items() if price is not None},
+                "source": _PACKAGE,
+            }
+
+
+def _plain(price: Decimal) -> str:
+    return f"{price.normalize():f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +207,7 @@ def _utc(moment: time) -> str:
 
 def _thresholds(prices: ModelPrice) -> list[int]:
     starts = {tier.start for value in vars(prices).values() for tier in getattr(value, "tiers", ())}
-    return sorted(starts | {0})
+    return sorted(starts | {0}, reverse=True)
 
 
 def _band(prices: ModelPrice, threshold: int, *, is_claude: bool) -> dict[str, Decimal | None]:
@@ -266,32 +236,14 @@ def _at(value: Any, threshold: int, *, is_base: bool) -> Decimal | None:
     return price
 
 
-def _combined(condition: Any, match: Any) -> Iterator[tuple[str, ...]]:
-    """Return one tuple of patterns per alternative; a name matches if all of one tuple do."""
-    for outer in _alternatives(condition) if condition is not None else [()]:
-        for inner in _alternatives(match):
-            yield (*outer, *inner)
-
-
-def _alternatives(clause: Any) -> list[tuple[str, ...]]:
-    """Return a match clause as alternatives of patterns; single ones are folded into one."""
-    options = list(_expanded(clause))
-    single = [option[0] for option in options if len(option) == 1]
-    several = [option for option in options if len(option) > 1]
-    if not single[1:]:
-        return options
-    return [("|".join(f"(?:{pattern})" for pattern in single),), *several]
-
-
-def _expanded(clause: Any) -> Iterable[tuple[str, ...]]:
+def _patterns(clause: Any) -> list[str]:
+    """Return patterns that all have to match where the clause of the package matches."""
     if (either := getattr(clause, "or_", None)) is not None:
-        return [option for part in either for option in _expanded(part)]
+        choices = product(*(_patterns(part) for part in either))
+        return ["|".join(f"(?:{pattern})" for pattern in choice) for choice in choices]
     if (every := getattr(clause, "and_", None)) is not None:
-        options: list[tuple[str, ...]] = [()]
-        for part in every:
-            options = [(*head, *tail) for head in options for tail in _alternatives(part)]
-        return options
-    return [(_pattern(clause),)]
+        return [pattern for part in every for pattern in _patterns(part)]
+    return [_pattern(clause)]
 
 
 def _pattern(clause: Any) -> str:
@@ -314,6 +266,6 @@ def _pattern(clause: Any) -> str:
     return pattern
 
 
-def escaped(literal: str) -> str:
-    """Return text as a pattern that matches just it, in RE2's grammar."""
-    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", literal)
+if __name__ == "__main__":
+    replace_text(BOOK_FILE, book_csv())
+    replace_text(VERSION_FILE, f"{package_version()}\n")

@@ -1,27 +1,55 @@
-"""Prices: the book and the user's own, materialised as ``meta.model_prices``.
+"""Prices: the shipped book and the user's own, loaded into ``meta.model_prices``.
 
-The table is written only when its version changes; the version names the book's package, the hash
-of its content, and the hash of the user's file.
+The book is dbt/seeds/model_prices.csv, which ``make prices`` writes. The table is written only if
+its version changes: where the book comes from, the hash of the file, that of the user's file.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from annals.errors import SettingsError
 from annals.limits import TooLargeError, read_file
+from annals.resources import resource
 from annals.settings import Settings
 from loaders import warehouse
-from loaders.price_book import PriceRow, book_rows, escaped
 from loaders.warehouse import Connection
+
+BOOK_FILE = resource("dbt") / "seeds" / "model_prices.csv"
+"""The shipped price book, one line per model rule, period and band; the first that matches wins."""
+
+VERSION_FILE = BOOK_FILE.with_suffix(".version")
+"""One line: the package and version that the book was written from."""
+
+COLUMNS = (
+    "provider",
+    "model_rule",
+    "match_owner",
+    "match_all",
+    "valid_from",
+    "valid_to",
+    "daily_from",
+    "daily_to",
+    "speed",
+    "service_tier",
+    "threshold_tokens",
+    "input_usd_per_million",
+    "output_usd_per_million",
+    "cache_write_5m_usd_per_million",
+    "cache_write_1h_usd_per_million",
+    "cache_read_usd_per_million",
+    "web_search_usd_per_thousand",
+    "source",
+)
+"""The columns of the book, as dbt/seeds/_seeds.yml describes them."""
 
 CSV_COLUMNS = (
     "model_pattern",
@@ -44,8 +72,9 @@ PRICE_BOOK = "price_book"
 _CSV_BYTES = 16 * 1024 * 1024
 """A price file has a line for each model and day of change: some kilobytes."""
 
-_PACKAGE = "genai-prices"
-_FLATTENING = b"flattening 2"  # raised when the same book gives other rows
+_BOOK_PRIORITY = 1_000_000
+"""Rules of the book start here; the user's own prices are below."""
+
 _CACHE_FACTORS = {
     "cache_write_5m": Decimal("1.25"),
     "cache_write_1h": Decimal(2),
@@ -54,47 +83,68 @@ _CACHE_FACTORS = {
 
 
 def book_version(settings: Settings) -> str:
-    """Return the version of the prices in force, without reading them."""
-    found = find_spec("genai_prices")
-    folder = Path(found.origin).parent if found and found.origin else Path()
-    content = sha256((folder / "data.py").read_bytes() + _FLATTENING).hexdigest()
-    book = f"{_PACKAGE} {version(_PACKAGE)} {content[:12]}"
+    """Return the version of the prices in force, without loading them."""
+    source = VERSION_FILE.read_text(encoding="utf-8").strip()
+    book = f"{source} {sha256(BOOK_FILE.read_bytes()).hexdigest()[:12]}"
     if settings.prices_csv is None:
         return book
     return f"{book}+prices.csv {sha256(_csv_bytes(settings.prices_csv)).hexdigest()[:12]}"
 
 
 def materialise_prices(connection: Connection, settings: Settings) -> str:
-    """Write ``meta.model_prices`` where its version changed; return the version.
+    """Write ``meta.model_prices`` if its version changed; return the version.
 
     Raises SettingsError (exit 3) naming file, line and column of a bad price of the user's.
     """
     wanted = book_version(settings)
     if warehouse.state(connection, PRICE_BOOK) == wanted:
         return wanted
-    book = wanted.partition("+")[0]
-    rows = [*user_rows(settings.prices_csv), *book_rows(book)]
+    own = list(user_rows(settings.prices_csv))
     with warehouse.transaction(connection):
         connection.execute("delete from meta.model_prices")
-        _insert(connection, rows, wanted)
+        for rows in (own, book_rows()):
+            _insert(connection, rows, wanted)
         warehouse.set_state(connection, PRICE_BOOK, wanted)
     return wanted
 
 
-def _insert(connection: Connection, rows: Sequence[PriceRow], version_name: str) -> None:
+def _insert(connection: Connection, rows: Sequence[dict[str, Any]], version: str) -> None:
     import pyarrow as pa  # noqa: PLC0415 - rarely needed
 
-    columns = {name: pa.array([getattr(row, name) for row in rows]) for name in PriceRow.__slots__}
-    columns["book_version"] = pa.array([version_name] * len(rows))
-    connection.register("price_rows", pa.table(columns))
-    connection.execute("insert into meta.model_prices by name select * from price_rows")
+    if not rows:
+        return
+    connection.register("price_rows", pa.Table.from_pylist(rows))
+    connection.execute(
+        "insert into meta.model_prices by name select *, ? as book_version from price_rows",
+        [version],
+    )
     connection.unregister("price_rows")
 
 
-def user_rows(path: Path | None) -> Iterator[PriceRow]:
+def book_rows() -> list[dict[str, Any]]:
+    """Return the rows of the shipped book, which DuckDB casts to the types of the table.
+
+    A bare model name belongs to the provider that owns it. The rules of all providers follow in
+    the order of the book, for names as gateways write them.
+    """
+    lines = list(csv.DictReader(BOOK_FILE.read_text(encoding="utf-8").splitlines()))
+    rows: list[dict[str, Any]] = []
+    for is_owned in (True, False):
+        for line in lines:
+            if is_owned and not line["match_owner"]:
+                continue
+            row: dict[str, Any] = {name: value or None for name, value in line.items()}
+            owner = json.loads(row.pop("match_owner") or "[]") if is_owned else []
+            row["match_all"] = [*owner, *json.loads(line["match_all"])]
+            row["priority"] = _BOOK_PRIORITY + len(rows)
+            rows.append(row)
+    return rows
+
+
+def user_rows(path: Path | None) -> Iterator[dict[str, Any]]:
     """Return the user's own prices, the first line winning.
 
-    Where a cache price is left empty, it follows from the input price (1.25x, 2x, 0.1x). Raises
+    A cache price that is left empty follows from the input price (1.25x, 2x, 0.1x). Raises
     SettingsError naming file, line and column.
     """
     if path is None:
@@ -108,27 +158,28 @@ def user_rows(path: Path | None) -> Iterator[PriceRow]:
         if prices["web_search"] is None:
             prices["web_search"] = Decimal(10)
         pattern = line.text("model_pattern")
-        yield PriceRow(
-            provider="user",
-            model_rule=pattern,
-            priority=priority,
-            match_all=(_glob(pattern),),
-            valid_from=line.day("valid_from"),
-            valid_to=line.day("valid_to"),
-            daily_from=None,
-            daily_to=None,
-            speed=None,
-            service_tier=None,
-            threshold_tokens=0,
-            input_usd_per_million=paid,
-            output_usd_per_million=line.required("output", prices["output"]),
-            web_search_usd_per_thousand=prices["web_search"],
-            source=(fields.get("source") or "").strip() or path.name,
+        yield {
+            "provider": "user",
+            "model_rule": pattern,
+            "priority": priority,
+            "match_all": [_glob(pattern)],
+            "valid_from": line.day("valid_from"),
+            "valid_to": line.day("valid_to"),
+            "threshold_tokens": 0,
+            "input_usd_per_million": paid,
+            "output_usd_per_million": line.required("output", prices["output"]),
+            "web_search_usd_per_thousand": prices["web_search"],
+            "source": (fields.get("source") or "").strip() or path.name,
             **{
                 f"{name}_usd_per_million": paid * factor if prices[name] is None else prices[name]
                 for name, factor in _CACHE_FACTORS.items()
             },
-        )
+        }
+
+
+def escaped(literal: str) -> str:
+    """Return text as a pattern that matches just it, in RE2's grammar."""
+    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", literal)
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:

@@ -205,9 +205,9 @@ def test_prices_of_the_model_are_as_this_test_believes(counted: Counted) -> None
     rows = counted.rows(
         "select threshold_tokens, input_usd_per_million::varchar, output_usd_per_million::varchar"
         " from silver.int_model_prices where model_id = ? and service_tier is null"
-        " and provider = 'anthropic' and priority ="
+        " and provider = 'anthropic' and priority <="
         " (select min(priority) from silver.int_model_prices"
-        "  where model_id = ? and service_tier is null) order by 1",
+        "  where model_id = ? and service_tier is null and threshold_tokens = 0) order by 1",
         SONNET,
         SONNET,
     )

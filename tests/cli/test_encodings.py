@@ -150,7 +150,7 @@ def test_a_price_file_with_a_byte_order_mark_is_read(home: Path) -> None:
 
     prices = home / "prices.csv"
     prices.write_bytes(f"{HEADER}opus,,,5,25,,,,,café\n".encode("utf-8-sig"))
-    assert [row.source for row in user_rows(prices)] == ["café"]
+    assert [row["source"] for row in user_rows(prices)] == ["café"]
 
 
 def test_a_place_that_is_no_text_is_named(annals: Run, home: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 
 from annals.errors import SettingsError
 from annals.settings import Settings
@@ -225,8 +226,33 @@ def test_patterns_without_lookahead_say_the_same(name: str, *, is_match: bool) -
             assert bool(re.search(plain, name)) is is_match
 
 
+def test_the_shipped_book_is_the_packages() -> None:
+    """The file is what ``make prices`` would write for the locked package."""
+    written = prices.BOOK_FILE.read_text(encoding="utf-8")
+    assert written == price_book.book_csv(), "run `make prices`"
+    assert prices.VERSION_FILE.read_text().strip() == price_book.package_version()
+
+
+def test_the_seed_has_the_columns_and_types_of_the_table(connection: Connection) -> None:
+    """The YAML of the seed names each column of the file, with the type that the table has."""
+    (seed,) = yaml.safe_load((prices.BOOK_FILE.parent / "_seeds.yml").read_text())["seeds"]
+    header = tuple(prices.BOOK_FILE.read_text(encoding="utf-8").partition("\n")[0].split(","))
+    assert header == prices.COLUMNS == tuple(column["name"] for column in seed["columns"])
+    types = dict(
+        connection.execute(
+            "select column_name, lower(column_type) from (describe meta.model_prices)"
+        ).fetchall()
+    )
+    declared = dict(seed["config"]["column_types"])
+    assert declared.pop("match_owner") == declared.pop("match_all") == "varchar"  # JSON
+    aliases = {"timestamptz": "timestamp with time zone", "decimal(18, 6)": "decimal(18,6)"}
+    assert {name: aliases.get(kind, kind) for name, kind in declared.items()} == {
+        name: types[name] for name in declared
+    }
+
+
 def test_unchanged_prices_are_not_written_again(settings: Settings) -> None:
-    """The table is left alone while its version stays the same, and the package unimported."""
+    """The table is left alone while its version stays the same."""
     with warehouse.connect(settings) as connection:
         version = prices.materialise_prices(connection, settings)
         connection.execute("delete from meta.model_prices")

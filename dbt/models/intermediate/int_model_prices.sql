@@ -9,16 +9,16 @@ prices as (
     select * from {{ ref('stg_annals__model_prices') }}
 ),
 
-rules as (
-    select distinct provider, model_rule, priority, match_all from prices
+patterns as (
+    select distinct match_all from prices
 ),
 
 matched as (
-    select responses.model_id, rules.provider, rules.model_rule, rules.priority, rules.match_all
+    select responses.model_id, patterns.match_all
     from responses
-    inner join rules
+    inner join patterns
         on {{ list_count_where(
-            'rules.match_all', 'not ' ~ matches('lower(responses.model_id)', 'item')
+            'patterns.match_all', 'not ' ~ matches('lower(responses.model_id)', 'item')
         ) }} = 0
 ),
 
@@ -27,12 +27,7 @@ candidates as (
         matched.model_id,
         prices.*
     from matched
-    inner join prices
-        on
-            matched.provider = prices.provider
-            and matched.model_rule = prices.model_rule
-            and matched.priority = prices.priority
-            and matched.match_all = prices.match_all
+    inner join prices on matched.match_all = prices.match_all
 ),
 
 -- below a rule that holds at any time nothing can count
