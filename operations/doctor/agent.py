@@ -72,7 +72,7 @@ def buffer(settings: Settings) -> list[Finding]:
     if not path.exists():
         return [_place(path)]
     if is_legacy(path):
-        says = f"{path} is of the original service; the next sync sets it aside and takes it over"
+        says = f"{path} is of the original service; the next sync sets it aside"
         return [doubtful("buffer", says, remedy="Stop that service, then run `annals sync once`.")]
     try:
         found = _unsound(path)

@@ -16,7 +16,6 @@ from sync_agent.buffer.store import Buffer, open_buffer
 from sync_agent.buffer.transaction_log import limit_rows, note
 from sync_agent.reading.file_changes import Plan, Task, plan
 from sync_agent.reading.intake import Intake
-from sync_agent.reading.legacy import take_over
 from sync_agent.reading.paths import Listing, shown
 from sync_agent.reading.rereads import add_rereads, forget_missing, queued_paths
 from sync_agent.reading.survey import Survey, survey
@@ -31,7 +30,6 @@ LIVE_ROLE = "sync run"
 class SyncReport:
     """What one sync did. ``bytes_read`` are bytes read from transcripts, fingerprints included.
 
-    ``bytes_verified`` were read again of files that had grown; ``files_changed`` of these differed
     ``bytes_verified`` were read again of files that had grown; ``files_changed`` of these differed
     from what was read before, and were read again from their start. ``left_to`` names the live
     agent that the reading was left to, None if this sync read.
@@ -101,7 +99,7 @@ def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncRepor
         plans = [(one, _plan(buffer, one, wanted)) for one in surveyed.listings]
         total = sum(task.found.size for _, todo in plans for task in todo.tasks)
         tally = Tally(progress, total)
-        roots, warnings = [], list(surveyed.warnings)
+        roots, warnings = [], [*buffer.messages, *surveyed.warnings]
         for listing, todo in plans:
             root = Surveyed(listing, _intake(buffer, settings, listing.root, tally))
             unread = _read_all(buffer, root.intake, todo, tally)
@@ -112,7 +110,6 @@ def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncRepor
             forget_missing(buffer, root.listing, wanted)
         changed = verify_grown(buffer, roots, max_line_bytes=settings.max_line_bytes, tally=tally)
         warnings += _read_again(buffer, roots, changed, tally)
-        taken_over = take_over(buffer, settings)
         prune(
             buffer,
             retention_days=settings.buffer_retention_days,
@@ -129,7 +126,7 @@ def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncRepor
         quarantined_new=tally.quarantined,
         bytes_verified=tally.bytes_verified,
         files_changed=len(changed),
-        warnings=(*taken_over, *warnings),
+        warnings=tuple(warnings),
     )
 
 

@@ -22,7 +22,6 @@ from sync_agent.buffer.store import Buffer, open_buffer
 from sync_agent.buffer.transaction_log import limit_rows
 from sync_agent.reading.activity import Activity, RootState
 from sync_agent.reading.event_log import Logbook
-from sync_agent.reading.legacy import take_over
 from sync_agent.reading.root import OutOfTimeError, Surroundings
 from sync_agent.reading.tally import Tally
 from sync_agent.upkeep.maintenance import Upkeep
@@ -83,7 +82,6 @@ class Rounds:
         self._watches: list[Watch] = []
         self._buffer: Buffer | None = None
         self._upkeep: Upkeep | None = None
-        self._takes_over = False
         self._polled: int | None = None
         self._asleep = asleep_seconds()
         self._is_nested = False
@@ -207,7 +205,6 @@ class Rounds:
             self._settings, self._ignores, buffer, self._tally, self._activity, self._log
         )
         self._buffer = buffer
-        self._takes_over = True
         limit_rows(buffer.connection, self._settings.journal_rows)
         for path in self._settings.claude_dirs:
             state = self._activity.roots[str(path)] = RootState()
@@ -242,7 +239,6 @@ class Rounds:
             self._commit()
             if self._buffer is not None and self._buffer.settle_file():
                 self._committed()
-            self._take_over()
             self._answer()
             self._keep_up()
         self._commit()
@@ -319,16 +315,6 @@ class Rounds:
             self._activity.bytes_read += self._tally.bytes_read
             self._tally.bytes_read = 0
             self._committed()
-
-    def _take_over(self) -> None:
-        """Take what the original service never synced, once everything on disk is read."""
-        if not self._takes_over or self._buffer is None:
-            return
-        if all(watch.state.is_read for watch in self._watches):
-            self._takes_over = False
-            for message in take_over(self._buffer, self._settings):
-                self._log.warning("legacy_taken_over", detail=message)
-                self._committed()
 
     def _answer(self) -> None:
         """Do what commands have asked for: when they knock, and every few seconds."""

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -56,18 +56,19 @@ def run(settings: Settings, *, say: Say) -> None:
         with translated(path):
             lock = exclusive(settings.buffer_lock, role=LIVE_ROLE, what=f"the buffer {path}")
             held.enter_context(lock)
-        _require_usable(settings)
+        for message in _require_usable(settings):
+            say(message)
         supervisor.run()
 
 
-def _require_usable(settings: Settings) -> None:
-    """Open the buffer once, so that what a person must correct is said at the start."""
+def _require_usable(settings: Settings) -> Sequence[str]:
+    """Open the buffer once, so that what a person must correct or know is said at the start."""
     try:
         finish_replacement(settings.sqlite_path)
-        with open_buffer(settings.sqlite_path):
-            pass
+        with open_buffer(settings.sqlite_path) as buffer:
+            return buffer.messages
     except (DamagedBufferError, DiskFullError):
-        pass  # the reading thread says so and deals with it
+        return ()  # the reading thread says so and deals with it
 
 
 class Supervisor:

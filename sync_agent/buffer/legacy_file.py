@@ -1,4 +1,7 @@
-"""Finding the file of the original service's buffer, and moving it out of the way untouched."""
+"""Finding the file of the original service's buffer, and moving it out of the way untouched.
+
+Its rows are not taken over: their columns are not documented. Transcripts are read from the start.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def is_legacy(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with contextlib.closing(open_aside(path)) as connection:
+        with contextlib.closing(_opened(path)) as connection:
             tables = _tables(connection)
             return "pending_entries" in tables and not {"meta", "records"} & tables
     except sqlite3.Error:
@@ -33,7 +36,7 @@ def set_aside(path: Path) -> Path | None:
     """
     if not path.exists():
         return None
-    aside = next((one for one in list_set_aside(path) if one.samefile(path)), None)
+    aside = next((one for one in _set_aside_before(path) if one.samefile(path)), None)
     if aside is None:
         if not is_legacy(path):
             return None
@@ -63,8 +66,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in rows}
 
 
-def open_aside(path: Path) -> sqlite3.Connection:
-    """Open a buffer of the original service for reading only."""
+def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(bytes(path))}?mode=ro", uri=True, timeout=10)
 
 
@@ -81,8 +83,7 @@ def _free_name(path: Path) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def list_set_aside(path: Path) -> list[Path]:
-    """Return every buffer that was set aside from ``path``."""
+def _set_aside_before(path: Path) -> list[Path]:
     pattern = re.compile(re.escape(path.name + _ASIDE) + r"(-[0-9]+)?")
     if not path.parent.is_dir():
         return []

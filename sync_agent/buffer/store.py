@@ -32,7 +32,7 @@ from annals.files import make_database, make_folder, require_database
 from sync_agent.buffer.legacy_file import set_aside
 from sync_agent.buffer.rows import FileRow, Known, Location
 from sync_agent.buffer.tables import add_tables, create
-from sync_agent.buffer.transaction_log import note_batch
+from sync_agent.buffer.transaction_log import note, note_batch
 
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_ROWS = 5_000
@@ -65,6 +65,9 @@ RecordRow = tuple[Any, ...]
 
 class Buffer:
     """The open buffer, with a batch of what is not written yet. One process has it at a time."""
+
+    messages: tuple[str, ...] = ()
+    """What a person should know about how the buffer was opened."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
@@ -309,17 +312,22 @@ def insert_large(connection: sqlite3.Connection, row: RecordRow) -> None:
 def open_buffer(path: Path) -> Iterator[Buffer]:
     """Open the buffer at ``path``, made where it is not there yet.
 
+    The original service's buffer at this path is set aside first; ``messages`` says so.
+
     Raises LocalBufferError where the file is another program's, newer, or cannot be written,
     DamagedBufferError where it is corrupt, DiskFullError without space; so does the body.
     """
     with translated(path):
         make_folder(path.parent, named=True)
-        set_aside(path)
+        aside = set_aside(path)
         require_database(path)
         connection = connect(path)
         with contextlib.closing(connection):
             _require_ours(connection, path)
             buffer = Buffer(connection, path)
+            if aside is not None:
+                note(connection, "set aside", path=str(aside))
+                buffer.messages = (f"{path} was the original service's; it is {aside} now",)
             try:
                 yield buffer
                 buffer.settle_file()

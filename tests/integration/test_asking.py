@@ -16,7 +16,7 @@ import pytest
 from analytics.cli import reference
 from sync_agent.buffer.store import open_buffer
 from tests.conftest import Run, clean_environment
-from tests.sync_agent.legacy_service import entry, write_buffer
+from tests.sync_agent.legacy_service import write_buffer
 
 LINE = b'{"type":"user"}\n'
 PATIENCE_SECONDS = 240
@@ -113,14 +113,13 @@ def test_an_agent_outlives_a_knock_at_any_time(annals: Run, home: Path, transcri
         assert annals("sync", "replay", "--json").data["replay"]["waiting"] == 4
 
 
-def test_a_live_agent_takes_over_what_the_original_left(
+def test_a_live_agent_sets_aside_what_the_original_left(
     annals: Run, home: Path, transcript: Path
 ) -> None:
-    """L-01 The live agent too sets the original's buffer aside, reads, and takes over the rest."""
+    """B-06 The live agent too sets the original's buffer aside, and reads into a new one."""
     path = home / ".claude-sync" / "buffer.db"
-    rows = [{"id": 1, "project_id": "-p", "session_id": "s", "entry": entry("gone")}]
-    write_buffer(path, rows)
+    write_buffer(path)
     with _agent(home):
-        _until(lambda: "taken over" in annals("sync", "log").out)
+        _until(lambda: annals("sync", "status", "--json").data["sync"]["records"] == 4)
     assert path.with_name("buffer.db.legacy").exists()
-    assert annals("sync", "status", "--json").data["sync"]["records"] == 5
+    assert "set aside" in annals("sync", "log").out

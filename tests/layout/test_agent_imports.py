@@ -12,7 +12,7 @@ from tests.conftest import clean_environment
 HEAVY = {"pyiceberg", "pyarrow", "duckdb", "dbt", "prefect", "pandas", "pymongo", "rich"}
 MODULES = (
     *("agent.agent_status", "agent.flush", "agent.installing", "agent.requests", "agent.units"),
-    *("agent.wake", "buffer.transaction_log", "reading.legacy"),
+    *("agent.wake", "buffer.transaction_log"),
     *("upkeep.quarantine", "upkeep.replay"),
 )
 

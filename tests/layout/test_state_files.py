@@ -75,7 +75,6 @@ WRITTEN = {
     "sync_agent/buffer/tables.py": "when the buffer was made, for people",
     "sync_agent/reading/intake.py": "when records were read; order is that of their numbers",
     "sync_agent/buffer/transaction_log.py": "when a transaction was; order is that of its rows",
-    "sync_agent/reading/legacy.py": "when records were taken over",
     "sync_agent/shipping/mongo.py": "heartbeats for people",
     "sync_agent/shipping/outbox.py": "when the server refused or took records, for people",
     "sync_agent/upkeep/quarantine.py": "when a range was judged again, for people",
