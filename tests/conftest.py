@@ -38,6 +38,7 @@ SLOW_FIRST = (
     "resilience",
     "integration",
     "flows",
+    "operations",
     "accuracy",
     "cli",
 )

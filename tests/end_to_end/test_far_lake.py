@@ -8,7 +8,7 @@ import pytest
 
 from annals.settings.passing import as_environment
 from tests.conftest import Built, Run
-from tests.flows.test_backup import gold
+from tests.operations.test_backup import gold
 from tests.servers.lakes import FarLake
 from tests.servers.running import free_port
 

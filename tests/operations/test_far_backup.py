@@ -11,7 +11,7 @@ import pytest
 from annals.settings.passing import as_environment
 from tests.conftest import Built, Run, clean_environment
 from tests.extractors.lakes import ids
-from tests.flows.test_backup import GOLD, gold
+from tests.operations.test_backup import GOLD, gold
 from tests.servers.lakes import FarLake
 
 DIE = """
