@@ -10,8 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from flows.prefect.automations import SILENT
-from flows.prefect.awakening import Beat
 from tests.servers.prefects import Platform, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -33,6 +31,8 @@ class Clock:
 
 def test_a_gap_in_the_beat_is_told_once() -> None:
     """The start, a sleep and a clock that was set are reported once each; a busy second is not."""
+    from flows.prefect.awakening import Beat
+
     clock = Clock()
     beat = Beat(clock)
     assert [beat.take(), beat.take()] == [True, False]
@@ -70,6 +70,8 @@ def _beat(platform: Platform, run_id: str, *, ago: float = 0) -> None:
 
 def test_a_heartbeat_after_the_verdict_takes_it_back(platform: Platform) -> None:
     """A run that counted as dead and beats counts as running; one that failed stays failed."""
+    from flows.prefect.automations import SILENT
+
     run_id, failed = _running(platform), _running(platform)
     for one, message in ((run_id, f"{SILENT} for 40 seconds: its process is gone"), (failed, "x")):
         dead = {"type": "CRASHED", "name": "Crashed", "message": message}

@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from prefect.workers.process import ProcessWorker
 
 from annals.prefect_api import PrefectApi, PrefectRefusedError, authorization_header
 from annals.settings import load_settings
@@ -112,6 +111,8 @@ def test_the_worker_refuses_it_where_the_template_is_the_stock_one(
     platform: Platform, tmp_path: Path
 ) -> None:
     """With the stock template of an older database the worker executes nothing; deploy mends it."""
+    from prefect.workers.process import ProcessWorker
+
     mark = tmp_path / "mark"
     stock = ProcessWorker.get_default_base_job_template()
     platform.call("PATCH", "/work_pools/annals", {"base_job_template": stock})

@@ -5,6 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import dbt.adapters.duckdb.impl
+import dbt.cli.main
+import duckdb
+import pyarrow.parquet
+import pyiceberg.catalog.sql
+
 from annals.settings import load_settings
 from loaders.dbt_project import prepare
 from tests.sweep import stages
@@ -12,7 +18,7 @@ from tests.sweep import stages
 TIMEZONE = "Europe/Berlin"
 """The zone of the states that are swept; dbt parses the project again for another one."""
 
-IMPORTED = (stages,)
+IMPORTED = (dbt, duckdb, pyarrow, pyiceberg, stages)
 
 with tempfile.TemporaryDirectory() as _folder:
     prepare(load_settings(annals_home=Path(_folder), timezone=TIMEZONE))

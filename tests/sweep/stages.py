@@ -1,6 +1,6 @@
 """The work that dies: every stage and every question about its results, as plain functions.
 
-Everything heavy is imported here, once, in the server process that children are forked from.
+What else they import is imported once, in the server process that children are forked from.
 """
 
 from __future__ import annotations
@@ -10,15 +10,8 @@ import sqlite3
 from dataclasses import asdict
 from typing import Any
 
-import dbt.adapters.duckdb.impl
-import dbt.cli.main
-import duckdb
-import pyarrow.parquet
-import pyiceberg.catalog.sql
-
 from annals.settings import Settings
 from extractors.extract import extract
-from extractors.lake import open_lake
 from loaders.gold import gold_hashes
 from loaders.load import load
 from loaders.publish import publish
@@ -26,8 +19,6 @@ from loaders.transform import transform
 from loaders.warehouse import connect, open_build
 from sync_agent.agent.once import sync_once
 from sync_agent.reading.ledger import custody
-
-IMPORTED = (dbt, duckdb, pyarrow, pyiceberg, open_lake, transform)
 
 
 def sync(settings: Settings) -> None:

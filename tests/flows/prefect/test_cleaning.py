@@ -1,4 +1,7 @@
-"""Hostile text on its way to Prefect and to notifications: states, logs, templates, artifacts."""
+"""Hostile text on its way to Prefect and to notifications: states, logs, templates, artifacts.
+
+Prefect is imported in the tests: it takes seconds, and every process of the suite reads this file.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,10 @@ import re
 from typing import Any
 
 import pytest
-from prefect import states
-from prefect.server.utilities.user_templates import render_user_template_sync
 
 from annals import secrecy
 from annals.secrecy import link_address
 from annals.text import markdown
-from flows.prefect import cleaning
-from flows.prefect.automations import _failed
-from flows.prefect.cleaning import clean_states_and_logs, shown_text
 
 EVIL = "\x1b]0;own\x07\x1b[31m\x9b5n\u202e\u2066\u200b\x00<!channel> <b>[x](http://e) ![i](http://e)\r\n|a|"
 
@@ -23,11 +21,15 @@ EVIL = "\x1b]0;own\x07\x1b[31m\x9b5n\u202e\u2066\u200b\x00<!channel> <b>[x](http
 @pytest.fixture
 def cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clean states and logs for the length of a test."""
+    from prefect import states
+
+    from flows.prefect import cleaning
+
     secrecy.register(["hunter2secret"])  # installs the filter of secrets, which stays
     factory = logging.getLogRecordFactory()
     monkeypatch.setattr(cleaning, "_is_installed", [])
     monkeypatch.setitem(vars(states), "format_exception", states.format_exception)
-    clean_states_and_logs()
+    cleaning.clean_states_and_logs()
     yield
     logging.setLogRecordFactory(factory)
 
@@ -43,6 +45,8 @@ def _visible(text: str) -> bool:
 @pytest.mark.usefixtures("cleaned")
 def test_states_of_tasks_pass_the_filter() -> None:
     """An exception of a library, quoted by Prefect's own code: no secret, no control character."""
+    from prefect import states
+
     secrecy.register(["hunter2secret"])
     error = ValueError(f"mongodb://me:hunter2secret@h/?a=hunter2secret {EVIL}")
     for made in (states.exception_to_failed_state, states.exception_to_crashed_state):
@@ -78,6 +82,11 @@ def test_log_records_pass_the_filter(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_notification_holds_no_markup_of_others(kind: str, harm: str) -> None:
     """Rendered as the server does it, the words of a run are words for Slack and Teams."""
     from uuid import uuid4
+
+    from prefect.server.utilities.user_templates import render_user_template_sync
+
+    from flows.prefect.automations import _failed
+    from flows.prefect.cleaning import shown_text
 
     (action,) = _failed(uuid4(), kind).actions
     run: dict[str, Any] = {"name": EVIL, "state": {"name": "Failed", "message": shown_text(EVIL)}}
