@@ -197,11 +197,12 @@ def _prepare() -> None:
     prepare_environment()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from flows import stages
-    from loaders import dbt_project
+    from tests.servers.forking import other_threads, parse_project
 
     for name in HEAVY:
         importlib.import_module(name)
-    dbt_project.prepare(load_settings())
+    parse_project(load_settings())
+    assert not (threads := other_threads()), f"commands would miss these threads: {threads}"
     # What is ready here needs no process that gets it ready; tests/flows/test_ahead.py has those.
     vars(stages)["Announced"] = lambda progress, _ahead: progress
     gc.freeze()

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pyiceberg.catalog.sql
 
 from annals.settings import load_settings
-from loaders.dbt_project import prepare
+from tests.servers.forking import parse_project
 from tests.sweep import stages
 
 TIMEZONE = "Europe/Berlin"
@@ -21,4 +21,4 @@ TIMEZONE = "Europe/Berlin"
 IMPORTED = (dbt, duckdb, pyarrow, pyiceberg, stages)
 
 with tempfile.TemporaryDirectory() as _folder:
-    prepare(load_settings(annals_home=Path(_folder), timezone=TIMEZONE))
+    parse_project(load_settings(annals_home=Path(_folder), timezone=TIMEZONE))
