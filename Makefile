@@ -1,4 +1,4 @@
-# Annals. `make pipeline` shows what your agents cost; `make test` runs every test.
+# Annals. `make pipeline` shows what your agents cost; `make test` runs the tests.
 # `make help` lists all targets. Needs Python 3.11+, make and git; uses uv where it is installed.
 
 SHELL := /bin/bash
@@ -36,7 +36,7 @@ STACK = $(OWN) -m operations.stack
 ANNALS = $(OWN) -m analytics.cli
 RUN_DEPLOYMENT = $(OWN) -m flows.prefect run
 
-.PHONY: help pipeline install agent platform develop servers test retest soak sweep test-long check format bench clone-check lock prices reference clean \
+.PHONY: help pipeline install agent platform develop servers test retest test-stacks soak sweep test-long check format bench clone-check lock prices reference clean \
 	up down restart status logs shell up-local deploy run-pipeline run-backfill run-adhoc \
 	extract load transform publish validate docs doctor backup restore sbom
 
@@ -132,8 +132,13 @@ servers: develop ## the real servers that tests use, built with Go where that is
 	@$(RUN) -m tests.servers.building
 
 # Test files are compiled once: reading 33,000 lines again costs each process ten seconds.
-test: develop ## the whole test suite
-	@PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+SUITE = PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest --no-loadscope-reorder --dist loadfile
+
+test: develop ## every test but the long ones of test-stacks, soak and sweep
+	@$(SUITE) -n $(WORKERS) -m "not stack" $(ARGS)
+
+test-stacks: develop ## real stacks at length: Prefect's runs and services, browsers, a wheel's
+	@$(SUITE) -n 2 -m stack --ignore=tests/soak $(ARGS)
 
 retest: develop ## the tests that failed last time, one after the other
 	@$(RUN) -m pytest --last-failed --last-failed-no-failures none $(ARGS)
@@ -144,7 +149,7 @@ soak: develop ## everything at once for MINUTES (3): a bad network, sudden death
 sweep: develop ## kill the pipeline at many points and compare what it leads to
 	@SWEEP_POINTS=$${SWEEP_POINTS:-200} $(RUN) -m pytest tests/sweep --timeout=1500 $(ARGS)
 
-test-long: soak sweep ## the long forms: soak, sweep, builds of 1 and 3 million entries, killed expiries
+test-long: test-stacks soak sweep ## all long forms: stacks, soak, sweep, builds of 1 and 3 million entries
 	@VOLUME_ENTRIES=$${VOLUME_ENTRIES:-1000000,3000000} $(RUN) -m pytest tests/volumes --timeout=7200 $(ARGS)
 
 check: develop ## format, lint, types, import contracts, language, scripts, images

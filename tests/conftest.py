@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 import signal
@@ -44,12 +45,18 @@ SLOW_FIRST = (
 )
 """Folders whose files take longest: begun first, they do not keep one process busy at the end."""
 
+SHARE_A_SERVER = ("tests/platform",)
+"""Folders of which one process runs all files."""
+
 # Who starts the tests in the background hands on that these are ignored; programs heed that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Where ``make test ARGS=...`` started the suite, a make that a test starts would take them over.
-for _name in ("ARGS", "SERVICE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+for _name in (
+    *("ARGS", "SERVICE", "WORKERS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"),
+    *("MAKEFILES", "GNUMAKEFLAGS", "PYTEST_ADDOPTS"),
+):
     os.environ.pop(_name, None)
 
 _OUTSIDE = dict(os.environ)
@@ -63,6 +70,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {name: place for place, name in enumerate(SLOW_FIRST)}
     folder = len(ROOT.parts) + 1
     items.sort(key=lambda item: rank.get(item.path.parts[folder], len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out whole files, and folders that share a server: each process would start its own."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return next((one for one in SHARE_A_SERVER if file.startswith(f"{one}/")), file)
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave out what was imported: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def test_a_wheel_names_the_files_of_its_own_environment(installed: Installed) ->
     assert {one["check"] for one in doctor.data["findings"]} >= {"versions", "settings", "buffer"}
 
 
-@pytest.mark.slow
+@pytest.mark.stack
 @pytest.mark.timeout(600)
 def test_a_wheel_starts_the_platform(installed: Installed) -> None:
     """``annals up --detach`` is healthy and ``annals down`` ends it, without a checkout."""

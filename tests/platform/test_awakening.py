@@ -85,6 +85,7 @@ def test_a_heartbeat_after_the_verdict_takes_it_back(platform: Platform) -> None
         platform.post(f"/flow_runs/{one}/set_state", state={"type": "COMPLETED"}, force=True)
 
 
+@pytest.mark.stack
 def test_a_sleep_is_no_silence(platform: Platform) -> None:
     """Stopped for longer than a run may be silent, the server gives it its full time again.
 

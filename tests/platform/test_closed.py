@@ -300,6 +300,7 @@ def _inventory(platform: Platform) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize("site", ["127.0.0.1", "evil.example"])
 def test_a_page_of_another_origin_gets_nothing(
     platform: Platform, ports: dict[str, str], tmp_path: Path, site: str
@@ -329,6 +330,7 @@ def test_a_page_of_another_origin_gets_nothing(
     assert _inventory(platform) == before
 
 
+@pytest.mark.stack
 def test_a_name_that_is_led_here_shows_a_refusal(ports: dict[str, str], tmp_path: Path) -> None:
     """DNS rebinding in a real browser: the port answers under its own names, not under others."""
     for number, base in enumerate(ports.values()):

@@ -85,8 +85,7 @@ def taken(platform: Platform) -> str:
     return run_id
 
 
-@pytest.mark.usefixtures("taken")
-def test_deploying_again_changes_nothing(platform: Platform, killed: str) -> None:
+def test_deploying_again_changes_nothing(platform: Platform) -> None:
     """``make deploy`` says what there is; done twice, there is nothing twice."""
     assert platform.first_deploy.returncode == 0, platform.first_deploy.stderr
     assert "work pool created: annals" in platform.first_deploy.stdout
@@ -152,6 +151,8 @@ def _made(platform: Platform) -> dict[str, set[str]]:
     return look()
 
 
+@pytest.mark.stack
+@pytest.mark.usefixtures("taken", "killed")  # what comes of them takes its time
 def test_two_at_once_are_one_completed_and_one_cancelled(platform: Platform) -> None:
     """The second run of a deployment is cancelled; the first goes on when the lock is free."""
     with _pipeline_in_use(platform):
@@ -165,6 +166,7 @@ def test_two_at_once_are_one_completed_and_one_cancelled(platform: Platform) -> 
     until(lambda: "entries_new=" in platform.logs(first), what="counters in the run's log")
 
 
+@pytest.mark.stack
 def test_the_backfill_runs_from_its_button(platform: Platform) -> None:
     """The backfill deployment reads all again, rebuilds everything and doubles nothing."""
     run_id = platform.begin("pipeline/pipeline-backfill")
@@ -179,6 +181,7 @@ def _of(run_id: str, key: str) -> dict[str, Any]:
     return {"flow_run_id": {"any_": [run_id]}, "key": {"any_": [key]}}
 
 
+@pytest.mark.stack
 def test_a_dependency_that_is_down_is_tried_again_told_and_notified(platform: Platform) -> None:
     """The run ends Failed with our error and its hint, after a retry, and somebody is told."""
     place = {"MONGO_URI": "mongodb://me:hunter2@127.0.0.1:1/", "FLOW_RETRIES": "1"}
@@ -217,6 +220,7 @@ def test_what_a_person_has_to_mend_is_not_tried_again(platform: Platform) -> Non
     until(lambda: _tries(platform, run_id) == {"sync": 1, "ship": 1}, what="one try")
 
 
+@pytest.mark.stack
 def test_a_run_goes_by_way_of_the_server(platform: Platform, mongo: Mongo) -> None:
     """With MONGO_URI set a run ships to MongoDB, extracts from there, and draws that lineage."""
     place = {
@@ -234,6 +238,7 @@ def test_a_run_goes_by_way_of_the_server(platform: Platform, mongo: Mongo) -> No
     assert made
 
 
+@pytest.mark.stack
 def test_a_run_keeps_its_lake_in_an_object_store(platform: Platform, far_lake: FarLake) -> None:
     """With a catalog server a run builds from there; without it, it ends with our error."""
     place = as_environment(far_lake.settings(platform.home / "far"), FLOW_RETRIES="0")
@@ -285,6 +290,7 @@ def test_an_error_of_a_flow_is_the_commands_own(platform: Platform) -> None:
     assert "hint: Check that the server runs" in done.stderr
 
 
+@pytest.mark.stack
 def test_silence_while_an_agent_is_at_work_is_notified(platform: Platform) -> None:
     """Where an agent is active and nothing new comes for FRESHNESS_HOURS, somebody is told."""
     lock = platform.home / "buffer.db.lock"
@@ -294,6 +300,7 @@ def test_silence_while_an_agent_is_at_work_is_notified(platform: Platform) -> No
     assert "`annals status`" in told[0]["body"]
 
 
+@pytest.mark.stack
 def test_a_worker_that_is_stopped_ends_its_run(platform: Platform) -> None:
     """Told to stop, a worker lets its run roll back and report, and leaves with exit code 0."""
     with _pipeline_in_use(platform):
@@ -307,6 +314,7 @@ def test_a_worker_that_is_stopped_ends_its_run(platform: Platform) -> None:
     assert platform.finish(PIPELINE)["name"] == "Completed"
 
 
+@pytest.mark.stack
 def test_make_runs_a_deployment_and_waits_for_it(platform: Platform) -> None:
     """``make run-pipeline`` and its sisters find the server as every command does."""
     done = platform.make("run-adhoc", "ARGS=--param run_tests=true")
@@ -314,6 +322,7 @@ def test_make_runs_a_deployment_and_waits_for_it(platform: Platform) -> None:
     assert "Completed" in done.stdout
 
 
+@pytest.mark.stack
 def test_a_run_that_was_taken_and_never_begun_is_cleaned_up(platform: Platform, taken: str) -> None:
     """A run without any heartbeat counts as crashed too: nothing waits for it indefinitely."""
     state = platform.becomes(taken)
@@ -321,6 +330,7 @@ def test_a_run_that_was_taken_and_never_begun_is_cleaned_up(platform: Platform, 
     assert "no sign of life" in state["message"]
 
 
+@pytest.mark.stack
 def test_the_run_of_a_killed_worker_is_cleaned_up(platform: Platform, killed: str) -> None:
     """A run whose worker was killed counts as crashed, and the next one is not kept out."""
     state = platform.becomes(killed)
@@ -334,6 +344,7 @@ def test_the_run_of_a_killed_worker_is_cleaned_up(platform: Platform, killed: st
     assert {row["verdict"] for row in json.loads(checks["data"])} <= {"ok", "skipped"}
 
 
+@pytest.mark.stack
 def test_a_run_that_hangs_keeps_nobody_out(platform: Platform) -> None:
     """A process that hangs is ended when its run counts as crashed: its lock is for the next."""
     lock = platform.home / "annals" / "pipeline.lock"

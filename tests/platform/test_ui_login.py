@@ -17,6 +17,7 @@ FIELD = "input[type=password]"
 SUBMIT = "document.querySelector('button[type=submit]').click()"
 
 
+@pytest.mark.stack
 def test_the_page_works_with_the_stored_login(platform: Platform, tmp_path: Path) -> None:
     """Without and with a wrong login nothing is shown; with the right one deployments are."""
     base = platform.api.removesuffix("/api")

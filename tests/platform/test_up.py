@@ -100,7 +100,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         assert (done.data["healthy"], "agent is healthy" in done.err) == (True, True)
         yield found
     finally:
-        found.run("down")
+        assert found.run("down").code == 0
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def _stations(place: Up, wanted: dict[str, Any]) -> set[str]:
     return {event["resource"]["prefect.resource.id"] for event in events}
 
 
-@pytest.mark.slow
+@pytest.mark.stack
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", ["prefect", "docs"])
 def test_a_browser_shows_it(place: Up, page: str, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_up_again_says_how_it_stands(place: Up) -> None:
     assert place.pid("agent") == before
 
 
-@pytest.mark.slow
+@pytest.mark.stack
 @pytest.mark.timeout(600)
 def test_a_service_that_dies_is_started_again(place: Up) -> None:
     """Killed, the agent comes back after a pause, and the log says so."""
@@ -190,7 +190,7 @@ def test_a_service_that_dies_is_started_again(place: Up) -> None:
     until(lambda: _answers(url))
 
 
-@pytest.mark.slow
+@pytest.mark.stack
 @pytest.mark.timeout(600)
 def test_a_service_that_hangs_is_started_again(place: Up) -> None:
     """Stopped, the dbt docs has to be failing, ended, and started again as another process."""
@@ -230,7 +230,7 @@ def until(question: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.slow
+@pytest.mark.stack
 @pytest.mark.timeout(900)
 def test_down_while_a_pipeline_runs_loses_nothing(place: Up) -> None:
     """The run rolls back, everything ends and gives its ports back, and the next run goes on."""

@@ -39,7 +39,7 @@ TOXICS: dict[str, dict[str, int]] = {
 }
 DRAIN_SECONDS = 600.0
 
-pytestmark = pytest.mark.timeout(SECONDS + 3 * DRAIN_SECONDS)
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(SECONDS + 3 * DRAIN_SECONDS)]
 
 
 class Folder:
