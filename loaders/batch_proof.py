@@ -12,7 +12,8 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from loaders.completeness_rules import RESPONSES, RULES
+from loaders.completeness_keys import RESPONSES
+from loaders.completeness_rules import RULES
 from loaders.completeness_tables import (
     BRONZE,
     ENTRIES_OF_BATCH,

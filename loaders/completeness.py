@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from annals.errors import IntegrityError
 from loaders import batch_proof, warehouse
-from loaders.completeness_rules import RESPONSES, RULES, Rule
+from loaders.completeness_keys import RESPONSES
+from loaders.completeness_rules import RULES, Rule
 from loaders.completeness_tables import (
     BRONZE,
     FOREIGN_ENTRIES,

@@ -14,59 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from loaders.completeness_keys import BILLABLE, CHOSEN_ROW, hash_key
 from loaders.completeness_tables import BRONZE, FIRST_DAY, FOREIGN, LAST_DAY
 
-_BILLABLE = "has_usage and not is_api_error and coalesce(model_id, '') <> '<synthetic>'"
 _IS_MESSAGE = "(entry_type in ('user', 'assistant') or is_human_turn)"
 
-
-def hash_key(*columns: str) -> str:
-    """Return the SQL of the project's key over columns: the macro ``hash_key`` for DuckDB."""
-    parts = (
-        f"coalesce(strlen({column}::varchar) || ':' || {column}::varchar, '-')"
-        for column in columns
-    )
-    return f"md5(concat_ws('|', {', '.join(parts)}))"
-
-
-RESPONSES = f"""
-    with lent as (
-        select
-            message_id,
-            case when min(request_id) = max(request_id) then min(request_id) end as request_id
-        from checked_entries
-        where message_id is not null
-        group by message_id
-        having bool_or(request_id is null and is_nested)
-    ),
-    first_seen as (
-        select message_id, file_key, min(message_at) as first_seen_at
-        from checked_entries
-        where message_id is not null and request_id is null
-        group by message_id, file_key
-    ),
-    identified as (
-        select
-            entries.*, {_BILLABLE} as is_billable, first_seen.first_seen_at,
-            coalesce(entries.request_id, case when is_nested then lent.request_id end) as key_id
-        from checked_entries as entries
-        left join lent using (message_id)
-        left join first_seen using (message_id, file_key)
-        where message_id is not null
-    )
-    select
-        * exclude (key_id, first_seen_at),
-        {
-    hash_key(
-        "message_id",
-        "key_id",
-        "case when key_id is null then coalesce(model_id, 'unknown') end",
-        "case when key_id is null then epoch_us(first_seen_at) end",
-    )
-} as response_key
-    from identified
-"""  # noqa: S608 - names are constants
-"""Rows of responses with the key of their response (docs/specs/accounting.md)."""
 
 _COPIES = f"""
     select entry_id from (
@@ -149,8 +101,9 @@ def _grouped(table: str, n: str, h: str = "0", *, place: str = "session_id") -> 
 
 _ENTRIES = _grouped("checked_entries", "count(*)")
 _EXPECTED_RESPONSES = f"""
-    select response_key as key, count(*) as amount, min(session_id) as session_id
-    from checked_responses where {_BILLABLE} and {{messages}} group by 1
+    select response_key as key, min(session_id) as session_id,
+        count(*) + arg_max(coalesce(len(steps), 0), ({CHOSEN_ROW})) as amount
+    from checked_responses where {BILLABLE} and {{messages}} group by 1
 """  # noqa: S608 - as above
 _EXPECTED_CALLS = """
     select key, max(calls) as amount, min(session_id) as session_id from (
@@ -158,14 +111,17 @@ _EXPECTED_CALLS = """
             response_key || ' ' || coalesce(
                 item.tool_use_id, 'block ' || item.block_index || ' of ' || entry_id
             ) as key,
-            count(distinct (item.block_index, coalesce(uuid, entry_id))) as calls,
+            count(distinct (
+                item.block_index,
+                case when is_nested then coalesce(nested_uuid, '') else coalesce(uuid, entry_id) end
+            )) as calls,
             min(session_id) as session_id
         from (
-            select response_key, entry_id, uuid, session_id, file_key, file_generation,
-                unnest(content_blocks) as item
-            from checked_responses where not is_nested and {messages}
+            select response_key, entry_id, uuid, nested_uuid, is_nested, session_id, file_key,
+                file_generation, unnest(content_blocks) as item
+            from checked_responses where {messages}
         )
-        where item.block_type = 'tool_use'
+        where item.block_type like '%tool_use'
         group by key, file_key, file_generation
     ) group by key
 """
@@ -176,11 +132,16 @@ _MESSAGE_KEYS = f"""
 """  # noqa: S608 - as above
 _TOKENS_OF_ENTRIES = """
     select session_id as place, 0 as h,
-        sum(coalesce(entries.input_tokens, 0) + coalesce(entries.output_tokens, 0)
-            + coalesce(entries.cache_read_tokens, 0)) as n
+        sum(case when usage.step_place is null
+            then coalesce(entries.input_tokens, 0) + coalesce(entries.output_tokens, 0)
+                + coalesce(entries.cache_read_tokens, 0)
+            else list_sum(list_transform(
+                list_filter(entries.steps, lambda step: step.place = usage.step_place),
+                lambda step: step.input_tokens + step.output_tokens + step.cache_read_tokens
+            )) end) as n
     from checked_usage as usage
     left join (
-        select entry_id, input_tokens, output_tokens, cache_read_tokens from checked_entries
+        select entry_id, input_tokens, output_tokens, cache_read_tokens, steps from checked_entries
     ) as entries using (entry_id)
     where {messages} group by 1
 """
@@ -197,6 +158,7 @@ _EXPECTED_SESSIONS = f"""
         from checked_entries
         union all select session_id, 0, 1, is_human_turn::integer, 0, 0, 0 from checked_messages
         union all select session_id, 0, 0, 0, 1, total_tokens, 0 from checked_usage
+        where quality <> 'declined'
         union all select session_id, 0, 0, 0, 0, 0, 1 from checked_calls
     ) group by 1
 """  # noqa: S608 - as above
@@ -228,7 +190,7 @@ _DAY_KEY = (
     "concat_ws(' ', coalesce(usage_date::varchar, 'without a date'), project_key, model_id,"
     " case when is_subagent then 'subagent' end)"
 )
-_DAY_HASH = "sum(total_tokens)::hugeint + sum(coalesce(cost_nano_usd, 0))"
+_COSTS = "sum(coalesce(cost_nano_usd, 0))"
 _USAGE_HASH = "bit_xor(hash(response_key, total_tokens))"
 
 
@@ -259,13 +221,6 @@ RULES: tuple[Rule, ...] = (
         is_total=True,
     ),
     Rule(
-        "silver.int_session_projects",
-        "entries",
-        _ENTRIES,
-        _grouped("checked_session_projects", "sum(entries)"),
-        is_total=True,
-    ),
-    Rule(
         "silver.int_messages",
         "entries",
         _MESSAGE_KEYS,
@@ -275,7 +230,8 @@ RULES: tuple[Rule, ...] = (
         "silver.int_api_responses",
         "rows of usage",
         _EXPECTED_RESPONSES,
-        "select response_key as key, sum(row_count) as amount, min(session_id) as session_id"
+        "select coalesce(parent_response_key, response_key) as key, sum(row_count) as amount,"
+        " min(session_id) as session_id"
         " from checked_api_responses where {messages} group by 1",
         by_key=True,
     ),
@@ -322,8 +278,18 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.agg_usage_daily",
         "responses",
-        _grouped("gold.fct_api_responses", "count(*)", _DAY_HASH, place=_DAY_KEY),
-        _grouped("gold.agg_usage_daily", "sum(api_responses)", _DAY_HASH, place=_DAY_KEY),
+        _grouped(
+            "gold.fct_api_responses",
+            "count(*)",
+            f"sum(total_tokens)::hugeint + {_COSTS}",
+            place=_DAY_KEY,
+        ),
+        _grouped(
+            "gold.agg_usage_daily",
+            "sum(api_responses + declined_attempts)",
+            f"sum(total_tokens + declined_tokens)::hugeint + {_COSTS}",
+            place=_DAY_KEY,
+        ),
         scope="history",
         place="day",
         needs=("gold.fct_api_responses",),
@@ -331,11 +297,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "gold.dim_projects",
         "sessions",
-        _grouped("silver.int_session_projects", "count(*)", place="project_key"),
+        _grouped("silver.int_sessions", "count(*)", place="project_key"),
         _grouped("gold.dim_projects", "sum(sessions)", place="project_key"),
         scope="history",
         place="project",
-        needs=("silver.int_session_projects",),
+        needs=("silver.int_sessions",),
     ),
     Rule(
         "gold.dim_models",

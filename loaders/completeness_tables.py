@@ -22,19 +22,19 @@ STAGED: Mapping[str, tuple[str, str]] = {
             "entry_id, session_id, file_key, file_generation, byte_offset, is_subagent_file,"
             " entry_type, uuid, is_human_turn, model_id, message_id, request_id, is_nested,"
             " message_at, has_usage, is_api_error, input_tokens, output_tokens, cache_read_tokens,"
-            " content_blocks"
+            " cache_creation_tokens, cache_5m_tokens, cache_1h_tokens, iterations, steps,"
+            " nested_uuid, fork_of_uuid, content_blocks"
         ),
     ),
     FOREIGN: ("checked_foreign", "session_id, entries"),
     "silver.int_sessions": ("checked_sessions", "session_id, entries"),
-    "silver.int_session_projects": ("checked_session_projects", "session_id, entries"),
     "silver.int_messages": (
         "checked_messages",
         "session_id, message_key, entries, is_human_turn",
     ),
     "silver.int_api_responses": (
         "checked_api_responses",
-        "session_id, message_id, response_key, row_count, total_tokens",
+        "session_id, message_id, response_key, parent_response_key, row_count, total_tokens",
     ),
     "silver.int_tool_calls": (
         "checked_tool_calls",
@@ -44,7 +44,7 @@ STAGED: Mapping[str, tuple[str, str]] = {
         "checked_usage",
         (
             "session_id, message_id, response_key, entry_id, total_tokens, input_tokens,"
-            " output_tokens, cache_read_tokens"
+            " output_tokens, cache_read_tokens, step_place, quality"
         ),
     ),
     "gold.fct_tool_calls": ("checked_calls", "session_id, tool_call_key"),
@@ -78,16 +78,25 @@ TOTALS: tuple[tuple[str, str, str, str], ...] = (
         "count(*)",
         f"coalesce(sum(entries), 0) + coalesce((select sum(entries) from {FOREIGN}), 0)",  # noqa: S608
     ),
-    ("silver.int_session_projects", "silver.int_sessions", "sum(entries)", "sum(entries)"),
     ("gold.dim_sessions", "silver.int_sessions", "sum(entries)", "sum(entries)"),
     ("gold.dim_sessions", "silver.int_messages", "count(*)", "sum(messages)"),
     ("gold.fct_api_responses", "silver.int_api_responses", "count(*)", "count(*)"),
-    ("gold.dim_sessions", "gold.fct_api_responses", "count(*)", "sum(api_responses)"),
-    ("gold.agg_usage_daily", "gold.fct_api_responses", "count(*)", "sum(api_responses)"),
+    (
+        "gold.dim_sessions",
+        "gold.fct_api_responses",
+        "count(*) filter (where quality <> 'declined')",
+        "sum(api_responses)",
+    ),
+    (
+        "gold.agg_usage_daily",
+        "gold.fct_api_responses",
+        "count(*)",
+        "sum(api_responses + declined_attempts)",
+    ),
     ("gold.fct_tool_calls", "silver.int_tool_calls", "count(*)", "count(*)"),
     ("gold.dim_models", "silver.int_model_prices", "count(distinct model_id)", "count(*)"),
     ("gold.dim_sessions", "gold.fct_tool_calls", "count(*)", "sum(tool_calls)"),
-    ("gold.dim_projects", "silver.int_session_projects", "count(*)", "sum(sessions)"),
+    ("gold.dim_projects", "silver.int_sessions", "count(*)", "sum(sessions)"),
     (
         "gold.dim_dates",
         "gold.dim_dates",

@@ -17,6 +17,7 @@ UNDATED = "undated"
 _ORDER: Mapping[str, str] = {
     "fct_api_responses": "occurred_at, response_key",
     "fct_tool_calls": "called_at, tool_call_key",
+    "fct_vendor_costs": "session_id, model_id",
     "dim_sessions": "session_id",
     "dim_projects": "project_key",
     "dim_models": "model_id",

@@ -21,6 +21,7 @@ from annals.limits import TooLargeError, read_file
 from annals.resources import resource
 from annals.settings import Settings
 from loaders import warehouse
+from loaders.price_overlay import add_overlay, overlay_bytes
 from loaders.warehouse import Connection
 
 BOOK_FILE = resource("dbt") / "seeds" / "model_prices.csv"
@@ -85,7 +86,7 @@ _CACHE_FACTORS = {
 def book_version(settings: Settings) -> str:
     """Return the version of the prices in force, without loading them."""
     source = VERSION_FILE.read_text(encoding="utf-8").strip()
-    book = f"{source} {sha256(BOOK_FILE.read_bytes()).hexdigest()[:12]}"
+    book = f"{source} {sha256(BOOK_FILE.read_bytes() + overlay_bytes()).hexdigest()[:12]}"
     if settings.prices_csv is None:
         return book
     return f"{book}+prices.csv {sha256(_csv_bytes(settings.prices_csv)).hexdigest()[:12]}"
@@ -104,6 +105,7 @@ def materialise_prices(connection: Connection, settings: Settings) -> str:
         connection.execute("delete from meta.model_prices")
         for rows in (own, book_rows()):
             _insert(connection, rows, wanted)
+        add_overlay(connection, wanted)
         warehouse.set_state(connection, PRICE_BOOK, wanted)
     return wanted
 

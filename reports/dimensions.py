@@ -75,15 +75,22 @@ SUMS = """
 
 _DAYS = "select *, usage_date as day from gold.agg_usage_daily"
 
-_RESPONSES = """
-    select *, 1 as api_responses,
+_SERVED = ", ".join(
+    f"case when quality = 'declined' then 0 else {name}_tokens end as {name}_tokens"
+    for name in ("input", "output", "cache_write", "cache_read", "total")
+)
+"""Tokens of an attempt that its model declined are in no sum; its cost is."""
+
+_RESPONSES = f"""
+    select * replace ({_SERVED}), cast(quality <> 'declined' as integer) as api_responses,
         cast(not is_final as integer) as partial_responses,
         case when is_final then 0 else output_tokens end as partial_output_tokens,
         cast(not is_priced as integer) as unpriced_responses,
-        case when is_priced then 0 else total_tokens end as unpriced_tokens,
+        case when is_priced or quality = 'declined' then 0 else total_tokens end
+            as unpriced_tokens,
         cast(occurred_at at time zone $zone as date) as day
     from gold.fct_api_responses
-"""
+"""  # noqa: S608 (constants)
 
 _SHARED = (
     *("api_responses", "input_tokens", "output_tokens", "cache_write_tokens"),

@@ -70,3 +70,22 @@
 {% macro duckdb__without_surrogates(column) -%}
     regexp_replace({{ column }}, '\\u[dD][89a-fA-F][0-9a-fA-F]{2}', '\\ufffd', 'g')
 {%- endmacro %}
+
+{# The members of a JSON object as a list of structs: key, and value in a shape. #}
+{% macro json_members(column, fields) -%}
+    {{ return(adapter.dispatch('json_members')(column, fields)) }}
+{%- endmacro %}
+
+{% macro default__json_members(column, fields) -%}
+    map_entries(from_json({{ column }}, 'map<string, struct<
+    {%- for name in fields %}{{ ', ' if not loop.first }}{{ name }}: string{% endfor -%}
+    >>'))
+{%- endmacro %}
+
+{% macro duckdb__json_members(column, fields) -%}
+    {%- set parts = [] -%}
+    {%- for name in fields -%}{%- do parts.append(name ~ ' VARCHAR') -%}{%- endfor -%}
+    map_entries(json_transform(
+        {{ column }}, '"MAP(VARCHAR, STRUCT({{ parts | join(', ') }}))"'
+    ))
+{%- endmacro %}

@@ -55,7 +55,7 @@
         'block_type', item.type,
         'tool_use_id', coalesce(item.tool_use_id, item.id),
         'tool_name', item.name,
-        'is_error', coalesce(item.is_error = 'true', false),
+        'is_error', {{ is_error_block() }},
         'payload_bytes', {{ block_payload_bytes() }}
     ))
 {%- endmacro %}
@@ -66,9 +66,17 @@
         block_type := item.type,
         tool_use_id := coalesce(item.tool_use_id, item.id),
         tool_name := item.name,
-        is_error := coalesce(item.is_error = 'true', false),
+        is_error := {{ is_error_block() }},
         payload_bytes := {{ block_payload_bytes() }}
     ))
+{%- endmacro %}
+
+{# Results of server tools say in their content that they failed. #}
+{% macro is_error_block() -%}
+    coalesce(
+        item.is_error = 'true'
+        or (item.type like '%_tool_result' and item.content like '%tool_result_error"%'), false
+    )
 {%- endmacro %}
 
 {% macro block_payload_bytes() -%}

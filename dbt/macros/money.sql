@@ -1,11 +1,11 @@
 {# Money is whole nano-dollars; a price is USD per million tokens, so tokens x price x 1000. #}
 
-{# The cost of a response at a price; null where the price lacks what the response used. A cache
-   write costs 1.25 (5 minutes) or 2 (1 hour) times the input, a cache read a tenth of it, a web
+{# The cost of a response at a price; null where the price lacks what the response used. The factor
+   of its modifiers is for tokens, not for searches. A cache write costs 1.25 (5 minutes) or 2 (1 hour) times the input, a cache read a tenth of it, a web
    search a cent, unless the price book says otherwise. #}
-{% macro nano_usd(response, price) -%}
+{% macro nano_usd(response, price, factor) -%}
     {%- set input = price ~ '.input_usd_per_million' -%}
-    try_cast(round(
+    try_cast(round((
         {{ response }}.input_tokens * {{ input }} * 1000
         + {{ response }}.output_tokens * {{ price }}.output_usd_per_million * 1000
         + {{ response }}.cache_write_5m_tokens
@@ -14,9 +14,23 @@
         * coalesce({{ price }}.cache_write_1h_usd_per_million, {{ input }} * 2) * 1000
         + {{ response }}.cache_read_tokens
         * coalesce({{ price }}.cache_read_usd_per_million, {{ input }} * 0.1) * 1000
+        ) * {{ factor }}
         + {{ response }}.web_search_requests
         * coalesce({{ price }}.web_search_usd_per_thousand, 10) * 1000000
     ) as bigint)
+{%- endmacro %}
+
+{# A text of USD as whole nano-dollars; null where it is not an amount. #}
+{% macro nano_usd_of(column) -%}
+    {{ return(adapter.dispatch('nano_usd_of')(column)) }}
+{%- endmacro %}
+
+{% macro default__nano_usd_of(column) -%}
+    try_cast(round(try_cast({{ column }} as decimal(28, 12)) * 1000000000) as bigint)
+{%- endmacro %}
+
+{% macro duckdb__nano_usd_of(column) -%}
+    try_cast(round(try_cast({{ column }} as decimal(28, 12)) * 1000000000) as bigint)
 {%- endmacro %}
 
 {# Nano-dollars as USD with nine decimal places. #}
@@ -46,4 +60,15 @@
 {# The cost of a group of responses: nothing where there are none, null where none has a price. #}
 {% macro cost_or_zero(usage) -%}
     cast(case when {{ usage }}.api_responses > 0 then {{ usage }}.cost_nano_usd else 0 end as bigint)
+{%- endmacro %}
+
+{# Whether a row is of a response that was served: an attempt that its model declined has a cost, but
+   its tokens are those of the same prompt again, and it is not a response. #}
+{% macro is_served() -%}
+    (quality <> 'declined')
+{%- endmacro %}
+
+{# A count that is none where the row is a declined attempt. #}
+{% macro served(column) -%}
+    case when {{ is_served() }} then {{ column }} else 0 end
 {%- endmacro %}

@@ -62,7 +62,7 @@
 {% macro builds_everything() -%}
     {%- set tables = [
         'int_api_responses', 'int_tool_calls', 'int_messages', 'int_sessions',
-        'int_session_projects', 'int_foreign_sessions'
+        'int_foreign_sessions'
     ] -%}
     {%- set missing = namespace(any=flags.FULL_REFRESH) -%}
     {%- for name in tables if execute and not missing.any -%}

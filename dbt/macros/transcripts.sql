@@ -2,6 +2,14 @@
 
 {# The parts of an entry that are looked at; all other content is skipped by the parser. #}
 {% macro entry_shape() -%}
+    {%- set step = {
+        'type': 'VARCHAR', 'model': 'VARCHAR', 'input_tokens': 'VARCHAR',
+        'output_tokens': 'VARCHAR', 'cache_creation_input_tokens': 'VARCHAR',
+        'cache_read_input_tokens': 'VARCHAR',
+        'cache_creation': {
+            'ephemeral_5m_input_tokens': 'VARCHAR', 'ephemeral_1h_input_tokens': 'VARCHAR'
+        }
+    } -%}
     {%- set usage = {
         'input_tokens': 'VARCHAR',
         'output_tokens': 'VARCHAR',
@@ -14,6 +22,7 @@
         'service_tier': 'VARCHAR',
         'speed': 'VARCHAR',
         'inference_geo': 'VARCHAR',
+        'iterations': [step]
     } -%}
     {%- set message = {
         'id': 'VARCHAR', 'model': 'VARCHAR', 'role': 'VARCHAR', 'stop_reason': 'VARCHAR',
@@ -32,18 +41,38 @@
         'isVisibleInTranscriptOnly': 'VARCHAR',
         'isApiErrorMessage': 'VARCHAR',
         'origin': {'kind': 'VARCHAR'},
+        'turnOrigin': 'VARCHAR',
+        'promptSource': 'VARCHAR',
+        'costUSD': 'VARCHAR',
+        'forkedFrom': {'messageUuid': 'VARCHAR'},
+        'worktreeSession': {'originalCwd': 'VARCHAR', 'worktreePath': 'VARCHAR'},
+        'totalCostUSD': 'VARCHAR',
+        'modelUsage': 'VARCHAR',
         'message': top_message,
         'data': {
             'type': 'VARCHAR',
             'message': {
-                'type': 'VARCHAR', 'timestamp': 'VARCHAR', 'requestId': 'VARCHAR',
-                'isApiErrorMessage': 'VARCHAR', 'message': message
+                'type': 'VARCHAR', 'uuid': 'VARCHAR', 'timestamp': 'VARCHAR',
+                'requestId': 'VARCHAR', 'isApiErrorMessage': 'VARCHAR', 'message': top_message
             }
         },
         'attachment': {
             'type': 'VARCHAR', 'commandMode': 'VARCHAR', 'isMeta': 'VARCHAR',
             'prompt': 'VARCHAR', 'origin': {'kind': 'VARCHAR'}
         }
+    }) }}
+{%- endmacro %}
+
+{# Columns of counts, and where usage has them. #}
+{% macro usage_counts() -%}
+    {{ return({
+        'input_tokens': 'input_tokens',
+        'output_tokens': 'output_tokens',
+        'cache_creation_tokens': 'cache_creation_input_tokens',
+        'cache_5m_tokens': 'cache_creation.ephemeral_5m_input_tokens',
+        'cache_1h_tokens': 'cache_creation.ephemeral_1h_input_tokens',
+        'cache_read_tokens': 'cache_read_input_tokens',
+        'web_search_requests': 'server_tool_use.web_search_requests'
     }) }}
 {%- endmacro %}
 
@@ -83,60 +112,20 @@
     {{ matches(column, "'^\\s*(" ~ openings | join('|') ~ ")'") }}
 {%- endmacro %}
 
-{# Project identity: a path (record's, else its session's), else the folder. Windows paths are
-   the same whatever their case and slashes. #}
-{% macro project_identity(cwd, session_cwd, folder) -%}
-    case
-        when coalesce({{ cwd }}, {{ session_cwd }}) is null
-            then 'folder ' || {{ folded_folder(folder) }}
-        else 'path ' || {{ folded_path('coalesce(' ~ cwd ~ ', ' ~ session_cwd ~ ')') }}
-    end
-{%- endmacro %}
-
-{% macro folded_path(column) -%}
-    case
-        when {{ is_windows_path(column) }}
-            then lower(rtrim(replace({{ column }}, '/', chr(92)), chr(92)))
-        when {{ column }} = '/' then '/'
-        else rtrim({{ column }}, '/')
-    end
-{%- endmacro %}
-
-{% macro folded_folder(column) -%}
-    case when {{ matches(column, "'^[A-Za-z]--'") }} then lower({{ column }}) else {{ column }} end
-{%- endmacro %}
-
-{% macro is_windows_path(column) -%}
-    {{ matches(column, "'^([A-Za-z]:|\\\\\\\\)'") }}
-{%- endmacro %}
-
-{# The last part of a path, for display. #}
-{% macro path_name(column) -%}
-    {{ return(adapter.dispatch('path_name')(column)) }}
-{%- endmacro %}
-
-{% macro default__path_name(column) -%}
-    regexp_extract({{ column }}, '([^/\\\\]*)[/\\\\]*$', 1)
-{%- endmacro %}
-
-{% macro duckdb__path_name(column) -%}
-    regexp_extract({{ column }}, '([^/\\]*)[/\\]*$', 1)
-{%- endmacro %}
-
-{# Whether a person typed this entry. Builds that name the origin are believed; of others a user
-   record counts unless it is a sidechain's, injected, a compact summary or a tool result, and has
-   something of its own to say. Prompts typed while the agent was busy are attachments. Expects the
-   columns json, entry and plain_text. #}
+{# Whether a person typed this entry. A schedule, a hook or another session is not a person;
+   builds that name the origin are believed; of others a user record counts unless it is a
+   sidechain's, injected, a compact summary or a tool result, and has something of its own to say.
+   Prompts typed while the agent was busy are attachments. Expects the columns json, entry and
+   plain_text. #}
 {% macro is_human_turn() -%}
-    {%- set own_words -%}
-        item.type in ('image', 'document')
-        or (item.type = 'text' and {{ is_human_text('item.text') }})
-    {%- endset -%}
+    {%- set own_words = is_human_block() -%}
     {%- set tool_result = "item.type = 'tool_result'" -%}
     coalesce(case
-        when entry_type = 'attachment' and entry.attachment.type = 'queued_command'
-            then {{ is_queued_prompt() }}
-        when coalesce(entry_type, '') <> 'user' or is_sidechain then false
+        when coalesce(entry_type, '') not in ('user', 'attachment') or is_sidechain then false
+        when {{ is_sent_by_program('entry.turnOrigin') }}
+            or {{ is_sent_by_program('entry.promptSource') }} then false
+        when entry_type = 'attachment'
+            then entry.attachment.type = 'queued_command' and {{ is_queued_prompt() }}
         when entry.origin.kind is not null then entry.origin.kind = 'human'
         when 'true' in (entry.isMeta, entry.isCompactSummary, entry.isVisibleInTranscriptOnly)
             then false
@@ -148,21 +137,42 @@
     end, false)
 {%- endmacro %}
 
+{# Content that is a text, not a list of blocks. #}
+{% macro plain_text_of_user() -%}
+    case when entry_type = 'user' and entry.message.content is null
+        then {{ json_text('json', '$.message.content') }}
+    end
+{%- endmacro %}
+
+{# The prompt is text or a list of blocks; a list that holds injected text alone is not a turn. #}
 {% macro is_queued_prompt() -%}
-    not is_sidechain
-    and coalesce(entry.attachment.commandMode, 'prompt') = 'prompt'
-    and coalesce(entry.attachment.origin.kind, 'human') = 'human'
+    {%- set prompt = 'entry.attachment.prompt' -%}
+    {%- set blocks = json_struct(readable_json(prompt), [{'type': 'VARCHAR', 'text': 'VARCHAR'}]) -%}
+    coalesce(entry.attachment.commandMode, 'prompt') = 'prompt'
+    and coalesce(entry.attachment.origin.kind, entry.origin.kind, 'human') = 'human'
     and coalesce(entry.attachment.isMeta, entry.isMeta, 'false') <> 'true'
-    and {{ is_human_text('entry.attachment.prompt') }}
+    and case
+        when {{ matches(prompt, "'^\\s*\\[\\s*[{\\]]'") }} and {{ readable_json(prompt) }} is not null
+            then {{ list_count_where(blocks, is_human_block()) }} > 0
+        else {{ is_human_text(prompt) }}
+    end
+{%- endmacro %}
+
+{# Whether a content block holds something that a person typed or added. #}
+{% macro is_human_block() -%}
+    item.type in ('image', 'document') or (item.type = 'text' and {{ is_human_text('item.text') }})
+{%- endmacro %}
+
+{# Values of turnOrigin and promptSource of prompts that no person sent. #}
+{% macro is_sent_by_program(column) -%}
+    coalesce(replace(lower({{ column }}), '-', '_') in (
+        'scheduled', 'schedule', 'peer', 'hook', 'task_notification', 'system'
+    ), false)
 {%- endmacro %}
 
 {# Of a text that is not blank the left end is enough to tell. #}
 {% macro is_human_text(text) -%}
     (ltrim({{ text }}) <> '' and not {{ is_injected_text(text) }})
-{%- endmacro %}
-
-{% macro project_key(cwd, session_cwd, folder) -%}
-    {{ hash_key([project_identity(cwd, session_cwd, folder)]) }}
 {%- endmacro %}
 
 {# Whether a record is of a conversation, not of another program (docs/specs/byte-ledger.md, L-10).

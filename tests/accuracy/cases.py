@@ -133,7 +133,11 @@ def bands() -> list[Transcript]:
 def searches() -> list[Transcript]:
     """Return two web searches, on both rows of the response."""
     counted = usage(
-        0, 0, server_tool_use={"web_search_requests": 2}, speed="standard", inference_geo="eu"
+        0,
+        0,
+        server_tool_use={"web_search_requests": 2},
+        speed="standard",
+        inference_geo="not_available",
     )
     rows = [
         assistant("seven", f"2026-01-10T10:00:0{n}", message("msg_w", counted), "req_w")

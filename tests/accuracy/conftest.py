@@ -15,7 +15,10 @@ from loaders import completeness, warehouse
 from loaders.load import load
 from loaders.transform import transform
 from sync_agent.agent.once import sync_once
+from tests.accuracy.billing_cases import BILLING_CASES
+from tests.accuracy.cases import CASES, PRICES
 from tests.accuracy.records import Transcript
+from tests.accuracy.work_cases import WORK_CASES
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,16 @@ def count(tmp_path_factory: pytest.TempPathFactory) -> Count:
         return built
 
     return counted
+
+
+@pytest.fixture(scope="session")
+def counted(count: Count, tmp_path_factory: pytest.TempPathFactory) -> Counted:
+    """Take in the transcripts of all cases at once, days in Berlin, with prices of our own."""
+    prices = Path(tmp_path_factory.mktemp("prices")) / "prices.csv"
+    prices.write_text(PRICES)
+    cases = (*CASES, *BILLING_CASES, *WORK_CASES)
+    transcripts = [transcript for case in cases for transcript in case()]
+    return count(transcripts, timezone="Europe/Berlin", prices_csv=prices)
 
 
 def settings_in(home: Path, **changes: Any) -> Settings:

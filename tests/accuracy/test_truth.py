@@ -64,14 +64,17 @@ def test_responses_and_their_quality(counted: Counted, truth: dict[str, Any]) ->
     """Responses, those with a final row, and those of subagents."""
     found = counted.row(
         "select count(*), count(*) filter (where is_final), count(*) filter (where is_subagent)"
-        " from gold.fct_api_responses"
+        " from gold.fct_api_responses where quality <> 'declined'"
     )
     assert found == (truth["responses"], truth["final"], truth["sidechain_responses"])
 
 
 def test_models(counted: Counted, truth: dict[str, Any]) -> None:
     """Each model has as many responses as the counter found."""
-    rows = counted.rows("select model_id, count(*) from gold.fct_api_responses group by 1")
+    rows = counted.rows(
+        "select model_id, count(*) from gold.fct_api_responses"
+        " where quality <> 'declined' group by 1"
+    )
     assert dict(rows) == truth["models"]
 
 
@@ -79,8 +82,11 @@ def test_tool_calls(counted: Counted, truth: dict[str, Any]) -> None:
     """As many calls as there are distinct ids, and each result finds its call."""
     found = counted.row(
         "select count(*), count(*) filter (where has_result) from gold.fct_tool_calls"
+        " where not is_nested"
     )
     assert found == (truth["tool_uses"], truth["paired"])
+    (nested,) = counted.row("select count(*) from gold.fct_tool_calls where is_nested")
+    assert nested == truth["counts"]["nested_usage_rows"]
 
 
 def test_entries_and_rows_with_usage(counted: Counted, truth: dict[str, Any]) -> None:

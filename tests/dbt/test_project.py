@@ -15,13 +15,14 @@ PREFIXES = {"staging": ("stg_",), "intermediate": ("int_",), "marts": ("dim_", "
 GOLD = {
     "fct_api_responses",
     "fct_tool_calls",
+    "fct_vendor_costs",
     "dim_sessions",
     "dim_projects",
     "dim_models",
     "dim_dates",
     "agg_usage_daily",
 }
-KEYLESS = {"stg_annals__touched_days", "stg_annals__model_prices"}
+KEYLESS = {"stg_annals__touched_days", "stg_annals__model_prices", "stg_annals__price_factors"}
 """Models that pass on what the loader wrote and have no key of their own."""
 
 

@@ -68,12 +68,26 @@ qualify row_number() over (partition by cases.id order by priority, threshold_to
 """
 
 
+OF_OVERLAY = "priority >= 500_000 and priority < 1_000_000"
+
+
 @pytest.fixture
 def connection(settings: Settings) -> Iterator[Connection]:
-    """Return a warehouse with prices."""
+    """Return a warehouse with the prices of the shipped book alone."""
     with warehouse.connect(settings) as opened:
         prices.materialise_prices(opened, settings)
+        opened.execute(f"delete from meta.model_prices where {OF_OVERLAY}")
         yield opened
+
+
+def test_overlay_and_factors_name_their_sources(settings: Settings) -> None:
+    """Each row of ours is there, comes before the book's, and names a public page."""
+    with warehouse.connect(settings) as opened:
+        prices.materialise_prices(opened, settings)
+        query = "select count(*), count(*) filter (where source like 'https://%') from meta."
+        for rows in (f"model_prices where {OF_OVERLAY}", "price_factors"):
+            there, sourced = opened.execute(query + rows).fetchall()[0]
+            assert there == sourced > 0, rows
 
 
 def _literals(clause: Any) -> Iterator[str]:

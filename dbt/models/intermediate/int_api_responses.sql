@@ -1,88 +1,55 @@
 {{ config(pre_hook="{{ delete_touched('message_id', touched_messages()) }}") }}
 
-{%- set owner_order = [
-    'message_at', 'is_subagent_file', 'file_key', 'file_generation', 'byte_offset', 'entry_id'
-] | join(', ') %}
-{%- set amount_order = [
-    'output_tokens desc', 'input_tokens + cache_write_tokens + cache_read_tokens desc',
-    'file_key desc', 'file_generation desc', 'byte_offset desc', 'entry_id desc'
-] | join(', ') %}
-{%- set of_owner = [
+{%- set of_both = [
     'message_id', 'request_id', 'session_id', 'message_at', 'is_subagent', 'cwd', 'project_id',
-    'claude_version'
+    'claude_version', 'service_tier', 'inference_geo', 'stop_reason', 'entry_id', 'file_key',
+    'byte_offset'
+] | join(', ') %}
+{%- set tokens = [
+    'input_tokens', 'output_tokens', 'cache_write_tokens', 'cache_write_1h_tokens',
+    'cache_read_tokens'
 ] %}
-{%- set of_amount = [
-    'entry_id', 'model_id', 'input_tokens', 'output_tokens', 'cache_write_tokens',
-    'cache_write_1h_tokens', 'cache_read_tokens', 'web_search_requests', 'service_tier', 'speed',
-    'inference_geo', 'file_key', 'byte_offset'
-] %}
 
-with billable as (
-    select * from {{ ref('int_response_rows') }}
-    where is_billable
+with responses as (
+    select * from {{ ref('int_folded_responses') }}
 ),
 
-copied as (
-    select message_id
-    from billable
-    group by message_id
-    having count(*) > 1
+stepped as (
+    select * from responses where {{ list_size('steps') }} > 0
 ),
 
--- a response of one row has nothing to rank
-single as (
+items as (
+    {{ list_rows('stepped', 'steps', [
+        'response_key', 'model_id', 'speed', 'context_window', of_both
+    ]) }}
+),
+
+-- what such a step used is not in the totals of its response; what speed another model had is
+-- not recorded
+steps as (
     select
-        response_key, {{ (of_owner + of_amount) | join(', ') }}, stop_reason, 1 as row_count
-    from billable
-    where message_id not in (select message_id from copied)
+        {{ hash_key(['response_key', 'item.place', 'item.type']) }} as response_key,
+        {{ of_both }},
+        coalesce(item.model_id, model_id) as model_id,
+        case when coalesce(item.model_id, model_id) = model_id then speed end as speed,
+        case when item.model_id is null then context_window else item.context_window end
+            as context_window,
+        item.{{ tokens | join(', item.') }}, 0 as web_search_requests,
+        cast(null as bigint) as recorded_cost_nano_usd, 1 as row_count,
+        response_key as parent_response_key, item.type as step_type, item.place as step_place,
+        item.is_declined
+    from items
 ),
 
--- Windows are sorted on disk if memory is short; an aggregate over whole rows stays in memory.
-ranked as (
+parts as (
     select
-        response_key,
-        entry_id,
-        row_number() over (partition by response_key order by {{ owner_order }}) as owner_place,
-        row_number() over (partition by response_key order by {{ amount_order }})
-            as amount_place,
-        first_value(stop_reason ignore nulls) over (
-            partition by response_key
-            order by {{ amount_order }}
-            rows between unbounded preceding and unbounded following
-        ) as stop_reason,
-        count(*) over (partition by response_key) as row_count
-    from billable
-    where message_id in (select message_id from copied)
-),
-
-owners as (
-    select ranked.response_key, billable.{{ of_owner | join(', billable.') }}
-    from ranked
-    inner join billable on ranked.entry_id = billable.entry_id
-    where ranked.owner_place = 1
-),
-
-amounts as (
-    select
-        ranked.response_key, billable.{{ of_amount | join(', billable.') }},
-        ranked.stop_reason, ranked.row_count
-    from ranked
-    inner join billable on ranked.entry_id = billable.entry_id
-    where ranked.amount_place = 1
-),
-
-folded as (
-    select
-        owners.response_key, owners.{{ of_owner | join(', owners.') }},
-        amounts.{{ of_amount | join(', amounts.') }}, amounts.stop_reason, amounts.row_count
-    from owners
-    inner join amounts on owners.response_key = amounts.response_key
-),
-
-responses as (
-    select * from single
+        response_key, {{ of_both }}, model_id, speed, context_window,
+        {{ tokens | join(', ') }}, web_search_requests, recorded_cost_nano_usd, row_count,
+        cast(null as varchar) as parent_response_key, cast(null as varchar) as step_type,
+        cast(null as bigint) as step_place, false as is_declined
+    from responses
     union all
-    select * from folded
+    select * from steps
 ),
 
 final as (
@@ -92,11 +59,12 @@ final as (
         cache_write_tokens, cache_write_tokens - cache_write_1h_tokens as cache_write_5m_tokens,
         cache_write_1h_tokens, cache_read_tokens,
         input_tokens + output_tokens + cache_write_tokens + cache_read_tokens as total_tokens,
-        web_search_requests, service_tier, speed, inference_geo, stop_reason,
-        stop_reason is not null as is_final,
+        web_search_requests, service_tier, speed, inference_geo, context_window, stop_reason,
+        stop_reason is not null or is_declined as is_final, is_declined,
+        parent_response_key, step_type, step_place, recorded_cost_nano_usd,
         cast(row_count as bigint) as row_count,
         entry_id, file_key, byte_offset
-    from responses
+    from parts
 )
 
 select * from final

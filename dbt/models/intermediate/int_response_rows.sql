@@ -6,7 +6,7 @@
     ({{ is_conversation() }} or session_id in (select session_id from mixed))
 {%- endset %}
 
-with touched_sessions as (
+with recursive touched_sessions as (
     select session_id from {{ ref('stg_annals__touched_sessions') }}
 ),
 
@@ -44,19 +44,20 @@ mixed as (
 ),
 
 nameless as (
-    select message_id, file_key, message_at, is_nested
+    select message_id, file_key, message_at, is_nested, uuid, fork_of_uuid
     from {{ known_rows }}
     where request_id is null and message_id is not null and {{ is_counted }}
 ),
 
--- a nested copy may lack the request id that the same message has elsewhere
+-- some copies lack the request id that the same message has elsewhere
 lent as (
     select
         message_id,
         case when min(request_id) = max(request_id) then min(request_id) end as request_id
     from {{ known_rows }}
     where
-        message_id in (select message_id from nameless where is_nested) and {{ is_counted }}
+        message_id in (select message_id from nameless where {{ takes_request_id('nameless') }})
+        and {{ is_counted }}
     group by message_id
 ),
 
@@ -67,15 +68,16 @@ first_seen as (
     group by message_id, file_key
 ),
 
+{{ fork_origins() }},
+
 identified as (
     select
-        entries.*, first_seen.first_seen_at,
-        coalesce(entries.request_id, case when entries.is_nested then lent.request_id end)
-            as key_request_id
+        entries.*, seen.first_seen_at, coalesce(
+            entries.request_id, case when {{ takes_request_id('entries') }} then lent.request_id end
+        ) as key_request_id
     from entries
     left join lent on entries.message_id = lent.message_id
-    left join first_seen
-        on entries.message_id = first_seen.message_id and entries.file_key = first_seen.file_key
+    left join seen on entries.message_id = seen.message_id and entries.file_key = seen.file_key
     where {{ is_counted }}
 ),
 
@@ -83,7 +85,7 @@ keyed as (
     select
         *,
         case when key_request_id is null then coalesce(model_id, 'unknown') end as key_model_id,
-        case when key_request_id is null
+        case when key_request_id is null and not {{ is_vendor_id('message_id') }}
             then {{ microseconds('first_seen_at') }}
         end as key_microseconds
     from identified
@@ -96,8 +98,9 @@ final as (
         entry_id, message_id, key_request_id as request_id,
         coalesce(model_id, 'unknown') as model_id, session_id, message_at,
         file_key, file_generation, byte_offset, is_subagent_file, is_nested,
-        is_sidechain or is_nested or is_subagent_file as is_subagent, uuid, cwd, project_id,
-        claude_version,
+        is_sidechain or is_nested or is_subagent_file as is_subagent, cwd, project_id,
+        case when is_nested then coalesce(nested_uuid, 'nested') else uuid end as uuid,
+        claude_version, context_window, iterations, steps, recorded_cost_nano_usd,
         has_usage and not is_api_error and coalesce(model_id, '') <> '<synthetic>' as is_billable,
         stop_reason, service_tier, speed, inference_geo,
         coalesce(input_tokens, 0) as input_tokens,
@@ -109,9 +112,7 @@ final as (
         ) as cache_write_tokens,
         coalesce(cache_1h_tokens, 0) as cache_write_1h_tokens,
         coalesce(web_search_requests, 0) as web_search_requests,
-        case when not is_nested
-            then {{ list_where('content_blocks', "item.block_type = 'tool_use'") }}
-        end as tool_uses
+        {{ list_where('content_blocks', "item.block_type like '%tool_use'") }} as tool_uses
     from keyed
 )
 

@@ -1,7 +1,7 @@
 {{ config(pre_hook="{{ delete_touched('message_id', touched_messages()) }}") }}
 
 {%- set of_use = 'uses.' ~ [
-    'response_key', 'message_id', 'session_id', 'tool_use_id', 'is_subagent', 'cwd', 'project_id',
+    'response_key', 'message_id', 'session_id', 'tool_use_id', 'is_subagent', 'is_nested',
     'tool_name', 'called_at', 'input_bytes'
 ] | join(', uses.') %}
 {%- set of_result = 'results.' ~ [
@@ -56,7 +56,7 @@ final as (
         paired.response_key, paired.tool_use_id, paired.ordinal, paired.message_id,
         coalesce(responses.session_id, paired.session_id) as session_id,
         coalesce(responses.is_subagent, paired.is_subagent) as is_subagent,
-        paired.cwd, paired.project_id, paired.tool_name, paired.called_at, paired.input_bytes,
+        paired.is_nested, paired.tool_name, paired.called_at, paired.input_bytes,
         paired.has_result,
         case when paired.has_result then paired.finished_at end as finished_at,
         case when paired.has_result then paired.is_error end as is_error,

@@ -1,9 +1,12 @@
 {{ config(materialized='ephemeral') }}
 
 {%- set by_copy = [
-    'called_at', 'is_subagent_file', 'file_key', 'file_generation', 'position', 'entry_id'
+    'is_nested', 'called_at', 'is_subagent_file', 'file_key', 'file_generation', 'position',
+    'entry_id'
 ] %}
-{%- set by_place = ['finished_at', 'file_key', 'file_generation', 'position', 'entry_id'] %}
+{%- set by_place = [
+    'is_nested', 'finished_at', 'file_key', 'file_generation', 'position', 'entry_id'
+] %}
 
 with mentions as (
     select tool_use_id, 1 as uses, 0 as results from {{ ref('int_tool_uses') }}

@@ -21,7 +21,9 @@ final as (
         is_subagent_file, entry_type, uuid, occurred_at, claude_version, cwd, git_branch,
         is_sidechain, is_meta, is_compact_summary, is_human_turn, is_nested, message_at, model_id,
         message_id, request_id, has_usage, is_api_error, input_tokens, output_tokens,
-        cache_read_tokens, content_blocks
+        cache_creation_tokens, cache_5m_tokens, cache_1h_tokens, cache_read_tokens, iterations,
+        steps, nested_uuid, fork_of_uuid, vendor_cost_nano_usd, vendor_usage, worktree_path,
+        worktree_origin, content_blocks
     from entries
     where session_id not in (select session_id from {{ ref('int_foreign_sessions') }})
 )

@@ -1,5 +1,5 @@
-with session_projects as (
-    select * from {{ ref('int_session_projects') }}
+with sessions as (
+    select * from {{ ref('int_sessions') }}
 ),
 
 usage as (
@@ -18,7 +18,7 @@ projects as (
         min(started_at) as started_at,
         max(ended_at) as ended_at,
         count(*) as sessions
-    from session_projects
+    from sessions
     group by project_key
 ),
 

@@ -10,6 +10,7 @@
     {%- endif %}
 {%- endset %}
 {%- set by_time = ['occurred_at', 'response_key'] %}
+{%- set own_model = 'case when parent_response_key is null then model_id end' %}
 
 with touched_sessions as (
     select session_id from {{ ref('stg_annals__touched_sessions') }}
@@ -33,18 +34,18 @@ messages as (
 responses as (
     select
         session_id,
-        count(*) as api_responses,
-        sum(cast(is_subagent as integer)) as subagent_responses,
-        sum(input_tokens) as input_tokens,
-        sum(output_tokens) as output_tokens,
-        sum(cache_write_tokens) as cache_write_tokens,
-        sum(cache_read_tokens) as cache_read_tokens,
-        sum(total_tokens) as total_tokens,
+        sum(cast({{ is_served() }} as integer)) as api_responses,
+        sum(cast(is_subagent and {{ is_served() }} as integer)) as subagent_responses,
+        sum({{ served('input_tokens') }}) as input_tokens,
+        sum({{ served('output_tokens') }}) as output_tokens,
+        sum({{ served('cache_write_tokens') }}) as cache_write_tokens,
+        sum({{ served('cache_read_tokens') }}) as cache_read_tokens,
+        sum({{ served('total_tokens') }}) as total_tokens,
         sum(cost_nano_usd) as cost_nano_usd,
         sum(cast(not is_final as integer)) as partial_responses,
         sum(cast(not is_priced as integer)) as unpriced_responses,
-        {{ first_value_by('model_id', by_time) }} as first_model_id,
-        {{ last_value_by('model_id', by_time) }} as last_model_id
+        {{ first_value_by(own_model, by_time) }} as first_model_id,
+        {{ last_value_by(own_model, by_time) }} as last_model_id
     from {{ ref('fct_api_responses') }}
     {{ touched }}
     group by session_id
@@ -60,7 +61,7 @@ tool_calls as (
 final as (
     select
         sessions.session_id,
-        {{ project_key('null', 'sessions.cwd', 'sessions.project_id') }} as project_key,
+        sessions.project_key,
         sessions.started_at,
         sessions.ended_at,
         sessions.entries,
@@ -76,6 +77,10 @@ final as (
         {{ count_or_zero('responses.total_tokens') }} as total_tokens,
         {{ cost_or_zero('responses') }} as cost_nano_usd,
         {{ usd(cost_or_zero('responses')) }} as cost_usd,
+        sessions.vendor_cost_nano_usd,
+        {{ usd('sessions.vendor_cost_nano_usd') }} as vendor_cost_usd,
+        sessions.vendor_cost_nano_usd - {{ cost_or_zero('responses') }}
+            as vendor_difference_nano_usd,
         {{ count_or_zero('responses.partial_responses') }} as partial_responses,
         {{ count_or_zero('responses.unpriced_responses') }} as unpriced_responses,
         responses.first_model_id,

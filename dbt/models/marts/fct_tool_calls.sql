@@ -13,17 +13,18 @@ calls as (
 ),
 
 sessions as (
-    select session_id, cwd as session_cwd from {{ ref('int_sessions') }}
+    select session_id, project_key from {{ ref('int_sessions') }}
 ),
 
 final as (
     select
         calls.tool_call_key, calls.tool_use_id, calls.response_key, calls.session_id,
-        {{ project_key('calls.cwd', 'sessions.session_cwd', 'calls.project_id') }} as project_key,
+        sessions.project_key,
         calls.tool_name, calls.called_at, calls.finished_at,
         {{ milliseconds_between('calls.called_at', 'calls.finished_at') }} as duration_ms,
         {{ local_date('calls.called_at') }} as usage_date,
-        calls.has_result, calls.is_error, calls.input_bytes, calls.result_bytes, calls.is_subagent
+        calls.has_result, calls.is_error, calls.input_bytes, calls.result_bytes, calls.is_subagent,
+        calls.is_nested
     from calls
     left join sessions on calls.session_id = sessions.session_id
 )

@@ -1,6 +1,8 @@
 {{ config(materialized='incremental', incremental_strategy='replace_rows') }}
 
 {%- set records = source('lake', 'new_records' if is_incremental() else 'records') %}
+{%- set nested = 'entry.data.message' %}
+{%- set is_error = "coalesce(entry.isApiErrorMessage, " ~ nested ~ ".isApiErrorMessage, '')" %}
 
 with copied as (
     select entry_id
@@ -40,15 +42,16 @@ known as (
 
 wanted as (
     select
-        singled.entry_id, singled.session_id, coalesce(singled.project_id, '') as project_id,
-        coalesce(singled.host, '') as host, singled.file_key, singled.stored_hash,
-        coalesce(singled.file_generation, 0) as file_generation, singled.byte_offset,
-        singled.byte_length, singled.type as entry_type, singled.uuid, singled.parent_uuid,
-        singled.timestamp as occurred_at, singled.request_id, singled.version as claude_version,
-        singled.cwd, singled.git_branch, {{ readable_json('singled.raw') }} as json,
-        coalesce(singled.agent_kind, 'claude_code') as agent_kind, singled.redaction,
-        {% if is_incremental() %}known.replaced_row,{% endif %}
+        singled.{{ [
+            'entry_id', 'session_id', 'file_key', 'stored_hash', 'byte_offset', 'byte_length',
+            'uuid', 'parent_uuid', 'request_id', 'cwd', 'git_branch', 'redaction'
+        ] | join(', singled.') }}, singled.type as entry_type, singled.timestamp as occurred_at,
+        singled.version as claude_version, coalesce(singled.project_id, '') as project_id,
+        coalesce(singled.host, '') as host, {{ readable_json('singled.raw') }} as json,
+        coalesce(singled.file_generation, 0) as file_generation,
+        coalesce(singled.agent_kind, 'claude_code') as agent_kind,
         coalesce(singled.is_sidechain, false) as is_sidechain
+        {%- if is_incremental() %}, known.replaced_row{% endif %}
     from singled
     {% if is_incremental() -%}
     left join known on singled.entry_id = known.entry_id
@@ -66,17 +69,14 @@ parsed as (
 typed as (
     select
         *,
-        coalesce(
-            entry_type = 'assistant' or entry.message.role = 'assistant'
-            or entry.data.message.type = 'assistant'
-            or entry.data.message.message.role = 'assistant', false
-        ) as is_response,
-        nullif(coalesce(entry.message.id, entry.data.message.message.id), '') as given_message_id,
-        nullif(coalesce(request_id, entry.data.message.requestId), '') as given_request_id,
-        coalesce(entry.message.usage, entry.data.message.message.usage) as usage,
-        case when entry_type = 'user' and entry.message.content is null
-            then {{ json_text('json', '$.message.content') }}
-        end as plain_text
+        coalesce('assistant' in (
+            entry_type, entry.message.role, {{ nested }}.type, {{ nested }}.message.role
+        ), false) as is_response,
+        nullif(coalesce(entry.message.id, {{ nested }}.message.id), '') as given_message_id,
+        nullif(coalesce(request_id, {{ nested }}.requestId), '') as given_request_id,
+        coalesce(entry.message.usage, {{ nested }}.message.usage) as usage,
+        coalesce(entry.message.model, {{ nested }}.message.model) as named_model,
+        {{ plain_text_of_user() }} as plain_text
     from parsed
 ),
 
@@ -86,33 +86,34 @@ final as (
         byte_length, {{ is_subagent_file('file_key') }} as is_subagent_file, entry_type,
         coalesce(entry.attachment.type, entry.data.type, entry.subtype) as entry_subtype,
         uuid, parent_uuid, occurred_at, claude_version, cwd, git_branch, is_sidechain,
-        coalesce(entry.isMeta = 'true', false) as is_meta,
-        coalesce(entry.isCompactSummary = 'true', false) as is_compact_summary,
-        coalesce(
-            coalesce(entry.isApiErrorMessage, entry.data.message.isApiErrorMessage) = 'true', false
-        ) as is_api_error,
+        coalesce(entry.isMeta, '') = 'true' as is_meta,
+        coalesce(entry.isCompactSummary, '') = 'true' as is_compact_summary,
+        {{ is_error }} = 'true' as is_api_error,
         {{ is_human_turn() }} as is_human_turn,
-        entry.message is null and entry.data.message.message is not null as is_nested,
-        coalesce({{ instant('entry.data.message.timestamp') }}, occurred_at) as message_at,
-        case when is_response
-            then coalesce(given_message_id, given_request_id, uuid, entry_id)
+        entry.message is null and {{ nested }}.message is not null as is_nested,
+        nullif({{ nested }}.uuid, '') as nested_uuid,
+        nullif(entry.forkedFrom.messageUuid, '') as fork_of_uuid,
+        coalesce({{ instant(nested ~ '.timestamp') }}, occurred_at) as message_at,
+        case when is_response then coalesce(given_message_id, given_request_id, uuid, entry_id)
         end as message_id,
         case when is_response then given_request_id end as request_id,
-        coalesce(entry.message.model, entry.data.message.message.model) as model_id,
-        coalesce(entry.message.stop_reason, entry.data.message.message.stop_reason) as stop_reason,
+        {{ bare_model('named_model') }} as model_id, {{ context_window('named_model') }}
+            as context_window,
+        coalesce(entry.message.stop_reason, {{ nested }}.message.stop_reason) as stop_reason,
         is_response and usage is not null as has_usage,
-        {{ token_count('usage.input_tokens') }} as input_tokens,
-        {{ token_count('usage.output_tokens') }} as output_tokens,
-        {{ token_count('usage.cache_creation_input_tokens') }} as cache_creation_tokens,
-        {{ token_count('usage.cache_creation.ephemeral_5m_input_tokens') }} as cache_5m_tokens,
-        {{ token_count('usage.cache_creation.ephemeral_1h_input_tokens') }} as cache_1h_tokens,
-        {{ token_count('usage.cache_read_input_tokens') }} as cache_read_tokens,
-        {{ token_count('usage.server_tool_use.web_search_requests') }} as web_search_requests,
+        {% for name, path in usage_counts().items() -%}
+        {{ token_count('usage.' ~ path) }} as {{ name }}, {% endfor -%}
+        {{ list_size('usage.iterations') }} as iterations,
+        {{ charged_steps('usage.iterations', 'named_model') }} as steps,
         usage.service_tier, usage.speed, usage.inference_geo, agent_kind, stored_hash, redaction,
-        {% if is_incremental() -%}
-        replaced_row,
-        {%- endif %}
-        {{ block_facts('entry.message.content') }} as content_blocks
+        {{ nano_usd_of('entry.costUSD') }} as recorded_cost_nano_usd,
+        {{ nano_usd_of('entry.totalCostUSD') }} as vendor_cost_nano_usd,
+        case when entry_type = 'cost-state' then entry.modelUsage end as vendor_usage,
+        entry.worktreeSession.worktreePath as worktree_path,
+        entry.worktreeSession.originalCwd as worktree_origin,
+        {% if is_incremental() -%} replaced_row, {%- endif %}
+        {{ block_facts('coalesce(entry.message.content, ' ~ nested ~ '.message.content)') }}
+            as content_blocks
     from typed
 )
 
