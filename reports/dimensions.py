@@ -35,6 +35,12 @@ class Dimension:
 
 _WEEK = "day - cast((dayofweek(day) - $week_start + 7) % 7 as integer)"
 _SPAN = (("first_activity", "min(occurred_at)"), ("last_activity", "max(occurred_at)"))
+_VENDOR = (
+    ("vendor_cost_nano_usd", "any_value(vendor_cost_nano_usd)"),
+    ("vendor_difference_nano_usd", "any_value(vendor_difference_nano_usd)"),
+)
+"""The vendor's own total of a whole session, and what it has more than ours."""
+
 _CALLS = (
     ("calls", "coalesce(sum(calls), 0)"),
     ("errors", "coalesce(sum(errors), 0)"),
@@ -52,8 +58,8 @@ DIMENSIONS = {
             "session_id",
             "sessionId",
             "Session",
-            needs=("responses", "projects"),
-            details=(("project_path", "any_value(project_path)"), *_SPAN),
+            needs=("responses", "projects", "sessions"),
+            details=(("project_path", "any_value(project_path)"), *_SPAN, *_VENDOR),
         ),
         Dimension("model", "model_id", "modelName", "Model"),
         Dimension("project", "project_path", "projectPath", "Project", needs=("projects",)),
@@ -126,8 +132,8 @@ def source_of(dimensions: Iterable[Dimension], needs: Iterable[str] = ()) -> tup
         )
     if "sessions" in wanted:
         joins += (
-            " left join (select session_id, host, git_branch from gold.dim_sessions)"
-            " using (session_id)"
+            " left join (select session_id, host, git_branch, vendor_cost_nano_usd,"
+            " vendor_difference_nano_usd from gold.dim_sessions) using (session_id)"
         )
     return f"(select * from ({rows}) {joins})", "responses" not in wanted  # noqa: S608 (constants)
 

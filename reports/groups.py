@@ -226,6 +226,6 @@ def _merged(name: str, values: list[Any]) -> Any:
         return None
     if name == "last_activity":
         return max(known)
-    if name in ("first_activity", "project_path"):
+    if name in ("first_activity", "project_path") or name.startswith("vendor_"):
         return min(known)
     return sum(map(int, known))

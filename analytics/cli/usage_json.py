@@ -36,6 +36,10 @@ def group_members(group: Group, dimensions: Sequence[Dimension]) -> dict[str, An
     if "project_path" in details:
         members["projectPath"] = details.pop("project_path")
     members |= sums_members(group.figures)
+    for name in ("vendor_cost", "vendor_difference"):
+        if (key := f"{name}_nano_usd") in details:
+            nano = details.pop(key)
+            members[_camel_case(name)] = None if nano is None else nano / 1_000_000_000
     members |= {_camel_case(name): _detail(value) for name, value in details.items()}
     if "modelName" not in members:
         members |= breakdown_members(group.models)
