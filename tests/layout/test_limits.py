@@ -38,6 +38,7 @@ ALLOWED = {
     "operations/stack/passwords.py read_text": "the passwords that it wrote, beside the checkout",
     "loaders/dbt_project.py read_bytes": "the program's own models",
     "loaders/memory.py read_text": "figures of the kernel",
+    "loaders/price_overlay.py read_bytes": "the shipped prices of our own",
     "loaders/prices.py read_bytes": "the shipped price book",
     "loaders/prices.py read_text": "the shipped price book and its version",
     "sync_agent/agent/wake.py read_text": "the kernel's status of a process",
