@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing itself takes longer to import than a status line has
 if TYPE_CHECKING:
+    from datetime import date, datetime
+    from pathlib import Path
+
     from analytics.notebook import Build
 
 

@@ -254,8 +254,12 @@ def _transform(
 
 def _publish(settings: Settings, progress: Progress) -> PublishReport:
     from loaders.publish import publish as run
+    from reports.status_file import write_status_file
 
-    return _told(settings, "publish", run(settings, progress=progress))
+    report = run(settings, progress=progress)
+    if report.published:
+        write_status_file(settings)
+    return _told(settings, "publish", report)
 
 
 def _told(settings: Settings, stage: str, report: Report) -> Report:

@@ -17,6 +17,9 @@ def main() -> None:
     objects and no garbage, looking for plugins of pydantic means reading the metadata of every
     installed package, and at the end the collector would look at everything once more.
     """
+    from annals.start import print_status_line
+
+    print_status_line()
     from annals.files import set_umask
 
     set_umask()  # before anything is written, whatever it was started with

@@ -24,6 +24,7 @@ from analytics.cli.commands import (
     sessions,
     stages,
     status,
+    statusline,
     sync,
     usage,
     validate,
@@ -99,6 +100,7 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(iceberg.app, name="iceberg")
 app.add_typer(config.app, name="config")
 status.register(app)
+statusline.register(app)
 doctor.register(app)
 validate.register(app)
 repair.register(app)

@@ -15,6 +15,7 @@ from tests.conftest import ROOT, Run
 
 COMMANDS = dict(reference.commands())
 REPORTING = set(COMMANDS) - {"annals version"}
+WITHOUT_JSON = {"annals sync run", "annals statusline", "annals sessions export"}
 
 
 @pytest.mark.parametrize("path", sorted(reference.files(ROOT)), ids=lambda path: path.name)
@@ -38,8 +39,11 @@ def test_every_command_that_was_promised_is_there() -> None:
         "annals publish",
         "annals repair",
         "annals restore",
+        "annals sessions export",
         "annals sessions list",
+        "annals sessions restore",
         "annals status",
+        "annals statusline",
         "annals sync allow",
         "annals sync flush",
         "annals sync install",
@@ -54,9 +58,16 @@ def test_every_command_that_was_promised_is_there() -> None:
         "annals sync uninstall",
         "annals transform",
         "annals up",
+        "annals usage blocks",
+        "annals usage branches",
         "annals usage daily",
+        "annals usage hosts",
         "annals usage models",
+        "annals usage monthly",
+        "annals usage projects",
         "annals usage session",
+        "annals usage tools",
+        "annals usage weekly",
         "annals validate",
         "annals version",
     }
@@ -77,9 +88,12 @@ def test_every_command_says_what_it_does_with_an_example(name: str, in_process: 
     assert in_process(*words, "--help").code == 0
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"annals sync run"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_JSON))
 def test_every_command_can_answer_in_json(name: str) -> None:
-    """Each command has --json; the agent, which runs until it is stopped, answers on a port."""
+    """Each command has --json; the agent, which runs until it is stopped, answers on a port.
+
+    A status line is one line, and an export has the transcript's own bytes.
+    """
     assert "--json" in {text for option in COMMANDS[name].params for text in option.opts}
 
 

@@ -18,6 +18,7 @@ OPENERS = {
     "annals/access.py": "opens what it closes to others, without following links",
     "annals/telemetry/log_file.py": "LOG_FILE is a path of the user's, and may be a link of his",
     "analytics/cli/__main__.py": "the null device",
+    "annals/statusline.py": "reads one file in 60 ms, without following links or blocking",
     "annals/process/streams.py": "the null device",
     "annals/prefect_api.py": "the login, made with O_EXCL in a folder of ours",
     "annals/settings/allowed.py": "O_EXCL and no links, below what annals.files needs",
@@ -59,6 +60,7 @@ COMPARED = {
     "sync_agent/buffer/pruning.py": "retention, which passes records of the future",
 }
 WRITTEN = {
+    "annals/statusline.py": "which day is today, and what is left of a block",
     "analytics/cli/days.py": "which day is today, in a window that somebody asks for",
     "annals/settings/allowed.py": "when a place was allowed, for people",
     "annals/lake/store.py": "signs a request, which the store compares with its own clock",
