@@ -16,6 +16,7 @@ from flows.leaving import Leaving, destinations
 if TYPE_CHECKING:
     from flows.running_services import ServiceState
     from sync_agent.buffer.buffer_reader import Holdings
+    from sync_agent.reading.expiry import Expiry
     from sync_agent.reading.ledger import Custody
 
 
@@ -50,7 +51,7 @@ class Status:
     ``services`` are those of a platform that is up on this machine (``annals up``).
     ``destinations`` are the places that settings name for data.
     ``in_use`` names who has a part open for itself, ``unreadable`` says of another part why nothing
-    can be said of it.
+    can be said of it. ``expiry`` is what the agent will delete soon.
     """
 
     last_run: Mapping[str, Any] | None
@@ -65,6 +66,7 @@ class Status:
     destinations: tuple[Leaving, ...]
     unreadable: Mapping[str, str]
     in_use: Mapping[str, str]
+    expiry: Expiry | None = None
 
 
 def status(settings: Settings) -> Status:
@@ -103,6 +105,7 @@ def status(settings: Settings) -> Status:
         destinations=destinations(settings),
         unreadable=unreadable,
         in_use=in_use,
+        expiry=part("custody", lambda: _expiry(settings)) if custody else None,
     )
 
 
@@ -119,6 +122,13 @@ def _custody(settings: Settings) -> Custody:
     from sync_agent.reading.ledger import custody
 
     return custody(where_read(settings))
+
+
+def _expiry(settings: Settings) -> Expiry | None:
+    from sync_agent.buffer.buffer_reader import where_read
+    from sync_agent.reading.expiry import expiry
+
+    return expiry(where_read(settings))
 
 
 def _buffer(settings: Settings) -> Holdings | None:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from annals.errors import AnalyticsError
-from annals.limits import STATE_BYTES, parse_json, read_file
 from annals.settings import Settings
 from annals.settings.roots import missing_root_hint
 from operations.doctor.findings import Finding, broken, doubtful, fine
+from sync_agent.reading.expiry import SOON_DAYS, cleanup_days, expiry
 
 if TYPE_CHECKING:
     from sync_agent.agent.agent_status import SyncStatus
 
-_DEFAULT_DAYS = 30
 _CHECKED_BYTES = 1_000_000_000
 _LONG_LOG_BYTES = 256 * 1024 * 1024
 _DAY_SECONDS = 86_400
@@ -44,13 +43,10 @@ def retention(root: Path, last_read_at: int | None) -> list[Finding]:
     """
     path = root.parent / "settings.json"
     try:
-        found = parse_json(read_file(path, limit=STATE_BYTES)).get("cleanupPeriodDays")
-    except FileNotFoundError:
-        found = None
+        days = cleanup_days(root)
     except (OSError, ValueError, AttributeError):
         remedy = f"Correct {path}; Claude Code itself ignores what it cannot read."
         return [doubtful("retention", f"{path} is not a JSON object", remedy=remedy)]
-    days = found if isinstance(found, int) else _DEFAULT_DAYS
     says = f"Claude Code deletes transcripts after {days} days"
     age = None if last_read_at is None else time.time() - last_read_at / 1e6
     if age is None or age > days * _DAY_SECONDS / 2:
@@ -62,6 +58,19 @@ def retention(root: Path, last_read_at: int | None) -> list[Finding]:
             )
         ]
     return [fine("retention", says)]
+
+
+def deletions(settings: Settings) -> list[Finding]:
+    """Return how many transcripts Claude Code has deleted and will soon; all of them are kept."""
+    from sync_agent.reading.ledger import custody
+
+    try:
+        gone, soon = custody(settings).files_vanished, expiry(settings)
+    except AnalyticsError:
+        return []  # a check of its own says what is wrong
+    due = f", and {soon.due:,} are due within {SOON_DAYS} days" if soon else ""
+    says = f"{gone:,} transcripts are deleted and kept here{due}"
+    return [fine("deletions", f"{says}: `annals sessions restore ID` brings one back")]
 
 
 def buffer(settings: Settings) -> list[Finding]:

@@ -36,6 +36,7 @@ def examine(settings: Settings) -> list[Finding]:
         *(found for root in roots for found in agent.transcripts(root)),
         *_survived("places", places.places, settings),
         *(found for root in roots for found in agent.retention(root, last_read_at)),
+        *agent.deletions(settings),
         *(found for root in roots for found in machine.watches(root)),
         *_survived("state disk", machine.disk, settings),
         *_survived("owner", state.check_ownership, settings),

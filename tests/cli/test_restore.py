@@ -230,3 +230,22 @@ def test_a_session_is_found_by_the_beginning_of_its_id(kept: Home) -> None:
         none = kept.run("sessions", command, "ffffffff")
         assert none.code == 2
         assert "annals sessions list" in none.err
+
+
+def test_status_and_doctor_say_what_is_deleted_and_what_will_be(kept: Home) -> None:
+    """Deleted files are counted as kept; those due within a week too, by the agent's own period."""
+    claude_settings = kept.projects.parent / "settings.json"
+    claude_settings.write_text('{"cleanupPeriodDays": 3}')
+    kept.delete()
+    assert kept.run("sync", "once", "--json").code == 0
+    now = kept.run("status", "--json").data
+    text = kept.run("status").out
+    doctor = {one["check"]: one for one in kept.run("doctor", "--json").data["findings"]}
+    claude_settings.unlink()
+    assert now["custody"]["files_vanished"] == 2
+    assert now["expiry"]["period_days"] == 3
+    assert now["expiry"]["due"] == now["custody"]["files"] > 0
+    assert f"{now['expiry']['due']} files are deleted by the agent within 7 days" in text
+    assert doctor["deletions"]["says"].startswith("2 transcripts are deleted and kept here, and ")
+    later = kept.run("status", "--json").data
+    assert later["expiry"]["due"] == 0, "30 days are far away"

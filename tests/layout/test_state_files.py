@@ -56,6 +56,7 @@ COMPARED = {
     "flows/prefect/worker.py": "asks the server for runs since then, by the server's events",
     "loaders/build_checks.py": "the order of the sweep: a time of the future counts as due",
     "loaders/data_files.py": "the order of the sweep: a time of the future counts as due",
+    "sync_agent/reading/expiry.py": "ages of files, for people",
     "sync_agent/reading/verification.py": "the order of verifying: what is due gets its turn",
     "sync_agent/buffer/pruning.py": "retention, which passes records of the future",
 }

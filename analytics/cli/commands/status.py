@@ -70,6 +70,7 @@ def _show_parts(now: Status) -> None:
         say(f"custody     {count(kept.files)} files, {count(kept.bytes_on_disk)} bytes on disk")
         show_vanished(kept)
         show_places(kept)
+    _show_expiry(now)
     if now.buffer:
         held = now.buffer
         say(f"buffer      {count(held.records)} records held, {size(held.file_bytes)}")
@@ -84,6 +85,14 @@ def _show_parts(now: Status) -> None:
         say(f"{name:<12}in use by {make_printable(holder)}")
     for name, why in now.unreadable.items():
         say(f"{name:<12}cannot be read: {make_printable(why)}")
+
+
+def _show_expiry(now: Status) -> None:
+    from analytics.cli.tables import count
+
+    if now.expiry and now.expiry.due:
+        due, days = count(now.expiry.due), now.expiry.first_days
+        say(f"due         {due} files are deleted by the agent within 7 days, the first in {days}")
 
 
 def _show_lag(now: Status) -> None:
