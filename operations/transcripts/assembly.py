@@ -140,9 +140,9 @@ def _reached(kept: Iterable[KeptRange], newest: KeptRange) -> int:
 def _chosen(
     key: str, kept: Sequence[KeptRange], newest: KeptRange, facts: Facts | None
 ) -> tuple[KeptRange, ...]:
-    """Return the ranges that are the file: of its newest content, whoever read it under what path.
+    """Return the ranges that are the file: of its newest content, by any agent and under any path.
 
-    What was re-parsed later stands in a newer generation than the rest of its file.
+    What was re-parsed later has a newer generation than the rest of its file.
     """
     path = [one for one in kept if one.file_path == newest.file_path]
     generation = facts.generation if facts else newest.generation

@@ -19,7 +19,7 @@ _DAY_SECONDS = 86_400
 class Expiry:
     """How many of the files that are there will be deleted within ``SOON_DAYS``.
 
-    ``first_days`` are the days until the first of all, None where there is no file.
+    ``first_days`` are the days until the first of all, None without files.
     """
 
     period_days: int
