@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from annals.errors import SettingsError
+from annals.watching.glob_filter import GlobFilter
 
 if TYPE_CHECKING:
     from annals.watching.patterns import Rule
@@ -16,6 +17,11 @@ USUAL = ".* *.tmp *.swp"
 """The default of IGNORE_PATTERNS; it is decided by the name alone, without any pattern."""
 
 _LONGEST_KEY = 16
+_SHARED = 16
+"""More rules than these with the same key are searched at once instead."""
+
+_Part = tuple[int | None, int | None]
+_WHOLE: _Part = (None, None)
 _REMEMBERED = 100_000
 
 
@@ -58,25 +64,26 @@ def _compiled(patterns: str) -> Callable[[bytes, bool], bool]:
 class _RuleTable:
     """The rules, found by what a text begins or ends with; the last one that matches decides.
 
-    Rules without such a text are tried one by one, and their verdicts are remembered: those of the
-    first paths, since every round asks about all of them in the same order.
+    Rules without such a text, and those that share one with many, are searched at once, and their
+    verdicts are remembered: those of the first paths, since every round asks about all of them in
+    the same order.
     """
 
     def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
         self._compiled: dict[int, Callable[[str], object]] = {}
-        self._names = _Keys()
-        self._paths = _Keys()
-        self._others: list[int] = []
+        self._names, names = _keyed(rules, is_path=False)
+        self._paths, paths = _keyed(rules, is_path=True)
+        self._filters = [
+            (GlobFilter([rules[number].shape for number in numbers]), numbers, is_path)
+            for numbers, is_path in ((names, False), (paths, True))
+            if numbers
+        ]
         self._verdicts: dict[tuple[bytes, bool], bool] = {}
-        for number, rule in enumerate(rules):
-            keys = self._paths if rule.is_path else self._names
-            if not keys.add(number, rule):
-                self._others.insert(0, number)
 
     def ignores(self, below: bytes, is_folder: bool) -> bool:
         """Return what the last rule says that matches."""
-        if not self._others:
+        if not self._filters:
             return self._judge(os.fsdecode(below), is_folder=is_folder)
         key = (below, is_folder)
         verdict = self._verdicts.get(key)
@@ -87,23 +94,30 @@ class _RuleTable:
         return verdict
 
     def _judge(self, path: str, *, is_folder: bool) -> bool:
-        name = path[path.rfind("/") + 1 :]
-        keyed = self._names.find(name)
+        texts = (path[path.rfind("/") + 1 :], path)
+        keyed = self._names.find(texts[False])
         if self._paths.tables:
             keyed += self._paths.find(path)
-        best = -1
-        for number in keyed:
-            if number > best and self._matches(number, (name, path), is_folder=is_folder):
-                best = number
-        for number in self._others:
-            if number < best:
-                break
-            if self._rules[number].inner in path and self._matches(
-                number, (name, path), is_folder=is_folder
-            ):
-                best = number
-                break
+        best = self._last(keyed, texts, is_folder=is_folder)
+        for glob_filter, numbers, is_path in self._filters:
+            found = (numbers[place] for place in glob_filter.find(texts[is_path]))
+            best = max(best, self._first(found, texts, above=best, is_folder=is_folder))
         return best >= 0 and self._rules[best].ignores
+
+    def _last(self, numbers: list[int], texts: tuple[str, str], *, is_folder: bool) -> int:
+        numbers.sort(reverse=True)
+        return self._first(numbers, texts, above=-1, is_folder=is_folder)
+
+    def _first(
+        self, numbers: Iterable[int], texts: tuple[str, str], *, above: int, is_folder: bool
+    ) -> int:
+        """Return the first of the falling numbers whose rule matches; -1 if none does."""
+        for number in numbers:
+            if number < above:
+                break
+            if self._matches(number, texts, is_folder=is_folder):
+                return number
+        return -1
 
     def _matches(self, number: int, texts: tuple[str, str], *, is_folder: bool) -> bool:
         rule = self._rules[number]
@@ -115,17 +129,27 @@ class _RuleTable:
         return match(texts[rule.is_path]) is not None
 
 
+def _keyed(rules: list[Rule], *, is_path: bool) -> tuple[_Keys, list[int]]:
+    """Return the rules of names or of paths that a key finds, and the numbers of the others."""
+    keys = _Keys()
+    others = [
+        number
+        for number, rule in enumerate(rules)
+        if rule.is_path is is_path and not keys.add(number, rule)
+    ]
+    return keys, sorted(others + keys.pop_crowded())
+
+
 class _Keys:
     """Numbers of rules by the part of a text that they require: all of it, its end or its head."""
 
     def __init__(self) -> None:
-        self.tables: dict[tuple[int | None, int | None], dict[str, list[int]]] = {}
+        self.tables: dict[_Part, dict[str, list[int]]] = {}
 
     def add(self, number: int, rule: Rule) -> bool:
         """Take the rule; return False if it requires no text."""
-        part: tuple[int | None, int | None]
         if rule.is_literal:
-            part, key = (None, None), rule.head
+            part, key = _WHOLE, rule.head
         elif rule.tail:
             key = rule.tail[-_LONGEST_KEY:]
             part = (-len(key), None)
@@ -135,6 +159,17 @@ class _Keys:
         if key:
             self.tables.setdefault(part, {}).setdefault(key, []).append(number)
         return bool(key)
+
+    def pop_crowded(self) -> list[int]:
+        """Give back the rules that share their text with so many that it hardly tells them apart.
+
+        Rules that are nothing but this text stay: the last of them decides.
+        """
+        given: list[int] = []
+        for table in (table for part, table in self.tables.items() if part != _WHOLE):
+            crowded = [key for key, numbers in table.items() if len(numbers) > _SHARED]
+            given += [number for key in crowded for number in table.pop(key)]
+        return given
 
     def find(self, text: str) -> list[int]:
         """Return the rules that ``text`` may match."""

@@ -13,6 +13,8 @@ import string
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from annals.watching.glob_filter import STAR, Shape
+
 _STAR, _SLASH = "*", "/"
 _ANY, _NEVER, _REST = "[^/]", "(?!)", ".+"
 _FOLDERS = "(?:[^/]++/)*?"
@@ -38,8 +40,8 @@ class Rule(NamedTuple):
     """One pattern.
 
     ``is_path`` says that it is compared with the whole path below the root, not with the name.
-    ``head`` and ``tail`` are what every text that matches begins and ends with, ``inner`` is the
-    longest text that it contains. ``is_literal`` says that only ``head`` itself matches.
+    ``head`` and ``tail`` are what every text that matches begins and ends with. ``is_literal`` says
+    that only ``head`` itself matches. ``shape`` matches at least what the pattern does.
     """
 
     ignores: bool
@@ -48,8 +50,8 @@ class Rule(NamedTuple):
     expression: str
     head: str
     tail: str
-    inner: str
     is_literal: bool
+    shape: Shape
 
     def compile(self) -> re.Pattern[str]:
         """Return the expression, compiled; ``match`` of it compares the whole text."""
@@ -96,9 +98,17 @@ def parse_rule(pattern: str) -> Rule | None:
         expression=_path_expression(names) if is_path else _name_expression(names[0]),
         head="".join(token.literal for token in tokens) if is_literal else _literal(tokens),
         tail=_literal(tokens[::-1])[::-1],
-        inner=max((_literal(tokens[place:]) for place in range(len(tokens))), key=len),
         is_literal=is_literal,
+        shape=tuple(_shape(tokens)),
     )
+
+
+def _shape(tokens: list[_Token]) -> Iterator[str | None]:
+    """Yield the pieces of a pattern; ``**`` may leave out the slashes on either side of it."""
+    for place, token in enumerate(tokens):
+        beside = tokens[max(0, place - 1) : place + 2]
+        is_left_out = token.literal == _SLASH and any(one.expression == _STAR for one in beside)
+        yield STAR if token.expression == _STAR or is_left_out else token.literal
 
 
 def _tokens(body: str) -> Iterator[_Token]:

@@ -103,15 +103,26 @@ def test_no_pattern_takes_long_on_any_name(pattern: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", ["name-{}", "*.old{}", "copy{}-*", "x{}*y{}", "*part{}*", "/a{}/*"]
+    "shape",
+    [
+        "name-{}",
+        "*.old{}",
+        "copy{}-*",
+        "*part{}*",
+        "*x{}*",
+        "*{}x*.jsonl",
+        "0*{}x",
+        "/a{}/*",
+        "**/{}x/*",
+    ],
 )
 def test_many_patterns_cost_little_for_each_name(shape: str) -> None:
-    """R-02 With ten thousand patterns a name that none matches takes less than 20 ms, or 2 ms."""
+    """R-02 With ten thousand patterns a name that none matches takes less than 2 ms."""
     ignores = Ignores(" ".join(shape.replace("{}", str(number)) for number in range(10_000)))
     paths = [f"-home-u-p/{number:08x}-0000.jsonl".encode() for number in range(100)]
     started = time.process_time()
     assert not any(ignores.covers(path) for path in paths)
-    assert time.process_time() - started < (2.0 if shape.startswith("*part") else 0.2)
+    assert time.process_time() - started < 0.2
 
 
 @pytest.mark.parametrize(
