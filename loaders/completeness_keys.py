@@ -35,9 +35,8 @@ RESPONSES = f"""
             message_id,
             case when min(request_id) = max(request_id) then min(request_id) end as request_id
         from checked_entries
-        where message_id is not null
+        where message_id in (select message_id from checked_entries where {_BORROWS})
         group by message_id
-        having bool_or({_BORROWS})
     ),
     first_seen as (
         select message_id, file_key, min(message_at) as first_seen_at

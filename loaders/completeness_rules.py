@@ -27,10 +27,10 @@ _COPIES = f"""
             order by is_subagent_file, file_key, file_generation, byte_offset, entry_id
         ) as place
         from checked_entries
-        where {_IS_MESSAGE} and (session_id, uuid) in (
-            select (session_id, uuid) from checked_entries
+        where {_IS_MESSAGE} and uuid is not null and hash(session_id, uuid) in (
+            select hash(session_id, uuid) from checked_entries
             where uuid is not null and {_IS_MESSAGE}
-            group by session_id, uuid having count(*) > 1
+            group by 1 having count(*) > 1
         )
     ) where place > 1
 """  # noqa: S608 - names are constants
@@ -58,7 +58,7 @@ class Rule:
     ``amount``, ``session_id``). ``unit`` is what is counted. ``scope`` is ``history`` if a rule
     reads more than the rows of a batch: it is left out for a batch. With ``is_total`` the totals
     of whole tables prove it for the last batch. ``needs`` are the relations that are read besides
-    the table.
+    the table. ``quick`` is a query that is true only if the rule holds; else the rule decides.
     """
 
     table: str
@@ -70,6 +70,7 @@ class Rule:
     needs: tuple[str, ...] = (BRONZE,)
     by_key: bool = False
     is_total: bool = False
+    quick: str = ""
 
     def differences(self) -> str:
         """Return the query for each place that differs: what is expected there, what is found."""
@@ -101,33 +102,34 @@ def _grouped(table: str, n: str, h: str = "0", *, place: str = "session_id") -> 
 
 _ENTRIES = _grouped("checked_entries", "count(*)")
 _EXPECTED_RESPONSES = f"""
-    select response_key as key, min(session_id) as session_id,
+    select hash(response_key) as key, min(session_id) as session_id,
         count(*) + arg_max(coalesce(len(steps), 0), ({CHOSEN_ROW})) as amount
     from checked_responses where {BILLABLE} and {{messages}} group by 1
 """  # noqa: S608 - as above
 _EXPECTED_CALLS = """
     select key, max(calls) as amount, min(session_id) as session_id from (
         select
-            response_key || ' ' || coalesce(
+            hash(response_key, coalesce(
                 item.tool_use_id, 'block ' || item.block_index || ' of ' || entry_id
-            ) as key,
-            count(distinct (
+            )) as key,
+            count(distinct hash(
                 item.block_index,
                 case when is_nested then coalesce(nested_uuid, '') else coalesce(uuid, entry_id) end
             )) as calls,
             min(session_id) as session_id
         from (
             select response_key, entry_id, uuid, nested_uuid, is_nested, session_id, file_key,
-                file_generation, unnest(content_blocks) as item
+                file_generation,
+                unnest(list_filter(content_blocks, lambda b: b.block_type like '%tool_use')) as item
             from checked_responses where {messages}
         )
-        where item.block_type like '%tool_use'
         group by key, file_key, file_generation
     ) group by key
 """
 _MESSAGE_KEYS = f"""
-    select session_id as place, sum(n) as n, bit_xor(hash(message_key, n)) as h from (
-        select session_id, message_key, count(*) as n from ({_MESSAGES}) group by 1, 2
+    select session_id as place, sum(n) as n, bit_xor(hash(message_hash, n)) as h from (
+        select min(session_id) as session_id, hash(message_key) as message_hash, count(*) as n
+        from ({_MESSAGES}) group by hash(message_key)
     ) group by 1
 """  # noqa: S608 - as above
 _TOKENS_OF_ENTRIES = """
@@ -182,6 +184,19 @@ _BRONZE = """
     from checked_bronze
     where entry_id not in (select entry_id from raw.new_records) group by 1
 """
+SUMMED = "count(*) as n, sum(hash({})::hugeint) as h"
+"""Equal only if the same rows are there equally often: the sum of their hashes has 128 bits."""
+
+_SAME_ROWS = SUMMED.format("entry_id, session_id")
+_SAME_BRONZE = f"""
+    select loaded = kept from (
+        select {_SAME_ROWS} from raw.records where record_kind = 'entry'
+            and entry_id not in (select entry_id from raw.new_records)
+    ) as loaded, (
+        select {_SAME_ROWS} from checked_bronze
+        where entry_id not in (select entry_id from raw.new_records)
+    ) as kept
+"""  # noqa: S608 - as above
 _DAYS = f"""
     select day::date::varchar as place, 1 as n, 0 as h
     from generate_series(date '{FIRST_DAY}', date '{LAST_DAY}', interval 1 day) as t(day)
@@ -206,6 +221,7 @@ RULES: tuple[Rule, ...] = (
         _BRONZE,
         scope="history",
         needs=("raw.records", "raw.new_records"),
+        quick=_SAME_BRONZE,
     ),
     Rule(
         FOREIGN,
@@ -224,13 +240,14 @@ RULES: tuple[Rule, ...] = (
         "silver.int_messages",
         "entries",
         _MESSAGE_KEYS,
-        _grouped("checked_messages", "sum(entries)", "bit_xor(hash(message_key, entries))"),
+        _grouped("checked_messages", "sum(entries)", "bit_xor(hash(hash(message_key), entries))"),
     ),
     Rule(
         "silver.int_api_responses",
         "rows of usage",
         _EXPECTED_RESPONSES,
-        "select coalesce(parent_response_key, response_key) as key, sum(row_count) as amount,"
+        "select hash(coalesce(parent_response_key, response_key)) as key,"
+        " sum(row_count) as amount,"
         " min(session_id) as session_id"
         " from checked_api_responses where {messages} group by 1",
         by_key=True,
@@ -239,7 +256,7 @@ RULES: tuple[Rule, ...] = (
         "silver.int_tool_calls",
         "calls",
         _EXPECTED_CALLS,
-        "select response_key || ' ' || tool_use_id as key, count(*) as amount,"
+        "select hash(response_key, tool_use_id) as key, count(*) as amount,"
         " min(session_id) as session_id from checked_tool_calls where {messages} group by 1",
         by_key=True,
     ),

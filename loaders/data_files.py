@@ -8,7 +8,6 @@ one by now is verified again.
 
 from __future__ import annotations
 
-import glob
 import os
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,9 @@ from pathlib import Path
 from annals.errors import LakeDamageError
 from annals.lake.checksums import damaged_file
 from annals.lake.content import content_hash, hash_file, named_hash
+from annals.lake.listing import list_objects
 from annals.records.verification import has_id
+from annals.settings import Settings
 from loaders import build_checks
 from loaders.warehouse import Connection, reading_file
 
@@ -27,7 +28,8 @@ _MAKE = """
 create table if not exists meta.file_checks (
     file_path varchar not null, file_size bigint not null, mtime_ns bigint,
     content_hash varchar not null, checked_at timestamptz not null
-)
+);
+alter table meta.file_checks add column if not exists etag varchar
 """
 _ROWS = """
 select entry_id, file_key, byte_offset, raw, raw_binary
@@ -50,24 +52,25 @@ LISTED_A_RUN = 5_000
 """So many objects of a store are compared with their notes in one run: five requests."""
 
 _NOTED_OBJECTS = """
-select file_path, data_files.file_size, mtime_ns, content_hash
+select file_path, data_files.file_size, mtime_ns, content_hash, etag
 from meta.data_files left join meta.file_checks using (file_path)
 where contains(file_path, '://')
 """
-_LISTING = (
-    "select filename, size, floor(epoch(last_modified))::bigint * 1000000000 from read_blob(?)"
-)
-"""Times of objects have whole seconds, as some answers of a store do."""
+_NANOSECONDS = 1_000_000_000
+"""In a second: times of objects have whole ones."""
+
+_Noted = tuple[str, int, int | None, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A file that was verified: its size, time (None in an object store) and hash."""
+    """A file that was verified: its size, time and hash; for an object what its store lists."""
 
     file_path: str
     file_size: int
     mtime_ns: int | None
     content_hash: str
+    etag: str | None = None
 
 
 def make_table(connection: Connection) -> None:
@@ -105,19 +108,20 @@ def verify_changed(connection: Connection) -> int:
     return sum(check.file_size for check in changed)
 
 
-def verify_listed(connection: Connection, *, limit: int = LISTED_A_RUN) -> int:
-    """Verify the known objects of a store that have another size or time than noted; return bytes.
+def verify_listed(connection: Connection, settings: Settings, *, limit: int = LISTED_A_RUN) -> int:
+    """Verify the known objects of a store that are listed otherwise than noted; return their bytes.
 
-    The folders of at most about ``limit`` files are listed, a request for each thousand; the next
-    run goes on with the folders after them. A file without a note gets one by its size alone.
-    Raises as :func:`verify_new`, and what an object store raises.
+    Size, time and ETag are compared, which a store gives with its listing. The folders of at most
+    about ``limit`` files are listed, a request for each thousand; the next run goes on with the
+    folders after them. A file without a note gets one by its size alone. Raises as
+    :func:`verify_new`, and what an object store raises.
     """
-    folders: dict[str, list[tuple[str, int, int | None, str | None]]] = {}
+    folders: dict[str, list[_Noted]] = {}
     for row in connection.execute(_NOTED_OBJECTS).fetchall():
         folders.setdefault(row[0].rpartition("/")[0], []).append(row)
     size = 0
     for folder in _next_folders(connection, folders, limit):
-        size += _verify_folder(connection, folder, folders[folder])
+        size += _verify_folder(connection, settings, folder, folders[folder])
     return size
 
 
@@ -141,24 +145,25 @@ def _next_folders(
 
 
 def _verify_folder(
-    connection: Connection, folder: str, files: Sequence[tuple[str, int, int | None, str | None]]
+    connection: Connection, settings: Settings, folder: str, files: Sequence[_Noted]
 ) -> int:
     """Verify what changed in a folder since it was noted; return the bytes that were read."""
-    with reading_file(folder):
-        listed = connection.execute(_LISTING, [f"{glob.escape(folder)}/*.parquet"]).fetchall()
-    found = {path: (size, changed) for path, size, changed in listed}
+    listed = dict(list_objects(settings, folder))
     known, verified = [], []
-    for path, size, noted_time, noted_hash in files:
-        found_size, changed = found.get(path, (None, None))
-        if found_size is None:
+    for path, size, noted_time, noted_hash, noted_etag in files:
+        found = listed.get(path)
+        if found is None:
             raise damaged_file(path, "it is not in its folder any more")
-        if found_size != size:
-            raise damaged_file(path, f"{found_size} bytes instead of {size}")
-        if noted_time is None and noted_hash is not None:  # it was read a moment ago
-            known.append(Check(path, size, changed, noted_hash))
-        elif noted_time != changed:
-            check = _verified(connection, path, size, noted=noted_hash)
-            verified.append(replace(check, mtime_ns=changed))
+        if found.size != size:
+            raise damaged_file(path, f"{found.size} bytes instead of {size}")
+        changed = found.changed_at * _NANOSECONDS
+        is_same = noted_time == changed and noted_etag in (None, found.etag)
+        if noted_hash is not None and (noted_time is None or is_same):
+            if (noted_time, noted_etag) != (changed, found.etag):  # it was read a moment ago
+                known.append(Check(path, size, changed, noted_hash, found.etag))
+            continue
+        check = _verified(connection, path, size, noted=noted_hash)
+        verified.append(replace(check, mtime_ns=changed, etag=found.etag))
     _note(connection, [*known, *verified])
     return sum(check.file_size for check in verified)
 
@@ -293,12 +298,14 @@ def _note(connection: Connection, checks: Sequence[Check]) -> None:
     paths = [check.file_path for check in checks]
     connection.execute("delete from meta.file_checks where list_contains(?, file_path)", [paths])
     connection.execute(
-        "insert into meta.file_checks select unnest(?), unnest(?), unnest(?), unnest(?), ?",
+        "insert into meta.file_checks"
+        " select unnest(?), unnest(?), unnest(?), unnest(?), ?, unnest(?)",
         [
             paths,
             [check.file_size for check in checks],
             [check.mtime_ns for check in checks],
             [check.content_hash for check in checks],
             datetime.now(UTC),
+            [check.etag for check in checks],
         ],
     )

@@ -8,7 +8,7 @@ from annals.errors import IntegrityError
 from annals.lake import lake_place
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
-from loaders import data_files, entries, lake, prices, warehouse
+from loaders import compaction, data_files, entries, lake, prices, warehouse
 from loaders.lake import Changes, Head, Lake
 from loaders.moving import rebase_files
 from loaders.warehouse import Connection
@@ -56,7 +56,7 @@ def load(settings: Settings, *, progress: Progress = NO_PROGRESS) -> LoadReport:
 
 def _verify_known(connection: Connection, settings: Settings) -> int:
     """Verify the known files that changed, and some that were not verified for long."""
-    changed = data_files.verify_changed(connection) + data_files.verify_listed(connection)
+    changed = data_files.verify_changed(connection) + data_files.verify_listed(connection, settings)
     current = settings.builds_folder / "current"
     swept = data_files.sweep(
         connection,
@@ -84,6 +84,7 @@ def _load(connection: Connection, opened: Lake, progress: Progress) -> LoadRepor
         found = [(file.file_path, file.file_size) for file in (*changes.new, *changes.rewritten)]
         verified = data_files.verify_new(connection, found)
         pending = _apply(connection, changes, opened.field_ids)
+        compaction.merge_notes(connection)
         connection.execute("delete from meta.load_cursor")
         connection.execute(
             "insert into meta.load_cursor values (?, ?)", [head.table_uuid, head.snapshot_id]

@@ -48,13 +48,21 @@ def memory_limit(settings: Settings, *, rows: int = 0) -> str:
     return f"{limit // 1_000_000}MB"
 
 
+def spill_folder(settings: Settings) -> Path:
+    """Return where DuckDB puts what memory cannot hold: as set, or beside the warehouse."""
+    file = settings.warehouse_file
+    return settings.duckdb_spill_path or file.with_name(file.name + ".tmp")
+
+
 def lacks_room(settings: Settings) -> bool:
     """Return whether less fits on the disk, or may be put there, than memory itself could hold.
 
     Then not memory but this room is what ended the work, and what has to be given more.
     """
     room = _bytes_of(settings.duckdb_spill_limit)
-    folder = settings.duckdb_spill_path or settings.warehouse_file.parent
+    folder = spill_folder(settings)
+    while not folder.exists() and folder != folder.parent:  # DuckDB makes it, and removes it
+        folder = folder.parent
     with contextlib.suppress(OSError):
         found = os.statvfs(folder)
         free = found.f_bavail * found.f_frsize

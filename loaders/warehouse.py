@@ -18,7 +18,7 @@ from annals.errors import WarehouseError
 from annals.files import make_folder, require_database
 from annals.lake import is_elsewhere, lake_place
 from annals.settings import Settings
-from loaders.memory import AUTOMATIC, memory_limit
+from loaders.memory import AUTOMATIC, memory_limit, spill_folder
 from loaders.moved_build import CATALOG, views_elsewhere
 from loaders.object_store import reach_objects
 from loaders.warehouse_errors import (
@@ -26,6 +26,7 @@ from loaders.warehouse_errors import (
     Fault,
     damaged_database,
     error_for,
+    is_of_store,
     opening_error,
     parquet_error,
 )
@@ -175,6 +176,8 @@ def _configure(connection: Connection, settings: Settings) -> None:
     connection.execute(f"set memory_limit = {quoted(memory_limit(settings))}")
     connection.execute(f"set threads = {settings.duckdb_threads}")
     connection.execute("set preserve_insertion_order = false")
+    # In a process without a main file DuckDB draws one on standard output, among the data.
+    connection.execute("set enable_progress_bar = false")
     connection.execute("set autoinstall_known_extensions = false")
     # Trying these takes longer than all else that a checkpoint does, and saves next to nothing.
     connection.execute("set disabled_compression_methods = 'fsst,dict_fsst,zstd'")
@@ -189,11 +192,11 @@ def _name_errors(connection: Connection) -> None:
 
 def _spill_to(connection: Connection, settings: Settings) -> None:
     """Set where DuckDB puts what memory cannot hold, and how much of it."""
-    beside = settings.warehouse_file.with_name(settings.warehouse_file.name + ".tmp")
+    beside = spill_folder(settings.model_copy(update={"duckdb_spill_path": None}))
     with contextlib.suppress(FileNotFoundError):  # DuckDB removes it when it is done
         if os.path.lexists(beside):  # and follows whatever has that name
             make_folder(beside)
-    folder = settings.duckdb_spill_path or beside
+    folder = spill_folder(settings)
     now = connection.execute("select current_setting('temp_directory')").fetchone()
     if now != (str(folder),):  # not even to itself, once something was spilled
         connection.execute(f"set temp_directory = {quoted(folder)}")
@@ -205,8 +208,10 @@ def drop_layers(connection: Connection) -> None:
     """Drop all that a full build makes again, so that the file never holds both."""
     for layer in ("gold", "silver", "bronze"):
         connection.execute(f"drop schema if exists {layer} cascade")
-    # Until a checkpoint their blocks are not free. It is refused while another connection of this
-    # process writes; then the file grows, and a later checkpoint frees them.
+    # Until a checkpoint their blocks are not free. It is refused only while another connection of
+    # this process writes. No stage has one here: each closes its own, and one lock keeps runs
+    # apart. A program that embeds the stages may have one: then the file grows, no row is touched,
+    # and the checkpoint at the end of the transform frees the blocks.
     with contextlib.suppress(duckdb.TransactionException):
         connection.execute("checkpoint")
 
@@ -346,11 +351,13 @@ def quoted(path: Path | str) -> str:
 def reading_file(path: str) -> Iterator[None]:
     """Turn whatever DuckDB raises while it reads this one file of the lake into its damage.
 
-    What an object store answers keeps its own errors.
+    What an object store answers is left to :func:`connect`, which can ask the store again.
     """
     try:
         yield
     except duckdb.Error as error:
+        if is_of_store(path, error):
+            raise
         raise parquet_error(path, error) from error
 
 

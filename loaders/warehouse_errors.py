@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 
@@ -21,12 +22,14 @@ from annals.errors import (
     AnalyticsError,
     DiskFullError,
     LockedError,
+    SettingsError,
     WarehouseDamageError,
     WarehouseError,
 )
-from annals.lake import object_store_fault, unset_object_store
+from annals.lake import has_keys, is_elsewhere, object_store_fault, unset_object_store
 from annals.lake.checksums import damaged_file
-from annals.lake.store import Answer
+from annals.lake.places import rest_properties
+from annals.lake.store import OK, Answer, ask_store
 from annals.settings import Settings
 from loaders.file_probes import (
     has_room,
@@ -35,7 +38,7 @@ from loaders.file_probes import (
     lock_holder,
     read_fault,
 )
-from loaders.memory import lacks_room
+from loaders.memory import lacks_room, spill_folder
 from loaders.moved_build import CATALOG
 
 _MEMORY_USED = re.compile(r"/(?P<limit>[\d.]+ [KMGT]?i?B) used\)")
@@ -126,8 +129,8 @@ def error_for(
     """
     cause = database_fault(error)
     fault = Fault.of(cause)
-    if fault.number in _NO_SPACE:
-        return _no_space(path)
+    if refused := _refused_place(path, fault, settings):
+        return refused
     if isinstance(cause, duckdb.OutOfMemoryException | MemoryError):
         return _limit_error(path, fault, settings)
     if isinstance(cause, duckdb.HTTPException):
@@ -136,7 +139,7 @@ def error_for(
     if fault.kind in _NO_EXTENSION:  # the one that files in an object store need
         return unset_object_store(path)
     if isinstance(cause, _FROM_A_FILE):
-        return _file_error(path, fault)
+        return _file_error(path, fault, settings)
     return _unexplained(path, fault)
 
 
@@ -190,20 +193,20 @@ def parquet_error(path: str, error: duckdb.Error) -> AnalyticsError:
     """Return the error for whatever DuckDB raised while it read this one file of the lake."""
     fault = Fault.of(error)
     known = error_for(path, error)
-    if isinstance(known, DiskFullError) or fault.kind in _NO_EXTENSION or _is_of_store(path, error):
+    if isinstance(known, DiskFullError) or fault.kind in _NO_EXTENSION:
         return known
     return damaged_file(path, fault.line)
 
 
-def _is_of_store(path: str, error: duckdb.Error) -> bool:
-    """Return whether an object store, and not the content of its file, is the cause."""
+def is_of_store(path: str, error: duckdb.Error) -> bool:
+    """Return whether an object store may be the cause, and not the content of its file."""
     return "://" in path and isinstance(error, duckdb.IOException)
 
 
-def _file_error(path: Path | str, fault: Fault) -> AnalyticsError:
+def _file_error(path: Path | str, fault: Fault, settings: Settings | None) -> AnalyticsError:
     """Return the error for a file that could not be read or written: Parquet, or the database."""
     if (address := _address(fault)) and isinstance(fault.error, duckdb.IOException):
-        return object_store_fault(Answer(None), address, fault.line)  # without any status
+        return _store_error(address, fault, settings)
     for found in _FILE.finditer(fault.text):
         file = found["path"]
         if fault.number in _FORBIDDEN:
@@ -216,6 +219,31 @@ def _file_error(path: Path | str, fault: Fault) -> AnalyticsError:
         return _no_space(path)
     # No number of the system, and no other file: DuckDB found its own blocks not as it wrote them.
     return damaged_database(path, fault.line) if Path(path).is_file() else _unexplained(path, fault)
+
+
+def _store_error(address: str, fault: Fault, settings: Settings | None) -> AnalyticsError:
+    """Return the error for an object that could not be read, without any status of HTTP.
+
+    DuckDB has one class for a store that is away and for an answer that is cut: so the store is
+    asked, with the keys of the settings. One that is well has a damaged file.
+    """
+    answer = Answer(None)
+    if settings is not None and has_keys(settings) and is_elsewhere(settings):
+        location = _location(address, is_path_style=settings.s3_path_style)
+        answer = ask_store(rest_properties(settings), location)
+    if answer == Answer(OK):
+        return damaged_file(address, fault.line)
+    return object_store_fault(answer, address, fault.line)
+
+
+def _location(address: str, *, is_path_style: bool) -> str:
+    """Return the location of an object's folder, also if the object is named by its URL."""
+    parts = urlsplit(address)
+    place = f"{parts.netloc}{parts.path}"
+    if parts.scheme in ("http", "https"):
+        bucket = "" if is_path_style else (parts.hostname or "").partition(".")[0]
+        place = f"{bucket}{parts.path}".lstrip("/")
+    return f"s3://{place.rpartition('/')[0]}"
 
 
 def _address(fault: Fault) -> str | None:
@@ -250,17 +278,39 @@ def _no_space(path: Path | str) -> DiskFullError:
     )
 
 
+def _refused_place(
+    path: Path | str, fault: Fault, settings: Settings | None
+) -> AnalyticsError | None:
+    """Return the error for a full disk, or for the folder of what memory cannot hold."""
+    folder = spill_folder(settings) if settings is not None else None
+    if folder is None or fault.number is None or f'"{folder}' not in fault.text:
+        return _no_space(path) if fault.number in _NO_SPACE else None
+    if fault.number in _NO_SPACE:
+        return _no_spill_room(folder, fault)
+    return SettingsError(
+        f"DuckDB cannot write to {folder}, where it puts what memory cannot hold:"
+        f" {os.strerror(fault.number)}",
+        hint="Set DUCKDB_SPILL_PATH to a folder that this user may write to, or let"
+        " DUCKDB_MEMORY_LIMIT be higher. What was committed before is kept.",
+        path=folder,
+    )
+
+
+def _no_spill_room(path: Path | str, fault: Fault) -> DiskFullError:
+    return DiskFullError(
+        f"no room for what memory cannot hold while writing {path}: {fault.line}",
+        hint="Set DUCKDB_SPILL_PATH to a folder with more room or DUCKDB_SPILL_LIMIT to more,"
+        " or let DUCKDB_MEMORY_LIMIT be higher. What was committed before is kept.",
+        path=path,
+    )
+
+
 def _limit_error(path: Path | str, fault: Fault, settings: Settings | None) -> AnalyticsError:
     """Return the error for a limit of memory, or of what is put on a disk in its place."""
     used = _MEMORY_USED.search(fault.text)
     limit = used["limit"] if used else "DUCKDB_MEMORY_LIMIT"
     if settings is not None and lacks_room(settings):
-        return DiskFullError(
-            f"no room for what memory cannot hold while writing {path}: {fault.line}",
-            hint="Set DUCKDB_SPILL_PATH to a folder with more room or DUCKDB_SPILL_LIMIT to more,"
-            " or let DUCKDB_MEMORY_LIMIT be higher. What was committed before is kept.",
-            path=path,
-        )
+        return _no_spill_room(spill_folder(settings), fault)
     return WarehouseError(
         f"DuckDB needs more memory than its limit ({limit}) for {path}",
         hint="Set DUCKDB_MEMORY_LIMIT to more, such as 2GB; DUCKDB_THREADS=1 needs less. Nothing"

@@ -26,7 +26,7 @@ _WAIT_SECONDS = 5.0
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9]{1,64})\s*</Code>")
 _UPLOAD = re.compile(rb"<UploadId>\s*([^<\s]{1,1024})\s*</UploadId>")
 _PROBE = ".annals-probe"
-_OK = 200
+OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ def ask_store(properties: Mapping[str, Any], location: str) -> Answer:
     begun, which needs the same right, and given up.
     """
     bucket, _, folder = location.partition("://")[2].partition("/")
-    store = _Store(properties, bucket)
+    store = Store(properties, bucket)
     answer, _ = store.ask("GET", "", {"list-type": "2", "max-keys": "1", "prefix": folder})
-    if answer.status != _OK or answer.code:
+    if answer.status != OK or answer.code:
         return answer
     key = f"{folder.strip('/')}/{_PROBE}".lstrip("/")
     answer, body = store.ask("POST", key, {"uploads": ""})
@@ -74,7 +74,7 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-class _Store:
+class Store:
     """A bucket, and how requests to it are signed (AWS Signature Version 4)."""
 
     def __init__(self, properties: Mapping[str, Any], bucket: str) -> None:
@@ -93,8 +93,10 @@ class _Store:
         proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._opener = build_opener(ProxyHandler(proxies), _NoRedirect())
 
-    def ask(self, method: str, key: str, query: Mapping[str, str]) -> tuple[Answer, bytes]:
-        """Return the answer to one request without a body, and the answer's own body."""
+    def ask(
+        self, method: str, key: str, query: Mapping[str, str], *, limit: int = STEP_BYTES
+    ) -> tuple[Answer, bytes]:
+        """Return the answer to one request without a body, and ``limit`` bytes of its own body."""
         path = self._folder + quote(key)
         text = urlencode(sorted(query.items()), quote_via=quote, safe="")
         headers = self._signed(method, path, text)
@@ -102,11 +104,11 @@ class _Store:
         request = Request(address, headers=headers, method=method)  # noqa: S310 -- the setting's
         try:
             with self._opener.open(request, timeout=_WAIT_SECONDS) as stream:
-                body = _body(stream)
+                body = _body(stream, limit)
                 return Answer.of(stream.status, body), body
         except HTTPError as error:
             with error:
-                return Answer.of(error.code, _body(error)), b""
+                return Answer.of(error.code, _body(error, STEP_BYTES)), b""
         except (OSError, http.client.HTTPException, ValueError):
             return Answer(None), b""
 
@@ -130,7 +132,7 @@ class _Store:
         return headers | {"Authorization": f"AWS4-HMAC-SHA256 {credential}, {rest}"}
 
 
-def _body(stream: IO[bytes]) -> bytes:
+def _body(stream: IO[bytes], limit: int) -> bytes:
     with contextlib.suppress(OSError, http.client.HTTPException):
-        return stream.read(STEP_BYTES)
+        return stream.read(limit)
     return b""

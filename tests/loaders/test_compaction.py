@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from annals.settings import Settings
-from loaders import compaction, warehouse
+from loaders import compaction, data_files, warehouse
 from loaders.warehouse import Connection
 
 
@@ -61,3 +61,39 @@ def test_a_warehouse_without_these_tables_is_left_alone(tmp_path: Path) -> None:
     with warehouse.connect(settings) as connection:
         compaction.note_replaced(connection, is_full=False)
         assert _allowed_tasks(connection) == 0
+
+
+def test_many_small_batches_are_merged_now_and_then(connection: Connection) -> None:
+    """Batches of which no row is replaced leave a piece in each table: the 64th lets them merge."""
+    connection.execute("delete from silver.int_touched_entries")
+    allowed = []
+    for _ in range(2 * compaction.MOST_PIECES):
+        compaction.note_replaced(connection, is_full=False)
+        allowed.append(_allowed_tasks(connection) > 0)
+        connection.execute("set max_vacuum_tasks = 0")
+    assert [number for number, is_due in enumerate(allowed, 1) if is_due] == [64, 128]
+
+
+def test_notes_of_many_loads_stay_in_few_pieces(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each load adds a row; the rows stay, and the table never has more pieces than a bound."""
+    monkeypatch.setattr(compaction, "MOST_PIECES", 4)
+    data_files.make_table(connection)
+    pieces = []
+    for number in range(13):
+        with warehouse.transaction(connection):
+            connection.execute("insert into meta.data_files values (?, 1, 1, 1, true)", [number])
+            compaction.merge_notes(connection)
+        connection.execute("checkpoint")
+        pieces.append(_pieces(connection, "meta.data_files"))
+    assert max(pieces) <= 5
+    rows = connection.execute("select count(distinct file_path) from meta.data_files").fetchone()
+    assert rows == (13,)
+
+
+def _pieces(connection: Connection, table: str) -> int:
+    row = connection.execute(
+        f"select count(distinct row_group_id) from pragma_storage_info('{table}')"
+    ).fetchone()
+    return int(row[0]) if row else 0

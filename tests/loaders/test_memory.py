@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from annals.errors import DiskFullError, WarehouseError
+from annals.errors import DiskFullError, SettingsError, WarehouseError
 from annals.settings import Settings, load_settings
 from loaders import warehouse
 from loaders.memory import available_bytes, memory_limit
@@ -134,15 +137,64 @@ def test_a_full_spill_folder_names_the_settings(settings: Settings, tmp_path: Pa
     assert "DUCKDB_SPILL_LIMIT" in str(caught.value.hint)
 
 
-def test_a_spill_folder_on_another_disk_is_used(settings: Settings, tmp_path: Path) -> None:
-    """The same sort ends with the room that it needs; nothing is left in the folder."""
-    spill = tmp_path / "elsewhere"
-    roomy = settings.model_copy(update={"duckdb_memory_limit": "100MB", "duckdb_spill_path": spill})
-    with warehouse.connect(roomy) as connection:
-        connection.execute(f"create table sorted as from ({MILLIONS}) order by b, a")
-        assert spill.exists()
+@contextmanager
+def _disk(folder: Path, options: str) -> Iterator[Path]:
+    """Mount a small disk of its own, or skip."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "none", folder]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def _sort(settings: Settings, spill: Path) -> None:
+    """Sort more than memory holds, with this spill folder."""
+    small = settings.model_copy(update={"duckdb_memory_limit": "60MB", "duckdb_spill_path": spill})
+    with warehouse.connect(small) as connection:
+        connection.execute(f"create or replace table sorted as from ({MILLIONS}) order by b, a")
         assert connection.execute("select count(*) from sorted").fetchone() == (2_000_000,)
-    assert not list(spill.rglob("*")) if spill.exists() else True
+
+
+def test_a_spill_folder_on_another_disk_is_used(settings: Settings, tmp_path: Path) -> None:
+    """A sort ends with the room that it needs there; nothing is left in the folder."""
+    with _disk(tmp_path / "disk", "size=900m") as disk:
+        _sort(settings, disk / "spill")
+        assert not list(disk.rglob("*.tmp"))
+
+
+def test_a_full_spill_disk_is_a_full_disk(settings: Settings, tmp_path: Path) -> None:
+    """Not the limit of memory is the cause (exit 10); the settings of the spill are named."""
+    with _disk(tmp_path / "disk", "size=8m") as disk:
+        with pytest.raises(DiskFullError) as caught:
+            _sort(settings, disk / "spill")
+        assert str(disk / "spill") in caught.value.message
+    assert "DUCKDB_SPILL_PATH" in caught.value.hint
+    _sort(settings, tmp_path / "room")
+
+
+@pytest.mark.parametrize("below", ["", "spill"])
+def test_a_spill_folder_that_cannot_be_written_is_named(
+    settings: Settings, tmp_path: Path, below: str
+) -> None:
+    """On a read-only disk the folder and its setting are named (exit 3), and nothing is lost."""
+    with _disk(tmp_path / "disk", "ro,size=8m") as disk:
+        with pytest.raises(SettingsError, match="Read-only") as caught:
+            _sort(settings, disk / below)
+        assert str(disk / below) in caught.value.message
+    assert "DUCKDB_SPILL_PATH" in caught.value.hint
+    _sort(settings, tmp_path / "room")
+
+
+def test_a_file_in_the_place_of_the_spill_folder_is_named(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The folder cannot be made there: a setting to correct."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="DuckDB cannot write to"):
+        _sort(settings, tmp_path / "file" / "spill")
 
 
 def test_after_a_spill_the_warehouse_opens_again(settings: Settings) -> None:

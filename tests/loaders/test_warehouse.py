@@ -213,3 +213,22 @@ def test_layers_are_dropped_while_another_connection_writes(settings: Settings) 
         )
         assert tables.fetchall() == []
         assert warehouse.state(connection, "kept") == "yes"
+
+
+def test_no_bar_gets_among_the_data_on_standard_output(settings: Settings) -> None:
+    """DuckDB draws one where a process has no main file and a query takes two seconds."""
+    script = (
+        "from annals.settings import load_settings; from loaders import warehouse\n"
+        "with warehouse.in_memory(load_settings()) as connection:\n"
+        "    name = 'enable_progress_bar'\n"
+        "    print(connection.execute('select current_setting(?)', [name]).fetchone())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"ANNALS_HOME": str(settings.annals_home), "HOME": str(settings.annals_home)},
+        cwd=Path(warehouse.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "(False,)\n"
