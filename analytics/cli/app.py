@@ -124,7 +124,9 @@ def run(arguments: Sequence[str]) -> int:
             return _left_alone()
         return leaving.code if isinstance(leaving.code, int) else 1  # typer's completion ends so
     except Exception as error:  # noqa: BLE001 (the outer edge of the process)
-        return _fail(error, as_json=not {"--json", "-j"}.isdisjoint(arguments))
+        code = _fail(error, as_json=not {"--json", "-j"}.isdisjoint(arguments))
+        _drop_unwritable()
+        return code
     if code == INTERRUPTED:
         _say_interrupted()
     return code if isinstance(code, int) else 0
@@ -136,6 +138,14 @@ def _say_interrupted() -> None:
 
     with contextlib.suppress(OSError):
         tell("interrupted: what was committed is kept, and the same command goes on from there")
+
+
+def _drop_unwritable() -> None:
+    """Let Python write nothing more as it ends if that fails again: its exit code would win."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _left_alone()
 
 
 def _left_alone() -> int:

@@ -31,11 +31,15 @@ def rows_wanted(limit: int | None, *, everything: bool, as_json: bool) -> int | 
     return ROWS_ON_A_PAGE
 
 
+def rows_left(rows: int, limit: int | None) -> int:
+    """Return how many of ``rows`` a page of ``limit`` rows leaves out."""
+    return 0 if limit is None else max(0, rows - limit)
+
+
 def say_rows_left(rows: int, limit: int | None, *, of: str) -> None:
     """Print how many of ``rows`` a page of ``limit`` rows leaves out, if any."""
     from analytics.cli.output import say
     from analytics.cli.tables import count
 
-    if limit is not None and rows > limit:
-        left = count(rows - limit)
-        say(f"{left} more {of} not shown: --all shows all {count(rows)}, --limit N shows N")
+    if left := rows_left(rows, limit):
+        say(f"{count(left)} more {of} not shown: --all shows all {count(rows)}, --limit N shows N")

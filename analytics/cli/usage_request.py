@@ -171,6 +171,7 @@ def _print_json(
     members = usage_json.group_members_of_all if is_all else usage_json.group_members
     rows = (members(group, question.dimensions) for group in report.rows)
     rest = {
+        "rowsLeftOut": pages.rows_left(report.groups, question.limit),
         **usage_json.report_members(report.models),
         **window_members(question.window, build, found),
     }

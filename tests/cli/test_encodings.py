@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,13 @@ COMMANDS = (
     ("usage", "daily"),
     ("usage", "session"),
     ("usage", "models"),
+    ("usage", "weekly"),
+    ("usage", "monthly"),
+    ("usage", "blocks"),
+    ("usage", "projects"),
+    ("usage", "branches"),
+    ("usage", "hosts"),
+    ("usage", "tools"),
     ("status",),
     ("sync", "status"),
     ("sync", "quarantine", "list"),
@@ -28,7 +38,20 @@ COMMANDS = (
     ("iceberg", "info"),
     ("iceberg", "snapshots"),
     ("config", "show"),
+    ("statusline",),
+    ("doctor",),
+    ("validate",),
+    ("version",),
 )
+"""Every command that reads; test_every_command_that_reads_is_here compares."""
+
+_OTHERS = {
+    *("backup", "restore", "repair", "down", "up", "extract", "load", "transform", "publish"),
+    *("pipeline", "sync allow", "sync flush", "sync install", "sync once", "sync replay"),
+    *("sync run", "sync uninstall", "sync quarantine retry", "sync quarantine show"),
+    *("sessions export", "sessions restore"),
+}
+"""Commands that do something, or need a name; they print by the same functions."""
 
 
 def _line(number: int, name: str) -> str:
@@ -97,6 +120,54 @@ def test_each_output_takes_every_name(
         meant[arguments] = _read(arguments, "utf-8", monkeypatch)
     assert done.code == meant[arguments].code
     assert len(done.out.splitlines()) == len(meant[arguments].out.splitlines())
+
+
+def test_every_command_that_reads_is_here() -> None:
+    """A new command is either among those that are read here, or among those that act."""
+    from typer.main import get_command
+
+    from analytics.cli.app import app
+
+    known = {" ".join(words) for words in COMMANDS} | _OTHERS
+    assert set(_names(get_command(app), ())) == known
+
+
+def _names(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if not hasattr(command, "commands"):
+        yield " ".join(path)
+        return
+    for name, below in command.commands.items():
+        yield from _names(below, (*path, name))
+
+
+@pytest.mark.parametrize("arguments", [*COMMANDS, ("--help",)], ids=" ".join)
+def test_an_output_that_nobody_reads_is_no_failure(
+    odd: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After ``| head -1`` has left, a command ends with exit code 0 and without an error."""
+    monkeypatch.setenv("HOME", str(odd))
+    monkeypatch.setenv("CLAUDE_DIR", str(odd / "transcripts"))
+    reader, writer = os.pipe()
+    os.close(reader)
+    err = io.StringIO()
+    with os.fdopen(writer, "w", encoding="utf-8") as out, monkeypatch.context() as streams:
+        streams.setattr(sys, "stdout", out)
+        streams.setattr(sys, "stderr", err)
+        code = run(arguments)
+    assert (code, "error:" in err.getvalue()) == (0, False), err.getvalue()
+
+
+def test_an_output_without_space_is_a_full_disk(home: Path) -> None:
+    """The exit code is 10 and stays so while Python ends, which writes what is left once more."""
+    command = f"{sys.executable} -m analytics.cli --help > /dev/full"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Exception ignored" in done.stderr) == (10, False), done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])

@@ -69,12 +69,27 @@ def test_json_has_all_rows_in_order_and_their_totals(many: Path) -> None:
 def test_a_page_has_the_first_rows_and_the_totals_of_all(many: Path) -> None:
     """With --limit the rows are the first of the whole report, in both orders; totals stay."""
     every = _read(many, "usage", "session", "--json").data
+    assert every["rowsLeftOut"] == 0
     for order, rows in (("desc", every["sessions"]), ("asc", every["sessions"][::-1])):
         for limit in (7, 10_001):
             words = ("usage", "session", "--json", "--order", order, "--limit", str(limit))
             page = _read(many, *words).data
             assert page["sessions"] == rows[:limit]
+            assert page["rowsLeftOut"] == _SESSIONS - limit
             assert page["totals"] == every["totals"]
+
+
+@pytest.mark.parametrize("words", [("sessions", "list"), ("iceberg", "snapshots")])
+def test_a_page_as_json_says_what_it_leaves_out(
+    many: Path, built: Built, words: tuple[str, str]
+) -> None:
+    """With --limit the JSON counts the rows that are left out; without it none is."""
+    home = many if words[0] == "sessions" else built.home
+    key = words[-1] if words[0] == "iceberg" else "sessions"
+    every = _read(home, *words, "--json").data
+    assert every["rows_left_out"] == 0
+    page = _read(home, *words, "--json", "--limit", "1").data
+    assert (len(page[key]), page["rows_left_out"]) == (1, len(every[key]) - 1)
 
 
 @pytest.mark.parametrize("words", [("usage", "session"), ("sessions", "list")])

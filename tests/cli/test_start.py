@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +56,24 @@ def test_variables_of_other_work_change_nothing(
     )
     assert (second.returncode, second.stdout) == (first.returncode, first.stdout), second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_the_module_by_name_runs_ours_unless_another_has_that_name(
+    home: Path, tmp_path: Path
+) -> None:
+    """Python imports the first ``analytics`` before any line of ours; other names are ours."""
+    other = _other_work(tmp_path)
+    command = [sys.executable, "-P", "-m", "analytics.cli", "config", "show"]
+    environment = clean_environment(home) | {"PYTHONPATH": f"{other}{os.pathsep}{ROOT}"}
+    seen = []
+    for is_named in (True, False):
+        if not is_named:
+            shutil.rmtree(other / "analytics")
+        done = subprocess.run(
+            command, env=environment, cwd=other, capture_output=True, text=True, check=False
+        )
+        seen.append((done.returncode, "a package of other work" in done.stderr))
+    assert seen == [(1, True), (0, False)]
 
 
 @pytest.mark.parametrize("way", ["option", "variable"])

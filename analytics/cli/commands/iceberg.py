@@ -60,7 +60,8 @@ def snapshots(
     kept = every[-wanted:] if wanted else every
     if as_json:
         members = [{**as_members(one), "committed_at": instant(one.committed_at)} for one in kept]
-        print_json({"snapshots": members, "sample": found.sample})
+        left = pages.rows_left(len(every), wanted)
+        print_json({"snapshots": members, "rows_left_out": left, "sample": found.sample})
         return
     _show_snapshots(kept, wide=wide)
     pages.say_rows_left(len(every), wanted, of="older snapshots")

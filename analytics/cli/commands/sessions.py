@@ -55,7 +55,8 @@ def list_(  # noqa: PLR0917 -- one for each option
         )
         if as_json:
             members = map(_members, listed.rows)
-            print_json_rows("sessions", members, {"sample": found.sample})
+            left = pages.rows_left(listed.sessions, wanted)
+            print_json_rows("sessions", members, {"rows_left_out": left, "sample": found.sample})
         else:
             _show(listed, limit=wanted, wide=wide)
 

@@ -144,7 +144,9 @@ def list_(
     with held_rows(found.settings) as (items, every):
         rows = islice(every, wanted)
         if as_json:
-            print_json_rows("held", map(_members, rows), {"sample": found.sample})
+            left = pages.rows_left(items, wanted)
+            facts = {"rows_left_out": left, "sample": found.sample}
+            print_json_rows("held", map(_members, rows), facts)
         else:
             _show_held(items, rows, limit=wanted, wide=wide)
 
