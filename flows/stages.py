@@ -5,9 +5,11 @@ A stage function reports what it did in counters; run again with nothing new it 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from annals.access import claim_buffer, claim_state
 from annals.errors import LakeDamageError, WarehouseError
@@ -169,6 +171,23 @@ def pipeline(
                     raise
         reports = recover_on_damage(settings, lambda: _landed_and_built(settings, progress))
         return PipelineReport(synced, shipped, *reports)
+
+
+STAGES: Mapping[str, Callable[..., Any]] = {
+    "sync": sync,
+    "ship": ship,
+    "extract": extract,
+    "load": load,
+    "transform": transform,
+    "publish": publish,
+    "pipeline": partial(pipeline, work_ahead=True),
+}
+"""Every stage by its name, as commands and flows run it: a command does not stay."""
+
+
+def run_stage(name: str, settings: Settings, *, progress: Progress, **parameters: Any) -> Any:
+    """Run a stage of the table; return its report, raise what it raises."""
+    return STAGES[name](settings, progress=progress, **parameters)
 
 
 def _locked(settings: Settings, role: str) -> AbstractContextManager[int]:

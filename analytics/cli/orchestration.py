@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from types import ModuleType
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +23,12 @@ AsFlow = Annotated[
 ]
 
 
-def stage_functions(found: InForce, *, as_flow: bool) -> ModuleType:
-    """Return the module whose stage functions are to be called: plain ones, or the same as flows.
+RunStage = Callable[..., Any]
+"""``run_stage(name, settings, progress=..., ...)`` of :mod:`flows.stages`, or the same as flows."""
+
+
+def stage_runner(found: InForce, *, as_flow: bool) -> RunStage:
+    """Return what runs a stage by its name: as a plain function, or as a flow.
 
     Flows are meant by ``--prefect`` or by the setting PREFECT_API_URL. A server that only the
     environment names may be that of other work: where it cannot be used, the plain functions run,
@@ -33,7 +37,7 @@ def stage_functions(found: InForce, *, as_flow: bool) -> ModuleType:
     """
     _note_other_target()
     if not as_flow and found.settings.prefect_api_url is None:
-        return importlib.import_module("flows.stages")
+        return _runner("flows.stages")
     from annals.settings.destinations import is_named_for_annals
     from flows.prefect.reaching import reach
 
@@ -46,8 +50,13 @@ def stage_functions(found: InForce, *, as_flow: bool) -> ModuleType:
         if is_chosen:
             raise
         tell(f"note: runs without Prefect: {error.message}")
-        return importlib.import_module("flows.stages")
-    return importlib.import_module("flows.prefect.tracked")
+        return _runner("flows.stages")
+    return _runner("flows.prefect.tracked")
+
+
+def _runner(module: str) -> RunStage:
+    run: RunStage = importlib.import_module(module).run_stage
+    return run
 
 
 def _note_other_target() -> None:

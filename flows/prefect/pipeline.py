@@ -57,10 +57,10 @@ def _through(
         report = PipelineReport(
             sync=_sync(work),
             ship=_ship(work),
-            extract=tasks.extract(work, full_backfill=full_backfill),
-            load=tasks.load(work),
-            transform=tasks.transform(work, full_refresh=full_refresh, run_tests=run_tests),
-            publish=tasks.publish(work),
+            extract=tasks.run(work, "extract", full_backfill=full_backfill),
+            load=tasks.run(work, "load"),
+            transform=tasks.run(work, "transform", full_refresh=full_refresh, run_tests=run_tests),
+            publish=tasks.run(work, "publish"),
         )
         run.counters = report.counters()
         note_unfinished(run, report)
@@ -72,14 +72,17 @@ def _sync(work: Work) -> SyncReport:
     """Read the transcripts, unless they are on other machines, whose agents ship them."""
     from sync_agent.agent.once import SyncReport
 
-    return SyncReport() if _reads_elsewhere(work) else tasks.sync(work)
+    return SyncReport() if _reads_elsewhere(work) else tasks.run(work, "sync")
 
 
 def _ship(work: Work) -> ShipReport | None:
     """Ship this machine's buffer; where others read and ship there is none."""
+    if work.settings.mongo_uri is None:
+        return None
     if _reads_elsewhere(work) and not work.settings.sqlite_path.exists():
         return None
-    return tasks.ship(work)
+    report: ShipReport | None = tasks.run(work, "ship")
+    return report
 
 
 def _reads_elsewhere(work: Work) -> bool:

@@ -1,8 +1,7 @@
-"""Prefect's own server: closed to web pages and other users, and quiet at rest.
+"""Prefect's own server, closed to web pages and other users.
 
-It looks for background work of its own four times a second, which is a quarter of what it costs at
-rest; no setting says how often. What this does is private to Prefect, so it belongs to the version
-that requirements/platform.txt pins (docs/adr/0018, 0027).
+What this replaces is private to Prefect, so it belongs to the version that
+requirements/platform.txt pins (docs/adr/0027).
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from datetime import timedelta
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -23,7 +20,6 @@ from annals.prefect_api import make_login
 from annals.settings import Settings
 from annals.settings.destinations import apply_proxy
 
-_REST = timedelta(seconds=1)
 _PORT = 4200
 
 
@@ -77,13 +73,8 @@ def serve(settings: Settings, *options: str) -> None:
     database = f"sqlite+aiosqlite:///{os.environ['PREFECT_HOME']}/prefect.db"
     os.environ.setdefault("PREFECT_SERVER_DATABASE_CONNECTION_URL", database)
 
-    from docket import Worker
     from prefect.cli import _server_utils, app
-    from prefect.server.api import background_workers
 
-    vars(background_workers)["Worker"] = partial(
-        Worker, minimum_check_interval=_REST, scheduling_resolution=_REST
-    )
     from flows.prefect import awakening
 
     awakening.install()

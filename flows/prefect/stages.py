@@ -6,8 +6,7 @@ in a signature may be known to type checkers only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 from prefect import flow
 from prefect.logging import get_run_logger
@@ -22,8 +21,6 @@ from flows.validation import promises as validation
 from loaders.load import LoadReport
 from loaders.publish import PublishReport
 from loaders.transform import TransformReport
-
-Report = TypeVar("Report")
 
 _HOUR = 3600
 _ERRORS: dict[int, type[AnalyticsError]] = {
@@ -40,15 +37,15 @@ def extract(source: Source = "auto", full_backfill: bool = False) -> ExtractRepo
             the buffer of this machine.
         full_backfill: Read again all that the source still holds; append only what the lake lacks.
     """
-    return in_our_words(
-        lambda: _alone(lambda work: tasks.extract(work, full_backfill=full_backfill), begin(source))
-    )
+    report: ExtractReport = _alone("extract", source, full_backfill=full_backfill)
+    return report
 
 
 @flow(flow_run_name=run_name, timeout_seconds=_HOUR, persist_result=False)
 def load() -> LoadReport:
     """Make new data files of the lake visible to the warehouse."""
-    return in_our_words(lambda: _alone(tasks.load, begin()))
+    report: LoadReport = _alone("load")
+    return report
 
 
 @flow(flow_run_name=run_name, timeout_seconds=2 * _HOUR, persist_result=False)
@@ -59,18 +56,15 @@ def transform(full_refresh: bool = False, run_tests: bool = False) -> TransformR
         full_refresh: Rebuild every model from the whole lake.
         run_tests: Run the dbt tests too, as validate does.
     """
-    return in_our_words(
-        lambda: _alone(
-            lambda work: tasks.transform(work, full_refresh=full_refresh, run_tests=run_tests),
-            begin(),
-        )
-    )
+    report: TransformReport = _alone("transform", full_refresh=full_refresh, run_tests=run_tests)
+    return report
 
 
 @flow(flow_run_name=run_name, timeout_seconds=_HOUR, persist_result=False)
 def publish() -> PublishReport:
     """Publish the built gold as a new build for readers."""
-    return in_our_words(lambda: _alone(tasks.publish, begin()))
+    report: PublishReport = _alone("publish")
+    return report
 
 
 @flow(flow_run_name=run_name, timeout_seconds=4 * _HOUR, persist_result=False)
@@ -86,10 +80,15 @@ def validate(deep: bool = False) -> validation.ValidationReport:
     return in_our_words(lambda: _checked(begin(), deep=deep))
 
 
-def _alone(task: Callable[[Work], Report], work: Work) -> Report:
+def _alone(name: str, source: Source = "auto", **parameters: bool) -> Any:
     """Run one stage, and leave what a run leaves."""
-    with summary.left(work):
-        return task(work)
+
+    def run() -> Any:
+        work = begin(source)
+        with summary.left(work):
+            return tasks.run(work, name, **parameters)
+
+    return in_our_words(run)
 
 
 def _checked(work: Work, *, deep: bool) -> validation.ValidationReport:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from annals.buffer.faults import DamagedBufferError, suspect_file, translated
+from annals.buffer.faults import DamagedBufferError, translated
 from annals.errors import LockedError
 from annals.locks import Holder, exclusive
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
 from sync_agent.buffer.pruning import prune
 from sync_agent.buffer.rows import FileState
-from sync_agent.buffer.salvage import finish_replacement, replace_damaged
-from sync_agent.buffer.store import Buffer, open_buffer
-from sync_agent.buffer.transaction_log import limit_rows, note
+from sync_agent.buffer.salvage import healthy_buffer, replace_damaged
+from sync_agent.buffer.store import Buffer
+from sync_agent.buffer.transaction_log import limit_rows
 from sync_agent.reading.file_changes import Plan, Task, plan
 from sync_agent.reading.intake import Intake
 from sync_agent.reading.paths import Listing, shown
@@ -75,25 +75,16 @@ def sync_once(
 def _sync_healed(settings: Settings, progress: Progress) -> SyncReport:
     """Sync; where the buffer turns out to be corrupt, replace it and sync again."""
     surveyed = survey(settings)
-    finish_replacement(settings.sqlite_path)
-    suspect = suspect_file(settings.sqlite_path)
     try:
-        if suspect.exists():
-            with open_buffer(settings.sqlite_path) as buffer:
-                buffer.check()
-        report = _sync(settings, surveyed, progress)
+        return _sync(settings, surveyed, progress)
     except DamagedBufferError as error:
         warning = replace_damaged(settings.sqlite_path, error)
-        with open_buffer(settings.sqlite_path) as buffer:
-            note(buffer.connection, "salvaged", detail="the buffer was corrupt")
         report = _sync(settings, surveyed, progress)
-        report = replace(report, warnings=(warning, *report.warnings))
-    suspect.unlink(missing_ok=True)
-    return report
+        return replace(report, warnings=(warning, *report.warnings))
 
 
 def _sync(settings: Settings, surveyed: Survey, progress: Progress) -> SyncReport:
-    with open_buffer(settings.sqlite_path) as buffer:
+    with healthy_buffer(settings.sqlite_path) as buffer:
         limit_rows(buffer.connection, settings.journal_rows)
         wanted = queued_paths(buffer.connection)
         plans = [(one, _plan(buffer, one, wanted)) for one in surveyed.listings]

@@ -17,8 +17,8 @@ from annals.settings import Settings
 from annals.watching.ignores import Ignores
 from sync_agent.agent.requests import Desk
 from sync_agent.agent.waiting import asleep_seconds, is_readable
-from sync_agent.buffer.salvage import finish_replacement, replace_damaged
-from sync_agent.buffer.store import Buffer, open_buffer
+from sync_agent.buffer.salvage import healthy_buffer, replace_damaged
+from sync_agent.buffer.store import Buffer
 from sync_agent.buffer.transaction_log import limit_rows
 from sync_agent.reading.activity import Activity, RootState
 from sync_agent.reading.event_log import Logbook
@@ -125,8 +125,7 @@ class Rounds:
     def _is_read_to_the_end(self) -> bool:
         """Read with a buffer that is opened again; return whether that was ended in order."""
         try:
-            self._heal()
-            with open_buffer(self._settings.sqlite_path) as buffer:
+            with healthy_buffer(self._settings.sqlite_path) as buffer:
                 self._work(buffer)
         except DamagedBufferError as error:
             self._activity.errors["buffer_corrupt"] += 1
@@ -145,15 +144,6 @@ class Rounds:
             self._let_go()
         return False
 
-    def _heal(self) -> None:
-        """Finish what a crash left of a replacement, and check a buffer that is under suspicion."""
-        finish_replacement(self._settings.sqlite_path)
-        suspect = suspect_file(self._settings.sqlite_path)
-        if suspect.exists():
-            with open_buffer(self._settings.sqlite_path) as buffer:
-                buffer.check()
-            suspect.unlink(missing_ok=True)
-
     def _replace(self, error: DamagedBufferError) -> None:
         """Put a new buffer in the place of the corrupt one."""
         self._replacing(True)  # noqa: FBT003 -- a callback has no keywords
@@ -162,7 +152,6 @@ class Rounds:
         except AnalyticsError as refused:
             self._refused(refused)
         else:
-            suspect_file(self._settings.sqlite_path).unlink(missing_ok=True)
             self._log.warning("buffer_replaced", reason=self._without_folder(warning))
         finally:
             self._replacing(False)  # noqa: FBT003 -- as above

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from annals.buffer.faults import DamagedBufferError, translated
+from annals.buffer.faults import DamagedBufferError, suspect_file, translated
 from annals.buffer.schema import (
     LOCATION_COLUMNS,
     RECORD_COLUMNS,
@@ -25,8 +25,16 @@ from annals.buffer.schema import (
     record_columns,
     table_columns,
 )
-from sync_agent.buffer.store import LARGE_BYTES, connect, insert_large, transaction
+from sync_agent.buffer.store import (
+    LARGE_BYTES,
+    Buffer,
+    connect,
+    insert_large,
+    open_buffer,
+    transaction,
+)
 from sync_agent.buffer.tables import create
+from sync_agent.buffer.transaction_log import note
 
 _COMPANIONS = ("-wal", "-shm")
 _BATCH_ROWS = 500
@@ -42,6 +50,21 @@ _NOTE_SALVAGED = (
 """Records up to there were not read into this buffer: no file's counters know of them."""
 
 
+@contextlib.contextmanager
+def healthy_buffer(path: Path) -> Iterator[Buffer]:
+    """Open the buffer, after finishing a replacement and checking one that is under suspicion.
+
+    Raises DamagedBufferError where it turns out to be corrupt, now or in the body.
+    """
+    finish_replacement(path)
+    suspect = suspect_file(path)
+    with open_buffer(path) as buffer:
+        if suspect.exists():
+            buffer.check()
+            suspect.unlink(missing_ok=True)
+        yield buffer
+
+
 def replace_damaged(path: Path, error: DamagedBufferError) -> str:
     """Put a new buffer with what can be salvaged in the place of the corrupt one; return a warning.
 
@@ -55,8 +78,10 @@ def replace_damaged(path: Path, error: DamagedBufferError) -> str:
             create(connection)
             saved = _salvage(path, connection)
             connection.execute(_NOTE_SALVAGED)
+            note(connection, "salvaged", detail="the buffer was corrupt")
         half_made.rename(_beside(path, ".new"))
         aside = finish_replacement(path)
+        suspect_file(path).unlink(missing_ok=True)
     return (
         f"{error.message}; it was set aside as {aside}, {saved} records were salvaged from it, and"
         " every transcript is read again; delete that file when you no longer need it"

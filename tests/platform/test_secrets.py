@@ -37,15 +37,16 @@ ASKED = (
 DEFECT = """
 import sys
 from annals.settings import load_settings
+from annals.telemetry import NO_PROGRESS
 from flows import stages
 from flows.prefect.reaching import reach
 settings = load_settings()
 reach(settings)
 def broken(*_, **__):
     raise ValueError(f"a library says: {settings.mongo_uri.get_secret_value()} \\x1b[31m\\u202e<b>")
-stages.load = broken
+stages.STAGES["load"] = broken
 from flows.prefect import tracked
-tracked.load(settings)
+tracked.run_stage("load", settings, progress=NO_PROGRESS)
 """
 """A defect: an error of a library, which nobody expects, in a task."""
 

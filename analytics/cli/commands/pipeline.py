@@ -11,7 +11,7 @@ import typer
 from analytics.cli.destinations import confirm_destinations
 from analytics.cli.effective_settings import InForce, in_force
 from analytics.cli.options import AsJson, ClaudeDir, example
-from analytics.cli.orchestration import AsFlow, stage_functions
+from analytics.cli.orchestration import AsFlow, stage_runner
 from analytics.cli.output import say
 from analytics.cli.refusals import leave_if_partial, warn_of_refusals
 
@@ -65,9 +65,9 @@ def _run(found: InForce, *, as_flow: bool) -> PipelineReport:
     from flows.history import noted
     from flows.partial import note_unfinished
 
-    stages = stage_functions(found, as_flow=as_flow)
+    run_stage = stage_runner(found, as_flow=as_flow)
     with noted(found.settings, "pipeline") as run, terminal_progress() as progress:
-        report: PipelineReport = stages.pipeline(found.settings, work_ahead=True, progress=progress)
+        report: PipelineReport = run_stage("pipeline", found.settings, progress=progress)
         run.counters = report.counters()
         note_unfinished(run, report)
     return report

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from analytics.cli.destinations import confirm_destinations
 from analytics.cli.effective_settings import InForce, in_force
 from analytics.cli.options import AsJson, example
-from analytics.cli.orchestration import AsFlow, stage_functions
+from analytics.cli.orchestration import AsFlow, RunStage, stage_runner
 from analytics.cli.refusals import leave_if_partial, warn_of_refusals
 from analytics.cli.tables import count, size
 
@@ -51,8 +52,8 @@ def extract(
     """
     from analytics.cli.commands.sync import warn_of_records
 
-    with _stage(context, as_flow=as_flow) as (found, stages, progress):
-        report = stages.extract(found.settings, full_backfill=full_backfill, progress=progress)
+    with _stage(context, as_flow=as_flow) as (found, run):
+        report = run("extract", full_backfill=full_backfill)
     text = (
         f"{count(report.entries_new)} records appended in {count(report.snapshots_committed)}"
         f" snapshots, {size(report.bytes_written)} written"
@@ -65,8 +66,8 @@ def extract(
 
 def load(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = False) -> None:
     """Make new data files of the lake visible to the warehouse."""
-    with _stage(context, as_flow=as_flow) as (found, stages, progress):
-        report = stages.load(found.settings, progress=progress)
+    with _stage(context, as_flow=as_flow) as (found, run):
+        report = run("load")
     text = (
         f"{count(report.files_new)} new data files with {count(report.rows_scanned)} rows;"
         f" {count(report.sessions_pending)} sessions are to be rebuilt"
@@ -82,10 +83,8 @@ def transform(
     as_flow: AsFlow = False,
 ) -> None:
     """Rebuild what the loaded batches touch, with dbt."""
-    with _stage(context, as_flow=as_flow) as (found, stages, progress):
-        report = stages.transform(
-            found.settings, full_refresh=full_refresh, run_tests=run_tests, progress=progress
-        )
+    with _stage(context, as_flow=as_flow) as (found, run):
+        report = run("transform", full_refresh=full_refresh, run_tests=run_tests)
     text = (
         f"{count(report.models_built)} models built, {count(report.tests_run)} tests run,"
         f" {count(report.sessions_rebuilt)} sessions rebuilt in {report.seconds:.1f} s"
@@ -95,8 +94,8 @@ def transform(
 
 def publish(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = False) -> None:
     """Publish the built gold as a new build for readers."""
-    with _stage(context, as_flow=as_flow) as (found, stages, progress):
-        report = stages.publish(found.settings, progress=progress)
+    with _stage(context, as_flow=as_flow) as (found, run):
+        report = run("publish")
     text = (
         f"build {report.build_id}: {count(report.tables)} tables, {size(report.bytes_written)}"
         f" written, {count(report.files_linked)} files unchanged"
@@ -107,15 +106,15 @@ def publish(context: typer.Context, as_json: AsJson = False, as_flow: AsFlow = F
 
 
 @contextlib.contextmanager
-def _stage(context: typer.Context, *, as_flow: bool) -> Iterator[tuple[InForce, Any, Any]]:
-    """Give the body the settings in force, the stage functions and the progress to report to."""
+def _stage(context: typer.Context, *, as_flow: bool) -> Iterator[tuple[InForce, RunStage]]:
+    """Give the body the settings in force, and what runs a stage by its name."""
     from annals.telemetry.terminal import terminal_progress
 
     found = in_force(context)
     confirm_destinations(found.settings, "mongo_uri", "iceberg_catalog_uri", "s3_endpoint")
-    stages = stage_functions(found, as_flow=as_flow)
+    run_stage = stage_runner(found, as_flow=as_flow)
     with terminal_progress() as progress:
-        yield found, stages, progress
+        yield found, partial(run_stage, settings=found.settings, progress=progress)
 
 
 def _answer(name: str, report: object, *, found: InForce, as_json: bool, text: str) -> None:
