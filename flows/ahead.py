@@ -1,10 +1,8 @@
-"""Processes that work ahead of the command line's own: one lands records, one gets dbt ready.
+"""A process that works ahead of the command line's own: it gets dbt ready, and runs it.
 
-Reading transcripts takes one core. Meanwhile one process extracts what the buffer already holds and
-loads it, and another imports dbt and parses the project, which takes longer than a small batch
-takes in all. Each is started when there is something new, holds the pipeline's lock with the first
-process, answers to nobody else, and ends when the first one ends, however that happens
-(docs/adr/0012-processes-ahead.md).
+Importing dbt and parsing the project takes longer than a small batch takes in all. The process is
+started when there is something new, holds the pipeline's lock with the first process, answers to
+nobody else, and ends when the first one ends, however that happens (docs/adr/0012, 0043).
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from collections.abc import Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from annals.errors import DependencyError
 from annals.process.environments import child_environment, work_folder
@@ -26,8 +24,6 @@ from annals.settings import Settings
 from annals.telemetry import Progress
 
 if TYPE_CHECKING:
-    from extractors.extract import ExtractReport
-    from loaders.load import LoadReport
     from loaders.publish import PublishReport
     from loaders.transform import TransformReport
 
@@ -40,14 +36,16 @@ _QUIET = "ignore:resource_tracker:UserWarning"
 
 
 class Ahead:
-    """The processes, started by :meth:`begin` and ended with the context.
+    """The process, started by :meth:`begin` and ended with the context.
 
     ``lock`` is the descriptor of the pipeline's lock.
     """
 
     def __init__(self, settings: Settings, lock: int) -> None:
-        self._landing = _Worker("land", settings, lock)
-        self._building = _Worker("build", settings, lock)
+        self._settings = settings
+        self._lock = lock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
         """Return this; nothing is started yet."""
@@ -59,56 +57,22 @@ class Ahead:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the processes; the second of them has touched nothing unless it was asked to."""
+        """End the process; it has touched nothing unless it was asked to."""
         self.end()
-
-    def end(self) -> None:
-        """End the processes; what they committed is kept."""
-        self._landing.end()
-        self._building.end()
 
     @property
     def has_begun(self) -> bool:
-        """Whether the processes were started."""
-        return self._building.is_started
-
-    def begin(self) -> None:
-        """Start the processes, once; later calls do nothing."""
-        self._landing.start()
-        self._building.start()
-
-    def land(self, progress: Progress) -> tuple[ExtractReport, LoadReport]:
-        """Bring extraction to its end, now that no more is read, and load; raises as they do."""
-        reports: tuple[ExtractReport, LoadReport] = self._landing.finish(progress)
-        return reports
-
-    def build(self, progress: Progress) -> tuple[TransformReport, PublishReport]:
-        """Run transform and publish; raises what they raise."""
-        reports: tuple[TransformReport, PublishReport] = self._building.finish(progress)
-        return reports
-
-
-class _Worker:
-    """One process, and the pipe to it."""
-
-    def __init__(self, task: str, settings: Settings, lock: int) -> None:
-        self._task = task
-        self._settings = settings
-        self._lock = lock
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
-
-    @property
-    def is_started(self) -> bool:
+        """Whether the process was started."""
         return self._process is not None
 
-    def start(self) -> None:
+    def begin(self) -> None:
+        """Start the process, once; later calls do nothing."""
         if self._process is not None:
             return
         ours, theirs = Pipe()
         with theirs, _deaf_to_interrupts():
             self._connection = ours
-            words = (str(ROOT), self._task, str(theirs.fileno()))
+            words = (str(ROOT), str(theirs.fileno()))
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-P", "-W", _QUIET, "-c", BEGIN, *words],
                 pass_fds=(theirs.fileno(), self._lock),
@@ -117,10 +81,11 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # finish() reports it
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # build() reports it
             ours.send(self._settings)
 
     def end(self) -> None:
+        """End the process; what it committed is kept."""
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
@@ -130,12 +95,12 @@ class _Worker:
                 self._process.kill()
                 self._process.wait()
 
-    def finish(self, progress: Progress) -> Any:
-        """Say that it is time, pass its progress on, and return or raise what came of it.
+    def build(self, progress: Progress) -> tuple[TransformReport, PublishReport]:
+        """Let it transform and publish, and pass its progress on; raises what they raise.
 
         Raises DependencyError (exit 4) where the process died: what it had committed is kept.
         """
-        assert self._connection is not None  # noqa: S101 - start() comes first
+        assert self._connection is not None  # noqa: S101 - begin() comes first
         with self._explained():
             self._connection.send("go")
             while True:
@@ -146,7 +111,8 @@ class _Worker:
                 elif kind == "failed":
                     raise answer
                 else:
-                    return answer
+                    reports: tuple[TransformReport, PublishReport] = answer
+                    return reports
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -154,9 +120,8 @@ class _Worker:
             yield
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             code = self._process.wait() if self._process else None
-            what = "runs dbt" if self._task == "build" else "extracts and loads"
             raise DependencyError(
-                f"the process that {what} died (exit status {code})",
+                f"the process that runs dbt died (exit status {code})",
                 hint="Run the command again, it goes on where this one stopped; -9 often means that"
                 " memory ran out: lower DUCKDB_MEMORY_LIMIT.",
                 exit_status=code,
@@ -165,7 +130,7 @@ class _Worker:
 
 @contextlib.contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Start children that no Ctrl-C reaches: the first process decides, and closes the pipe."""
+    """Start a child that no Ctrl-C reaches: the first process decides, and closes the pipe."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -174,7 +139,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 class Announced:
-    """A progress that begins the other processes when the first work is reported."""
+    """A progress that begins the other process when the first work is reported."""
 
     def __init__(self, progress: Progress, ahead: Ahead) -> None:
         self._progress = progress

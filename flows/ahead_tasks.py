@@ -1,6 +1,6 @@
-"""What the processes ahead of the command line's own do: land records, or run dbt.
+"""What the process ahead of the command line's own does: prepare dbt, wait, and run it.
 
-They are started by :mod:`flows.ahead`, and run the same stages as it does.
+It is started by :mod:`flows.ahead`, and runs the same stages as it does.
 """
 
 from __future__ import annotations
@@ -10,26 +10,17 @@ import os
 import pickle
 import sys
 import threading
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from annals.errors import AnalyticsError
 from annals.process.streams import prepare_streams
 from annals.settings import Settings
 from annals.telemetry import Progress
-from flows.stages import extract_and_load, transform_and_publish
+from flows.stages import transform_and_publish
 
 if TYPE_CHECKING:
-    from extractors.extract import ExtractReport
-    from extractors.local import LocalSource
-    from loaders.load import LoadReport
     from loaders.publish import PublishReport
     from loaders.transform import TransformReport
-
-_LOOK_SECONDS = 0.1
-ROUND_RECORDS = 25_000
-"""Records that are worth a snapshot of their own while more are being read."""
 
 
 class _Piped:
@@ -45,8 +36,8 @@ class _Piped:
             self._connection.send(("progress", (stage, done, total, unit)))
 
 
-def serve(task: str, connection: Connection) -> None:
-    """Do ``task`` for the process at the other end, and send what came of it."""
+def serve(connection: Connection) -> None:
+    """Build for the process at the other end, and send what came of it."""
     try:
         settings = connection.recv()
     except (EOFError, OSError):  # an interrupt ended the other process before it sent anything
@@ -55,7 +46,7 @@ def serve(task: str, connection: Connection) -> None:
     threading.Thread(target=_listen, args=(connection, wanted), daemon=True).start()
     answer: tuple[str, Any]
     try:
-        answer = ("done", _TASKS[task](settings, wanted, _Piped(connection, wanted)))
+        answer = ("done", _build(settings, wanted, _Piped(connection, wanted)))
     except BaseException as error:  # noqa: BLE001 - the edge of this process: the other one raises it
         answer = ("failed", _portable(error))
     wanted.wait()
@@ -74,38 +65,6 @@ def _listen(connection: Connection, wanted: threading.Event) -> None:
         wanted.set()
 
 
-def land(
-    settings: Settings, wanted: threading.Event, progress: Progress
-) -> tuple[ExtractReport, LoadReport]:
-    """Extract while the buffer fills, in few large rounds, and the rest when it is full; load.
-
-    Where records take the way over a server, there is nothing to extract before they are shipped.
-    """
-    from extractors.extract import extract
-    from extractors.local import LocalSource
-
-    source = LocalSource(settings.sqlite_path)
-    rounds = []
-    seen = _held(source)
-    while not wanted.wait(_LOOK_SECONDS):
-        held = seen if settings.mongo_uri else _held(source)
-        if held - seen >= ROUND_RECORDS:
-            seen = held
-            rounds.append(extract(settings))
-    last, loaded = extract_and_load(settings, progress)
-    for earlier in rounds:
-        last = last.with_earlier(earlier)
-    return last, loaded
-
-
-def _held(source: LocalSource) -> int:
-    """Return how many records the buffer ever held; 0 while there is none yet."""
-    try:
-        return sum(source.committed().values())
-    except AnalyticsError:
-        return 0
-
-
 def _build(
     settings: Settings, wanted: threading.Event, progress: Progress
 ) -> tuple[TransformReport, PublishReport]:
@@ -115,12 +74,6 @@ def _build(
     dbt_project.prepare(settings)
     wanted.wait()
     return transform_and_publish(settings, progress)
-
-
-_TASKS: dict[str, Callable[[Settings, threading.Event, Progress], Any]] = {
-    "land": land,
-    "build": _build,
-}
 
 
 def _portable(error: BaseException) -> BaseException:
@@ -134,5 +87,4 @@ def _portable(error: BaseException) -> BaseException:
 def main() -> None:
     """Serve the process whose end of the pipe the arguments name."""
     prepare_streams()
-    _, _, task, descriptor = sys.argv
-    serve(task, Connection(int(descriptor)))
+    serve(Connection(int(sys.argv[2])))

@@ -148,8 +148,8 @@ def pipeline(
 ) -> PipelineReport:
     """Take the transcripts all the way to a published build, holding the lock throughout.
 
-    With ``work_ahead`` other processes land records and get dbt ready as soon as there is something
-    new (:mod:`flows.ahead`): for a process that does not stay. Raises what the stages raise;
+    With ``work_ahead`` another process gets dbt ready as soon as there is something new
+    (:mod:`flows.ahead`): for a process that does not stay. Raises what the stages raise;
     everything a stage committed before that is kept, and the next run goes on from there. Raises
     LockedError (exit 7) where another process runs it.
     """
@@ -163,7 +163,7 @@ def pipeline(
         shipped = _ship(settings, heard, role="pipeline")
         if ahead.has_begun:
             try:
-                landed = ahead.land(progress)
+                landed = extract_and_load(settings, progress)
                 return PipelineReport(synced, shipped, *landed, *ahead.build(progress))
             except (LakeDamageError, WarehouseError) as error:
                 ahead.end()

@@ -1,4 +1,4 @@
-"""Processes that work ahead of a pipeline: the same results, the same errors, and no orphan."""
+"""The process that works ahead of a pipeline: the same results, the same errors, and no orphan."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
 from annals import errors
-from annals.errors import DependencyError, LakeError
+from annals.errors import DependencyError
 from annals.locks import exclusive, held_by
 from annals.settings import Settings, load_settings
-from annals.telemetry import NO_PROGRESS
-from examples.generator import write_bench, write_sample
-from extractors.lake import open_lake
+from examples.generator import write_sample
 from flows import ahead, stages
-from flows.ahead_tasks import land
 from loaders.gold import gold_hashes
 from loaders.warehouse import connect
 from tests.conftest import ROOT, Finished, Run, clean_environment, start
@@ -84,8 +79,8 @@ def _start(settings: Settings, home: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _child_of(parent: subprocess.Popen[bytes], task: bytes) -> int:
-    """Return the pid of the process that does ``task``, once it runs the module."""
+def _child_of(parent: subprocess.Popen[bytes]) -> int:
+    """Return the pid of the process ahead, once it runs the module."""
     while parent.poll() is None:
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
@@ -95,7 +90,7 @@ def _child_of(parent: subprocess.Popen[bytes], task: bytes) -> int:
                 status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            is_ours = b"flows.ahead" in b" ".join(words) and task in words
+            is_ours = b"flows.ahead" in b" ".join(words)
             if is_ours and int(status[1]) == parent.pid:
                 return int(entry.name)
         time.sleep(0.01)
@@ -120,8 +115,8 @@ def gold(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return _hashes(settings)
 
 
-def test_in_one_process_or_in_three_gold_is_the_same(home: Path, gold: dict[str, str]) -> None:
-    """What the other processes land, build and publish is what one process alone would."""
+def test_in_one_process_or_in_two_gold_is_the_same(home: Path, gold: dict[str, str]) -> None:
+    """What the other process builds and publishes is what one process alone would."""
     write_sample(home / "transcripts")
     settings = _settings(home, "state")
     report = stages.pipeline(settings, work_ahead=True)
@@ -148,14 +143,14 @@ def test_an_error_of_another_process_is_raised_in_the_first(annals: Run, home: P
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_the_processes_end_with_the_first(
+def test_the_process_ends_with_the_first(
     home: Path, signal_number: int, gold: dict[str, str]
 ) -> None:
-    """However the first ends, the others follow, and the next run goes on from there."""
+    """However the first ends, the other follows, and the next run goes on from there."""
     write_sample(home / "transcripts")
     settings = _settings(home, "state")
     with _start(settings, home) as parent:
-        children = [_child_of(parent, task) for task in (b"land", b"build")]
+        child = _child_of(parent)
         parent.send_signal(signal_number)
         parent.communicate()
     assert parent.returncode not in (0, None)
@@ -167,22 +162,21 @@ def test_the_processes_end_with_the_first(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert not any(map(_is_running, children))
+    assert not _is_running(child)
     assert _hashes(settings) == gold
 
 
-@pytest.mark.parametrize(("task", "does"), [("land", "extracts and loads"), ("build", "runs dbt")])
 def test_the_death_of_a_process_is_told_and_repaired(
-    annals: Run, home: Path, gold: dict[str, str], task: str, does: str
+    annals: Run, home: Path, gold: dict[str, str]
 ) -> None:
     """Killed alone, it is named with the remedy (exit 4), and the next run finishes."""
     write_sample(home / "transcripts")
     settings = _settings(home, "state")
     with _start(settings, home) as parent:
-        os.kill(_child_of(parent, task.encode()), signal.SIGKILL)
+        os.kill(_child_of(parent), signal.SIGKILL)
         _, told = parent.communicate()
     assert parent.returncode == 4, told
-    assert f"the process that {does} died (exit status -9)" in told.decode()
+    assert "the process that runs dbt died (exit status -9)" in told.decode()
     done = annals(
         "pipeline",
         CLAUDE_DIR=str(settings.claude_dir),
@@ -205,39 +199,8 @@ def test_a_process_that_dies_at_its_start_is_told_as_well(
 
     monkeypatch.setattr("flows.ahead.subprocess.Popen", StillBorn)
     write_sample(home / "transcripts")
-    with pytest.raises(DependencyError, match="the process that extracts and loads died"):
+    with pytest.raises(DependencyError, match="the process that runs dbt died"):
         stages.pipeline(_settings(home, "state"), work_ahead=True)
-
-
-def test_extraction_follows_the_reading_in_rounds(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While much is read it is extracted in several snapshots; nothing twice, nothing left out."""
-    monkeypatch.setattr("flows.ahead_tasks.ROUND_RECORDS", 50)
-    settings = _settings(home, "state")
-    time_to_end = threading.Event()
-    with ThreadPoolExecutor(1) as threads:
-        landing = threads.submit(land, settings, time_to_end, NO_PROGRESS)
-        entries = 0
-        for seed in (1, 2, 3):
-            write_bench(home / "transcripts" / str(seed), lines=400, seed=seed)
-            entries += stages.sync(settings).entries_new
-            while _extracted(settings) < entries:
-                time.sleep(0.05)
-        time_to_end.set()
-        extracted, loaded = landing.result()
-    assert extracted.snapshots_committed == 3
-    assert extracted.entries_new == entries
-    assert extracted.records_read == loaded.rows_scanned
-
-
-def _extracted(settings: Settings) -> int:
-    """Return how many records the lake's cursor covers; 0 while no lake exists."""
-    try:
-        with open_lake(settings) as lake:
-            return sum(lake.cursor().positions.values())
-    except LakeError:
-        return 0
 
 
 def test_no_code_of_the_working_folder_is_run(annals: Run, home: Path) -> None:
@@ -275,7 +238,7 @@ def test_an_interrupt_is_answered_by_one_process(home: Path) -> None:
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as parent:
-        _child_of(parent, b"build")
+        _child_of(parent)
         os.killpg(parent.pid, signal.SIGINT)
         _, told = parent.communicate()
     assert parent.returncode == 130
@@ -287,7 +250,7 @@ def test_a_process_whose_first_one_ended_at_once_is_silent(home: Path) -> None:
     ours, theirs = Pipe()
     ours.close()
     done = subprocess.run(
-        [sys.executable, "-c", ahead.BEGIN, str(ROOT), "land", str(theirs.fileno())],
+        [sys.executable, "-c", ahead.BEGIN, str(ROOT), str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
         cwd=home,
         capture_output=True,

@@ -15,7 +15,7 @@ LOOKS = {"run": "returncode", "Popen": "returncode", "urlopen": "read"}
 """What a function that makes such a call has to look at; or what it is given back does."""
 
 ELSEWHERE = {
-    "flows/ahead.py start Popen": "the answer comes through a pipe; none is an error",
+    "flows/ahead.py begin Popen": "the answer comes through a pipe; none is an error",
     "operations/services/detaching.py start_detached Popen": "its poll and states are looked at",
     "operations/services/running.py _start Popen": "its poll looks at the exit code",
     "operations/stack/preflight.py _run run": "its caller looks",
