@@ -2,7 +2,7 @@
 
 Importing dbt and parsing the project takes longer than a small batch takes in all. The process is
 started when there is something new, holds the pipeline's lock with the first process, answers to
-nobody else, and ends when the first one ends, however that happens (docs/adr/0012, 0043).
+nobody else, and ends when the first one ends, however that happens (docs/adr/0012, 0041).
 """
 
 from __future__ import annotations

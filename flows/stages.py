@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from annals.access import claim_buffer, claim_state
-from annals.errors import LakeDamageError, WarehouseError
+from annals.errors import AnalyticsError, LakeDamageError, WarehouseError
 from annals.locks import exclusive
 from annals.settings import Settings
 from annals.telemetry import NO_PROGRESS, Progress
@@ -277,7 +277,13 @@ def _publish(settings: Settings, progress: Progress) -> PublishReport:
 
     report = run(settings, progress=progress)
     if report.published:
-        write_status_file(settings)
+        try:
+            write_status_file(settings)
+        except (AnalyticsError, OSError) as error:  # the build itself is published
+            from annals.telemetry.logs import configure_logs_from, log_warning
+
+            configure_logs_from(settings)
+            log_warning("statusline.json was not written", reason=str(error))
     return _told(settings, "publish", report)
 
 

@@ -31,6 +31,15 @@ _HOURS = f"""
 """  # noqa: S608 (constants)
 
 
+_LAST_SILENCE = """
+    select max(timezone($zone, occurred_at)::date) filter (occurred_at - before > interval 5 hour)
+    from (
+        select occurred_at, lag(occurred_at) over (order by occurred_at) as before
+        from usage where occurred_at is not null
+    )
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One block; instants are in UTC. Responses without a time are a block without any."""
@@ -80,6 +89,22 @@ def read_blocks(build: Connection, window: Window) -> tuple[Block | Gap, ...]:
     """
     hours = usage_rows(build, window, _HOURS)
     return tuple(_with_gaps(_blocks(hours)))
+
+
+def newest_block(build: Connection, window: Window) -> Block | None:
+    """Return the block of the newest response, None without one.
+
+    Only what follows the last silence of more than five hours is read: a block starts there,
+    whatever was before.
+    """
+    row = usage_rows(build, window, _LAST_SILENCE)
+    since = row[0][0] if row and row[0][0] else window.since
+    blocks = [
+        one
+        for one in read_blocks(build, replace(window, since=since))
+        if isinstance(one, Block) and one.start
+    ]
+    return blocks[-1] if blocks else None
 
 
 def burn_rate(block: Block) -> BurnRate | None:

@@ -14,7 +14,7 @@ from typing import Any
 from annals.files import replace_text
 from annals.settings import Settings
 from loaders.warehouse import Connection, open_build
-from reports.blocks import Block, read_blocks
+from reports.blocks import newest_block
 from reports.groups import daily, days_of
 from reports.usage import Window, build_facts
 
@@ -34,20 +34,20 @@ def write_status_file(settings: Settings) -> None:
 def _figures(build: Connection, timezone: str) -> dict[str, Any]:
     _, newest = days_of(build)
     since = newest - timedelta(days=_DAYS_KEPT) if newest else None
-    days = daily(build, Window(timezone, since))
+    window = Window(timezone, since)
+    days = daily(build, window)
     return {
         "schema_version": _SCHEMA_VERSION,
         "build_id": build_facts(build)["build_id"],
         "timezone": timezone,
         "days": {str(day.keys[0]): day.figures.cost_nano_usd or 0 for day in days if day.keys[0]},
-        "block": _newest_block(build, timezone),
+        "block": _newest_block(build, window),
     }
 
 
-def _newest_block(build: Connection, timezone: str) -> dict[str, Any] | None:
-    """Return the block of the newest response; whether it is active is for the reader to say."""
-    blocks = [one for one in read_blocks(build, Window(timezone)) if isinstance(one, Block)]
-    newest = next((one for one in reversed(blocks) if one.start), None)
+def _newest_block(build: Connection, window: Window) -> dict[str, Any] | None:
+    """Return the block of the newest response; the reader decides whether it is active."""
+    newest = newest_block(build, window)
     if newest is None or newest.start is None or newest.end is None or newest.last is None:
         return None
     return {

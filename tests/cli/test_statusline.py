@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Built
+from tests.conftest import ROOT, Built, start
 
 CPU_SECONDS = 0.06
 _SESSION = {"model": {"display_name": "Opus"}, "cost": {"total_cost_usd": 1.237}}
@@ -114,6 +114,16 @@ def test_every_publish_writes_the_figures(built: Built) -> None:
     assert written["days"].items() <= costs.items()
     blocks = built.read("usage", "blocks", "--json").data["blocks"]
     assert written["block"]["tokens"] == blocks[-1]["totalTokens"]
+
+
+def test_a_file_that_cannot_be_written_fails_no_publish(home: Path) -> None:
+    """The build is published all the same, and a warning names the file."""
+    published = home / ".annals" / "sample" / "published"
+    (published / "statusline.json").mkdir(parents=True)
+    done = start("pipeline", "--json", home=home, cwd=home)
+    assert done.code == 0, done.err
+    assert "statusline.json was not written" in done.err
+    assert start("usage", "daily", "--json", home=home, cwd=home).data["daily"]
 
 
 def test_it_takes_at_most_60_ms(home: Path, figures: dict[str, Any]) -> None:
