@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from logging import Formatter, LogRecord
@@ -16,6 +15,7 @@ from types import FrameType
 from annals.access import claim_state
 from annals.files import make_folder, open_log
 from annals.locks import exclusive
+from annals.process.ending import EndRequest
 from annals.process.environments import work_folder
 from annals.settings import Settings
 from annals.settings.destinations import KINDS, require_allowed
@@ -97,7 +97,7 @@ class Supervisor:
         self._running = {one.name: Running(one, say, folder) for one in platform.services}
         self._say = say
         self._show = show
-        self._ending = threading.Event()
+        self._ending = EndRequest()
 
     def run(self) -> None:
         """Start, keep running, and end when SIGTERM, SIGINT or SIGHUP come.
@@ -109,7 +109,7 @@ class Supervisor:
             signal.signal(number, self._signalled)
         noted, shown = None, False
         try:
-            while not self._ending.is_set():
+            while not self._ending.is_asked():
                 self._turn()
                 state = self._state()
                 if state != noted:
@@ -143,7 +143,7 @@ class Supervisor:
                 running.state.pid is not None
             ):
                 running.look()
-            if self._ending.is_set():
+            if self._ending.is_asked():
                 return
 
     def _state(self) -> State:
@@ -166,7 +166,7 @@ class Supervisor:
         self._say("up", "all services are stopped; nothing is lost")
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
-        self._ending.set()
+        self._ending.ask()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from annals.access import claim_buffer
 from annals.buffer.faults import DamagedBufferError, translated
 from annals.errors import DiskFullError
 from annals.locks import exclusive
+from annals.process.ending import EndRequest
 from annals.settings import Settings
 from annals.watching.ignores import Ignores
 from sync_agent.agent.observation import Observer
@@ -79,7 +80,7 @@ class Supervisor:
         self._say = say
         self._log = Logbook(settings)
         self._activity = Activity()
-        self._ending = threading.Event()
+        self._ending = EndRequest()
         self._fresh = threading.Event()
         self._ship: ShippingThread | None = None
         self._trigger: Trigger | None = None
@@ -133,9 +134,9 @@ class Supervisor:
                 notify("WATCHDOG=1")
 
     def _signalled(self, _number: int, _frame: FrameType | None) -> None:
-        if self._ending.is_set():
+        if self._ending.is_asked():
             os._exit(_INTERRUPTED)  # at any point: whatever is not committed is read again
-        self._ending.set()
+        self._ending.ask()
 
     def _serve(self) -> None:
         from sync_agent.agent.health import serve  # noqa: PLC0415 -- after reading has begun

@@ -18,6 +18,10 @@ from tests.conftest import ROOT, clean_environment
 from tests.servers.running import Mongo
 
 READS = "reads only"
+REPORTS = (
+    *("weekly", "monthly", "session", "blocks", "models", "projects", "branches", "hosts"),
+    "tools",
+)
 PLATFORM = "tests/platform/test_up.py, which starts everything under umask 000"
 
 AGAIN = "--set ANNALS_HOME=HOME/again --set SQLITE_PATH=HOME/again/b.db"
@@ -47,11 +51,13 @@ WALKS: dict[str, str | list[str]] = {
     "annals config show": ["config show"],
     "annals iceberg info": ["iceberg info"],
     "annals usage daily": ["usage daily"],
+    "annals sessions restore": ["sessions restore 4989e1fb --to HOME/archives/restored"],
     **dict.fromkeys(
         (
             *("annals iceberg snapshots", "annals sessions list", "annals sync log"),
             *("annals sync quarantine list", "annals sync quarantine show", "annals sync status"),
-            *("annals usage models", "annals usage session", "annals version"),
+            *("annals sessions export", "annals statusline", "annals version"),
+            *(f"annals usage {report}" for report in REPORTS),
         ),
         READS,
     ),

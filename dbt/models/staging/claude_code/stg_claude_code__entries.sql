@@ -42,10 +42,10 @@ known as (
 
 wanted as (
     select
-        singled.{{ [
-            'entry_id', 'session_id', 'file_key', 'stored_hash', 'byte_offset', 'byte_length',
-            'uuid', 'parent_uuid', 'request_id', 'cwd', 'git_branch', 'redaction'
-        ] | join(', singled.') }}, singled.type as entry_type, singled.timestamp as occurred_at,
+        singled.entry_id, singled.session_id, singled.file_key, singled.stored_hash,
+        singled.byte_offset, singled.byte_length, singled.uuid, singled.parent_uuid,
+        singled.request_id, singled.cwd, singled.git_branch, singled.redaction,
+        singled.type as entry_type, singled.timestamp as occurred_at,
         singled.version as claude_version, coalesce(singled.project_id, '') as project_id,
         coalesce(singled.host, '') as host, {{ readable_json('singled.raw') }} as json,
         coalesce(singled.file_generation, 0) as file_generation,
