@@ -96,7 +96,7 @@ class _Family(threading.Thread):
     def run(self) -> None:
         """Look until :meth:`peak` is asked for."""
         while not self._ended.wait(0.05):
-            self._peak = max(self._peak, sum(map(self._resident, Path("/proc").glob("[0-9]*"))))
+            self._peak = max(self._peak, self._held())
 
     def peak(self) -> int:
         """Return the most that was seen, in bytes; 0 for a process that was too short for it."""
@@ -104,13 +104,24 @@ class _Family(threading.Thread):
         self.join()
         return self._peak
 
-    def _resident(self, place: Path) -> int:
-        """Return the bytes that a process of the session holds; 0 for others."""
+    def _held(self) -> int:
+        """Return the bytes that the processes of the session hold together.
+
+        A child that has not yet executed its program runs in its parent's memory (``vfork``), and
+        would count that a second time: it holds exactly as many pages.
+        """
+        rows = [row for place in Path("/proc").glob("[0-9]*") if (row := self._row(place))]
+        pages = {process: held for process, _, held in rows}
+        return _PAGE * sum(held for _, parent, held in rows if pages.get(parent) != held)
+
+    def _row(self, place: Path) -> tuple[int, int, int] | None:
+        """Return id, parent and resident pages of a process of the session, None of others."""
         try:
             words = (place / "stat").read_text().rsplit(")", 1)[1].split()
         except OSError:  # it has ended meanwhile
-            return 0
-        return int(words[21]) * _PAGE if int(words[3]) == self._session else 0
+            return None
+        is_ours = int(words[3]) == self._session
+        return (int(place.name), int(words[1]), int(words[21])) if is_ours else None
 
 
 def python(

@@ -75,3 +75,19 @@ def test_one_file_is_as_large_as_asked(tmp_path: Path) -> None:
     (path,) = tmp_path.rglob("*.jsonl")
     assert path.stat().st_size >= 9_000_000
     assert size_of(tmp_path) == path.stat().st_size
+
+
+_STARTS_CHILDREN = """
+import subprocess, sys
+held = b"x" * (200 << 20)
+for _ in range(60):
+    subprocess.run(["/bin/true"], close_fds=False)
+"""
+
+
+def test_a_child_before_its_program_is_not_counted_twice(tmp_path: Path) -> None:
+    """A process of 200 MiB that starts many short children holds 200 MiB, not twice that."""
+    done = run(
+        [sys.executable, "-c", _STARTS_CHILDREN], environment=dict(os.environ), folder=tmp_path
+    )
+    assert 200 << 20 < done.peak_bytes < 300 << 20
