@@ -101,14 +101,19 @@ def _input() -> dict[str, Any]:
 
 
 def _read_json(path: str) -> dict[str, Any]:
+    return _object(_read_bytes(path, os.O_NOFOLLOW))
+
+
+def _read_bytes(path: str, flags: int = 0) -> bytes:
+    """Return the beginning of a file; nothing for one that cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except (OSError, ValueError):
-        return {}
+        return b""
     try:
-        return _object(os.read(descriptor, _INPUT_BYTES))
+        return os.read(descriptor, _INPUT_BYTES)
     except OSError:
-        return {}
+        return b""
     finally:
         os.close(descriptor)
 
@@ -137,21 +142,8 @@ def _named_in_settings() -> dict[str, str]:
     files = [own] if own else [f"{program}/.env", os.path.expanduser("~/.config/annals/annals.env")]
     path = next((one for one in files if os.path.isfile(one)), "")
     named = {}
-    for line in _read_text(path).splitlines():
+    for line in _read_bytes(path).decode("utf-8", "replace").splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and name.strip() in _WANTED and value.strip():
             named[name.strip()] = value.strip().strip("'\"")
     return named
-
-
-def _read_text(path: str) -> str:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(descriptor, _INPUT_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(descriptor)

@@ -1,8 +1,8 @@
 """A process that works ahead of the command line's own: it gets dbt ready, and runs it.
 
 Importing dbt and parsing the project takes longer than a small batch takes in all. The process is
-started when there is something new, holds the pipeline's lock with the first process, answers to
-nobody else, and ends when the first one ends, however that happens (docs/adr/0012, 0041).
+started when there is something new, holds the pipeline's lock with the first process, serves
+only that process, and ends with it, even if that is killed (docs/adr/0012, 0041).
 """
 
 from __future__ import annotations

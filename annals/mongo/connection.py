@@ -50,7 +50,7 @@ __all__ = [
     "open_database",
     "raw_collection",
     "time_limit",
-    "unconfirmed",
+    "with_local_reads",
 ]
 
 Document = dict[str, Any]
@@ -124,7 +124,7 @@ def raw_collection(database: Database[Any], name: str) -> Collection[RawBSONDocu
     return database.get_collection(name, _AS_BYTES)
 
 
-def unconfirmed(collection: Collection[Document]) -> Collection[Document]:
+def with_local_reads(collection: Collection[Document]) -> Collection[Document]:
     """Return the collection with local read concern: all that the primary has."""
     return collection.with_options(read_concern=ReadConcern("local"))
 

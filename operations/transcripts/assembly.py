@@ -8,16 +8,16 @@ held against the hashes that were taken when the file was read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import pairwise
 
 from annals.errors import IntegrityError
 from annals.records.identity import entry_id, original_name
 from operations.transcripts.kept import Custody, Facts, KeptRange
+from sync_agent.buffer.fingerprints import FINGERPRINT_BYTES, digest
 
 _BOM = b"\xef\xbb\xbf"
-_EDGE_BYTES = 4096
 _LONGEST_LINE_END = 2
 
 Filling = Callable[[int, int], bytes]
@@ -207,29 +207,15 @@ def _proven(
 ) -> Transcript:
     """Return the transcript with the filling that agrees with what was noted, and the proof."""
     for filling in _FILLINGS if facts else _FILLINGS[:1]:
-        tried = _with(draft, filling, "none", "")
+        tried = replace(draft, filling=filling)
         verdict = _compared(tried.pieces(custody), tried.size, facts)
         if verdict == "differs":
             continue
         if verdict == "hash":
-            return _with(draft, filling, "hash", "")
+            return replace(tried, proof="hash")
         doubt = _doubt(gaps, facts)
-        return _with(draft, filling, "none" if doubt else "size", doubt)
-    return _with(draft, _FILLINGS[0], "none", "the bytes between its records are not line ends")
-
-
-def _with(draft: Transcript, filling: Filling, proof: str, doubt: str) -> Transcript:
-    return Transcript(
-        draft.file_key,
-        draft.file_path,
-        draft.project_id,
-        draft.ranges,
-        filling,
-        draft.size,
-        proof,
-        doubt,
-        draft.lost_bytes,
-    )
+        return replace(tried, proof="none" if doubt else "size", doubt=doubt)
+    return replace(draft, doubt="the bytes between its records are not line ends")
 
 
 def _compared(pieces: Iterable[bytes], size: int, facts: Facts | None) -> str:
@@ -246,20 +232,16 @@ def _compared(pieces: Iterable[bytes], size: int, facts: Facts | None) -> str:
             prefix, rest = whole.digest(), piece[cut:]
         whole.update(rest)
         position += len(piece)
-        head = head if len(head) >= _EDGE_BYTES else (head + piece)[:_EDGE_BYTES]
-        tail = (tail + piece)[-_EDGE_BYTES:]
-    if facts.head_hash and _digest(head[: facts.head_length]) != facts.head_hash:
+        head = head if len(head) >= FINGERPRINT_BYTES else (head + piece)[:FINGERPRINT_BYTES]
+        tail = (tail + piece)[-FINGERPRINT_BYTES:]
+    if facts.head_hash and digest(head[: facts.head_length]) != facts.head_hash:
         return "differs"
-    if facts.tail_hash and position == facts.offset and _digest(tail) != facts.tail_hash:
+    if facts.tail_hash and position == facts.offset and digest(tail) != facts.tail_hash:
         return "differs"
     if facts.proved and prefix != facts.prefix_hash:
         return "differs"
-    is_hashed = facts.proved == size or (facts.tail_hash and size <= _EDGE_BYTES)
+    is_hashed = facts.proved == size or (facts.tail_hash and size <= FINGERPRINT_BYTES)
     return "hash" if is_hashed else "size"
-
-
-def _digest(data: bytes) -> bytes:
-    return blake2b(data, digest_size=16).digest()
 
 
 def _doubt(gaps: Sequence[tuple[int, int]], facts: Facts | None) -> str:

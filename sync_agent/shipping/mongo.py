@@ -21,7 +21,7 @@ from annals.mongo.connection import (
     open_client,
     open_database,
     time_limit,
-    unconfirmed,
+    with_local_reads,
 )
 from annals.mongo.faults import (
     DUPLICATE,
@@ -284,7 +284,7 @@ class Remote:
 
         Those count that the majority has, or all that the primary has.
         """
-        conversations = self._conversations if majority else unconfirmed(self._conversations)
+        conversations = self._conversations if majority else with_local_reads(self._conversations)
         with mongo_faults(self._settings):
             found = conversations.find({"_id": {"$in": list(entry_ids)}}, {"agentId": 1, "seq": 1})
             return {

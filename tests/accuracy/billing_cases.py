@@ -189,7 +189,7 @@ def recorded() -> list[Transcript]:
 
 def unsure() -> list[Transcript]:
     """Return a response that is neither priced nor final."""
-    said = message("msg_unsure", usage(10, 5), model="nobody-knows-2")
+    said = message("msg_unsure", usage(10, 5), model="unlisted-2")
     return [main_file("unsure", assistant("unsure", "2026-09-01T10:00:00", said, "req_unsure"))]
 
 

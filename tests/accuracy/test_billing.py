@@ -129,7 +129,7 @@ def test_recorded_costs_stand_beside_ours(counted: Counted) -> None:
 
 def test_partial_and_unpriced_are_counted_alike(counted: Counted) -> None:
     """A-09: A response may be both, in the sums of its day and of its session."""
-    for table in ("agg_usage_daily where model_id = 'nobody-knows-2' and usage_date = '2026-09-01'",
+    for table in ("agg_usage_daily where model_id = 'unlisted-2' and usage_date = '2026-09-01'",
                   "dim_sessions where session_id = 'unsure'"):  # fmt: skip
         query = f"select partial_responses, unpriced_responses from gold.{table}"
         assert counted.row(query) == (1, 1), table

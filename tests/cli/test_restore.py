@@ -222,7 +222,7 @@ def test_an_export_has_the_transcripts_own_bytes(kept: Home) -> None:
 
 
 def test_a_session_is_found_by_the_beginning_of_its_id(kept: Home) -> None:
-    """A beginning that is nobody's or several sessions' is exit code 2 with what is possible."""
+    """A prefix of no session or of several is exit code 2, with the candidates."""
     several = kept.run("sessions", "restore", "0dd0000")
     assert several.code == 2
     assert "0dd00001" in several.err

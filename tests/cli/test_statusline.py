@@ -72,7 +72,7 @@ def test_bad_input_still_gives_a_line(home: Path, figures: dict[str, Any], conte
 
 
 def test_without_figures_it_says_what_to_do(home: Path) -> None:
-    """A missing, broken or linked file is no error of the status bar."""
+    """With a missing, broken or linked file the status bar still prints a line."""
     says = "annals: no figures yet, run annals pipeline"
     assert _line(home, b"{}") == says
     _write(home, ["no", "object"])

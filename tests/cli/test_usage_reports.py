@@ -166,7 +166,7 @@ def test_what_is_not_there_is_named(built: Built, words: tuple[str, ...], says: 
 
 @pytest.mark.parametrize("report", [*_KEY, "blocks"])
 def test_a_report_over_nothing_is_an_empty_table(built: Built, report: str) -> None:
-    """It has its header, says what to do, and is no failure."""
+    """It prints the header and what to do, and exits with 0."""
     done = built.read("usage", report, "--since", "20990101")
     assert done.code == 0
     assert "Cost" in done.out.splitlines()[0]

@@ -1,4 +1,4 @@
-"""Objects of a store are compared as it lists them, and its silence is told from their damage."""
+"""Objects are compared with the store's listing; a silent store is not reported as damage."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What a process does before commands are forked from it, so that no thread is missed in them.
 
-A fork takes one thread along. What waits for another one then waits for ever: dbt's static parser
-has a pool of threads, and DuckDB's package opens a database with one thread when it is imported.
+A fork copies only the thread that calls it. Code of the copy that waits for another thread never
+returns: dbt's static parser has a pool of threads, and DuckDB's
+package opens a database with one thread when it is imported.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_a_second_one_is_set_aside_beside_the_first(place: Place) -> None:
 
 
 def test_ours_is_never_taken_for_one(place: Place) -> None:
-    """B-06 Our own buffer, another program's file, a folder and nothing are no such buffer."""
+    """B-06 Our own buffer, a file of another program, a folder, no file: none is such a buffer."""
     path = place.settings.sqlite_path
     assert set_aside(path) is None
     place.sync()
