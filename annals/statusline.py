@@ -145,5 +145,6 @@ def _named_in_settings() -> dict[str, str]:
     for line in _read_bytes(path).decode("utf-8", "replace").splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and name.strip() in _WANTED and value.strip():
-            named[name.strip()] = value.strip().strip("'\"")
+            value = os.path.expanduser(value.strip().strip("'\""))
+            named[name.strip()] = os.path.join(os.path.dirname(path), value)
     return named

@@ -40,14 +40,17 @@ def reach_objects(connection: Connection, settings: Settings) -> None:
         "select count(*) from duckdb_extensions() where extension_name = 'httpfs' and loaded"
     ).fetchone()
     if known == (0,):
+        # Secrets that other work keeps in ~/.duckdb would win where their scope is the bucket.
+        connection.execute("set global allow_persistent_secrets = false")
         version = connection.execute("select version()").fetchone()
-        connection.execute(f"load {_literal(str(_extension(str(version and version[0]))))}")
+        connection.execute(f"load {_literal(str(extension_file(str(version and version[0]))))}")
         for setting in (*_PATIENCE, "enable_http_metadata_cache = true"):  # files never change
             connection.execute(f"set global {setting}")
         connection.execute(_secret(settings))
 
 
-def _extension(version: str) -> Path:
+def extension_file(version: str) -> Path:
+    """Return the httpfs extension of this version of DuckDB; raise WarehouseError without one."""
     found = importlib.util.find_spec(_PACKAGE)
     for place in (found.submodule_search_locations or ()) if found else ():
         path = Path(place) / "extensions" / version / "httpfs.duckdb_extension"

@@ -103,6 +103,9 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1", "host.docker.internal")
 _PROXY = re.compile(r"(?i)(?!no_|outbound_).+_proxy")
 """Variables that send requests to somebody else's server first (docs/adr/0036)."""
 
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Bundles of certificates; a library that cannot read the one it is given does not even start."""
+
 _removed: set[str] = set()
 _chosen_proxy: dict[str, str] = {}
 _proxies_of_others: dict[str, str] = {}
@@ -113,6 +116,8 @@ def is_foreign(name: str, value: str = "") -> bool:
     upper = name.upper()
     if upper == "DBT_TARGET" and value and value not in _TARGETS:
         return True
+    if upper in CERTIFICATES:
+        return bool(value) and not os.access(value, os.R_OK)
     known = upper in OURS or upper in _HARMLESS or _CATALOG.fullmatch(upper)
     is_family = upper.startswith(FAMILIES) or _PROXY.fullmatch(upper)
     return bool(is_family) and not known

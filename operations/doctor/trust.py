@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from annals.process.environments import removed_proxies
+from annals.process.environments import CERTIFICATES, removed_names, removed_proxies
 from annals.settings import Settings
 from annals.settings.files import OPTION, settings_files, shown_path
 from annals.settings.typo_check import find_typos
@@ -19,6 +19,7 @@ def settings_found(settings: Settings) -> list[Finding]:
     return [
         *_invalid(settings),
         *_files(),
+        *_certificates(),
         *(doubtful("settings", says, remedy=remedy) for says in find_typos()),
     ]
 
@@ -43,6 +44,16 @@ def _files() -> list[Finding]:
         says = f"{shown_path(path)} is not read, as {shown_path(used)} comes first"
         findings.append(doubtful("settings file", says, remedy=remedy))
     return findings
+
+
+def _certificates() -> list[Finding]:
+    """Return a finding for each bundle of certificates that cannot be read, and so is not used."""
+    remedy = "Correct or unset it; certificates of the system are used until then."
+    return [
+        doubtful("certificates", f"{name} names a file that cannot be read", remedy=remedy)
+        for name in CERTIFICATES
+        if name in removed_names()
+    ]
 
 
 def _is_group_writable(path: Path) -> bool:

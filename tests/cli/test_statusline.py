@@ -101,6 +101,8 @@ def test_the_file_is_where_the_settings_say(
     settings = home / "annals.env"
     settings.write_text(f"# a comment\nANNALS_HOME={state}\n")
     assert "$4.56 today" in _line(home, b"{}", ANNALS_ENV_FILE=str(settings))
+    settings.write_text(f"ANNALS_HOME={os.path.relpath(state, home)}\n")
+    assert "$4.56 today" in _line(home, b"{}", ANNALS_ENV_FILE=str(settings))
     assert "$4.56 today" in _line(home, b"{}", "--file", f"{state}/published/statusline.json")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from annals.errors import DependencyError, LakeDamageError, SettingsError
 from annals.lake.listing import list_objects
 from annals.settings import Settings, load_settings
-from loaders import data_files, entries, warehouse
+from loaders import data_files, entries, object_store, warehouse
 from loaders.entries import DataFile
 from loaders.warehouse_errors import error_for
 from tests.servers.small_store import SmallStore, small_store
@@ -102,3 +103,22 @@ def test_an_object_without_a_status_is_damaged_if_its_store_is_well(
     store.server_close()
     assert isinstance(error_for("/w.db", error, settings=settings), DependencyError)
     assert isinstance(error_for("/w.db", error), DependencyError)
+
+
+def test_a_secret_of_other_work_decides_no_store(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret that DuckDB keeps in the home folder is never used, not even one for this bucket."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    with contextlib.closing(duckdb.connect()) as other:
+        extension = object_store.extension_file(f"v{duckdb.__version__}")
+        other.execute(f"load '{extension}'")
+        other.execute(
+            "create persistent secret other_work (type s3, key_id 'x', secret 'x',"
+            " endpoint 'other.example', scope 's3://bucket/')"
+        )
+    with warehouse.connect(settings) as first, warehouse.connect(settings) as second:
+        for connection in (first, second):
+            chosen = connection.execute(f"select name from which_secret('{_FOLDER}/a', 's3')")
+            assert chosen.fetchall() == [("annals_lake",)]

@@ -12,6 +12,7 @@ import pytest
 
 from annals.process import environments
 from annals.process.environments import (
+    CERTIFICATES,
     OURS,
     child_environment,
     is_foreign,
@@ -20,8 +21,9 @@ from annals.process.environments import (
     tool_environment,
     work_folder,
 )
-from annals.settings import Settings
+from annals.settings import Settings, load_settings
 from annals.settings.stack import StackSettings
+from operations.doctor.trust import settings_found
 from tests.conftest import ROOT, clean_environment
 
 OTHER_WORK = (
@@ -68,6 +70,21 @@ def test_a_variable_of_other_work_reaches_no_process(
         assert os.environ["DBT_ADDED"] == "1"
     assert os.environ[name] == "/other/work"
     assert "DBT_ADDED" not in os.environ
+
+
+@pytest.mark.parametrize("name", CERTIFICATES)
+def test_certificates_that_cannot_be_read_reach_no_process(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Prefect's server did not start with a bundle that is gone; one that is there is kept."""
+    bundle = tmp_path / "bundle.pem"
+    monkeypatch.setenv(name, str(bundle))
+    assert name not in child_environment()
+    assert name not in tool_environment()
+    monkeypatch.setattr(environments, "_removed", {name})
+    assert any(name in one.says for one in settings_found(load_settings()))
+    bundle.touch()
+    assert child_environment()[name] == str(bundle)
 
 
 @pytest.mark.parametrize("name", sorted({*Settings.model_fields, *StackSettings.model_fields}))
