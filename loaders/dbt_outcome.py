@@ -26,6 +26,9 @@ _SELECTED: Mapping[Command, frozenset[str]] = {  # the loader reads the seeds, s
 _STALE_TABLES = {"CatalogException", "BinderException", "CompilationError"}
 """What DuckDB and dbt raise where a table on disk is not what the project now expects."""
 
+STATUS_EVENTS = ("NodeFinished", "MarkSkippedChildren")
+"""The events of dbt that give a node's status."""
+
 _QUOTED_LINE = re.compile(r"^\s*LINE [0-9]+: (.*)$", re.MULTILINE)
 
 _SUCCESS = {"test": "pass", "unit_test": "pass"}
@@ -64,7 +67,7 @@ class NodeStatuses:
 
     def collect(self, event: Any) -> None:
         """Note the status that an event reports; other events are passed over."""
-        if event.info.name in ("NodeFinished", "MarkSkippedChildren"):
+        if event.info.name in STATUS_EVENTS:
             result = event.data.run_result
             unique_id = getattr(event.data, "unique_id", "") or event.data.node_info.unique_id
             self.found[unique_id] = (str(result.status), str(result.message))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +18,12 @@ from annals.files import make_folder, require_plain_tree
 from annals.process.environments import own_variables
 from annals.resources import resource
 from annals.settings import Settings
+from loaders import parsed_project
+from loaders.brisk_dbt import brisk, replaced, runner
 from loaders.build_faults import full_disk
 from loaders.dbt_outcome import (
     MODELS,
+    STATUS_EVENTS,
     Command,
     NodeResult,
     NodeStatuses,
@@ -90,12 +91,12 @@ def run_dbt(
     DiskFullError (exit 10).
     """
     _require_own_folder(settings)
-    parsed = _take_parsed(settings, project)
+    key = _parse_key(settings, project)
     arguments = _arguments(settings, command, project, full_refresh=full_refresh)
-    brisk = _brisk(is_checked=command == "run")
-    with held_open(settings), _environment(settings), _calm(), brisk:
+    swift = brisk(is_checked=command == "run", events=(*_RESULTS, *STATUS_EVENTS))
+    with held_open(settings), _environment(settings), _calm(), swift:
         try:
-            run = _invoke(arguments, on_node, parsed)
+            run = _invoke(arguments, on_node, key)
         finally:
             _release()
     if run.result.exception is not None:
@@ -129,41 +130,19 @@ def prepare(settings: Settings, *, project: Path = PROJECT_FOLDER) -> None:
     Touches no database. What is wrong with the project is left for that run to say.
     """
     _require_own_folder(settings)
-    with _environment(settings), _calm(), _brisk(is_checked=True):
+    with _environment(settings), _calm(), brisk(is_checked=True):
         try:
-            result = _runner().invoke(_arguments(settings, "parse", project))
+            result = runner().invoke(_arguments(settings, "parse", project))
         finally:
             _release()
     if result.success:
-        _parsed[:] = [(_parse_key(settings, project), result.result)]
+        parsed_project.keep(_parse_key(settings, project), result.result)
 
 
-_parsed: list[tuple[tuple[str, ...], Any]] = []
-"""The project as parsed ahead: for one run only, because dbt keeps what it compiled in it."""
-
-
-def _parse_key(settings: Settings, project: Path) -> tuple[str, ...]:
-    return (project_hash(project), str(project), settings.dbt_target, settings.timezone)
-
-
-def _take_parsed(settings: Settings, project: Path) -> Any:
-    key, manifest = _parsed.pop() if _parsed else ((), None)
-    return manifest if manifest is not None and key == _parse_key(settings, project) else None
-
-
-def _runner(**options: Any) -> Any:
-    """Return a runner of dbt, importing it where that was not done yet.
-
-    Its more than a thousand dataclasses get their code when they are first used, which most of them
-    never are: that halves the two seconds of the import.
-    """
-    from mashumaro.config import BaseConfig  # noqa: PLC0415 - as dbt
-
-    if "dbt.cli.main" not in sys.modules:
-        BaseConfig.lazy_compilation = True
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - more than a second, not always needed
-
-    return dbtRunner(**options)
+def _parse_key(settings: Settings, project: Path) -> parsed_project.Key:
+    """Return what a manifest depends on: DuckDB names a database by its file."""
+    read = (settings.dbt_target, settings.timezone, settings.warehouse_file.stem)
+    return (project_hash(project), str(project), *read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +155,7 @@ class _Run:
 
 
 def _invoke(
-    arguments: list[str], on_node: Callable[[int, int], None] | None, parsed: Any = None
+    arguments: list[str], on_node: Callable[[int, int], None] | None, key: parsed_project.Key
 ) -> _Run:
     done = 0
     statuses = NodeStatuses()
@@ -188,25 +167,31 @@ def _invoke(
             done += 1
             on_node(done, max(done, getattr(event.data, total)))
 
-    runner = _runner(manifest=parsed, callbacks=[heard])
-    with _manifests() as manifests, _raised(statuses):
-        result = runner.invoke(arguments)
+    invoked = runner(manifest=parsed_project.parsed_before(key), callbacks=[heard])
+    with _manifests(key) as manifests, _raised(statuses):
+        result = invoked.invoke(arguments)
     return _Run(result, manifests[-1] if manifests else None, statuses)
 
 
 @contextlib.contextmanager
-def _manifests() -> Iterator[list[Any]]:
-    """Collect the manifest that dbt runs by: its runner does not return the one it parsed."""
+def _manifests(key: parsed_project.Key) -> Iterator[list[Any]]:
+    """Collect the manifest that dbt runs by, and keep one that it has just parsed.
+
+    Its runner does not return the one it parsed.
+    """
     from dbt.cli import requires  # noqa: PLC0415 - dbt is loaded by now
 
     original = requires.setup_manifest
     manifests: list[Any] = []
 
     def setup_manifest(context: Any, **options: Any) -> None:
+        is_new = context.obj.get("manifest") is None
         original(context, **options)
         manifests.append(context.obj["manifest"])
+        if is_new:
+            parsed_project.keep(key, manifests[-1])
 
-    with _replaced(requires, "setup_manifest", setup_manifest):
+    with replaced(requires, "setup_manifest", setup_manifest):
         yield manifests
 
 
@@ -221,53 +206,13 @@ def _raised(statuses: NodeStatuses) -> Iterator[None]:
         statuses.errors[str(context.node.unique_id)] = error
         return original(runner, error, context)
 
-    with _replaced(BaseRunner, "handle_exception", handle_exception):
+    with replaced(BaseRunner, "handle_exception", handle_exception):
         yield
 
 
 def _calm() -> contextlib.AbstractContextManager[Any]:
     """Keep quiet about warnings of dbt's own parts; in tests a warning of ours is an error."""
     return warnings.catch_warnings(action="ignore")
-
-
-@contextlib.contextmanager
-def _brisk(*, is_checked: bool) -> Iterator[None]:
-    """Take a third off what dbt takes to start, which is most of what a small batch takes.
-
-    The collector, which finds nothing in dbt's classes, rests, and a project that a full build has
-    checked against dbt's JSON schemas is not checked again.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        with _unchecked() if is_checked else contextlib.nullcontext():
-            yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-@contextlib.contextmanager
-def _unchecked() -> Iterator[None]:
-    from dbt_common.behavior_flags import BehaviorFlagRendered  # noqa: PLC0415 - part of dbt
-    from dbt_common.dataclass_schema import dbtClassMixin  # noqa: PLC0415
-
-    with (
-        _replaced(dbtClassMixin, "validate", classmethod(lambda _cls, _data: None)),
-        # it searches the source of all modules for the caller's name, which nobody is shown
-        _replaced(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt")),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
-    original = vars(owner)[name]
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
 
 
 def _require_own_folder(settings: Settings) -> None:

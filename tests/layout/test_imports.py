@@ -55,7 +55,7 @@ def test_the_contracts_hold() -> None:
     [
         ("pyiceberg", {"annals.lake", "extractors.lake", "loaders.lake"}),
         ("duckdb", {"loaders.warehouse", "loaders.warehouse_errors", "loaders.file_probes"}),
-        ("dbt", {"loaders.dbt_project"}),
+        ("dbt", {"loaders.dbt_project", "loaders.brisk_dbt"}),
         ("prefect", {"flows.prefect"}),
         (
             "pymongo",
