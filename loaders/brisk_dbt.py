@@ -48,7 +48,8 @@ def brisk(*, is_checked: bool, events: Collection[str] = ()) -> Iterator[None]:
     gc.disable()
     try:
         _load_dbt()
-        with _unchecked() if is_checked else contextlib.nullcontext(), _terse(events):
+        unchecked = _unchecked() if is_checked else contextlib.nullcontext()
+        with unchecked, _terse(events), _parsed_once():
             yield
     finally:
         if collects:
@@ -76,6 +77,25 @@ def _unchecked() -> Iterator[None]:
         # it searches the source of all modules for the caller's name, which nobody is shown
         replaced(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt")),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Read the syntax of each macro once: dbt asks for half of them again, and changes none."""
+    from jinja2 import Environment  # noqa: PLC0415 - as dbt
+
+    parse = Environment.parse
+    known: dict[str, Any] = {}
+
+    def parse_once(environment: Any, source: str, *named: Any) -> Any:
+        if named or type(environment).__name__ != "MacroFuzzEnvironment":
+            return parse(environment, source, *named)
+        if source not in known:
+            known[source] = parse(environment, source)
+        return known[source]
+
+    with replaced(Environment, "parse", parse_once):
         yield
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from annals.settings import load_settings
+from loaders import dbt_project, parsed_project
 from loaders.dbt_project import PROJECT_FOLDER
 
 LAYERS = {"staging": "bronze", "intermediate": "silver", "marts": "gold"}
@@ -219,3 +221,17 @@ def test_sql_is_lower_case(sql_files: list[Path]) -> None:
 def test_the_project_is_no_python_package() -> None:
     """Where its folder is a package, dbt breaks."""
     assert list(PROJECT_FOLDER.rglob("__init__.py")) == []
+
+
+def test_the_program_parses_what_dbt_parses(manifest: Any, tmp_path: Path) -> None:
+    """What the program leaves out of dbt's parsing changes no node, macro or dependence."""
+    settings = load_settings(annals_home=tmp_path, timezone="Europe/Berlin", dbt_target="dev")
+    dbt_project.prepare(settings)
+    parsed = parsed_project.parsed_before(dbt_project._parse_key(settings, PROJECT_FOLDER))
+    assert parsed is not manifest
+    for kind in ("nodes", "macros", "unit_tests"):
+        ours, theirs = getattr(parsed, kind), getattr(manifest, kind)
+        assert list(ours) == list(theirs)
+        for name, one in ours.items():
+            assert one.depends_on == theirs[name].depends_on, name
+    assert len(parsed.macros) > 100
