@@ -31,6 +31,6 @@ def lists() -> list[Figure]:
     ):
         run = space.command(*words)
         peak = round(run.peak_bytes / 2**20, 1)
-        detail = run.facts() | {"output_bytes": len(run.output), "sessions": _SESSIONS}
+        detail = run.facts() | {"output_bytes": run.output_bytes, "sessions": _SESSIONS}
         figures.append(Figure("lists", " ".join(words), peak, "MiB", _MOST_MIB, detail=detail))
     return figures

@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_OUTPUT_KEPT = 16 * 2**20
 
 ROOT = Path(__file__).resolve().parents[1]
 """The repository."""
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A child that has ended well. ``seconds`` are wall time.
+    """A child that has ended well. ``seconds`` are wall time, ``output`` is its end.
 
     ``peak_bytes`` is the resident peak of the child with all its own children together; pages that
     these share are counted for each.
@@ -36,6 +37,7 @@ class Finished:
     cpu_seconds: float
     peak_bytes: int
     output: str
+    output_bytes: int
 
     def last_json(self) -> dict[str, Any]:
         """Return the JSON object on the last line of the output."""
@@ -57,7 +59,10 @@ def run(command: Sequence[str | Path], *, environment: dict[str, str], folder: P
 
     Raises RuntimeError with the end of its messages where it fails.
     """
-    with (folder / "stderr.txt").open("w+") as errors, (folder / "stdout.txt").open("w+") as output:
+    with (
+        (folder / "stderr.txt").open("w+") as errors,
+        (folder / "stdout.txt").open("w+b") as output,
+    ):
         started = time.perf_counter()
         process = subprocess.Popen(
             [os.fspath(word) for word in command],
@@ -79,9 +84,10 @@ def run(command: Sequence[str | Path], *, environment: dict[str, str], folder: P
             raise RuntimeError(
                 f"{command} ended with {process.returncode}: {errors.read()[-3000:]}"
             )
-        output.seek(0)
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - _OUTPUT_KEPT))
         cpu = usage.ru_utime + usage.ru_stime
-        return Finished(seconds, cpu, peak, output.read())
+        return Finished(seconds, cpu, peak, output.read().decode(errors="replace"), size)
 
 
 class _Family(threading.Thread):

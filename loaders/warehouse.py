@@ -159,16 +159,18 @@ def held_open(settings: Settings) -> Iterator[None]:
 @contextlib.contextmanager
 def in_memory(settings: Settings) -> Iterator[Connection]:
     """Open a warehouse of its own in memory, with empty tables; nothing of it is kept."""
-    with (
-        translated(lake_place(settings), settings),
-        contextlib.closing(duckdb.connect(":memory:")) as connection,
-    ):
-        _configure(connection, settings)
-        _name_errors(connection)
-        _spill_to(connection, settings)
-        reach_objects(connection, settings)
-        prepare(connection)
-        yield connection
+    place = lake_place(settings)
+    with contextlib.closing(duckdb.connect(":memory:")) as connection:
+        with translated(place, settings):
+            _configure(connection, settings)
+            _name_errors(connection)
+            _spill_to(connection, settings)
+            reach_objects(connection, settings)
+            prepare(connection)
+        try:
+            yield connection
+        except duckdb.Error as error:  # what the body cannot print or write is no fault of the lake
+            raise error_for(place, error, settings=settings) from error
 
 
 def _configure(connection: Connection, settings: Settings) -> None:

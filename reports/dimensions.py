@@ -21,7 +21,8 @@ class Dimension:
 
     ``value`` is SQL over the rows of usage, ``key`` its name in JSON, ``title`` in a table.
     ``needs`` names the parts of the source that have it; empty, the daily sums have it too.
-    ``details`` are further columns of a group that has this as its first dimension: name and SQL.
+    ``details`` are further columns of a group that has this as its first dimension: name and SQL;
+    ``detail_needs`` are the parts of the source that they need beside those.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Dimension:
     needs: tuple[str, ...] = ()
     is_time: bool = False
     details: tuple[tuple[str, str], ...] = ()
+    detail_needs: tuple[str, ...] = ()
 
 
 _WEEK = "day - cast((dayofweek(day) - $week_start + 7) % 7 as integer)"
@@ -58,8 +60,9 @@ DIMENSIONS = {
             "session_id",
             "sessionId",
             "Session",
-            needs=("responses", "projects", "sessions"),
+            needs=("responses",),
             details=(("project_path", "any_value(project_path)"), *_SPAN, *_VENDOR),
+            detail_needs=("projects", "sessions"),
         ),
         Dimension("model", "model_id", "modelName", "Model"),
         Dimension("project", "project_path", "projectPath", "Project", needs=("projects",)),
@@ -115,27 +118,31 @@ _CALL_ROWS = """
 """
 
 
-def source_of(dimensions: Iterable[Dimension], needs: Iterable[str] = ()) -> tuple[str, bool]:
-    """Return the rows that have these dimensions, as SQL, and whether they are the daily sums.
+_JOINS = {
+    "projects": " left join (select project_key, project_path from gold.dim_projects)"
+    " using (project_key)",
+    "sessions": " left join (select session_id, host, git_branch, vendor_cost_nano_usd,"
+    " vendor_difference_nano_usd from gold.dim_sessions) using (session_id)",
+}
 
-    ``needs`` are further parts of the source, such as those of a filter.
-    """
-    wanted = {part for one in dimensions for part in one.needs} | set(needs)
-    rows = _DAYS if "responses" not in wanted else _RESPONSES
-    if "tools" in wanted:
+
+def parts_of(dimensions: Iterable[Dimension], needs: Iterable[str] = ()) -> set[str]:
+    """Return the parts of the source that have these dimensions, and ``needs``, as of a filter."""
+    return {part for one in dimensions for part in one.needs} | set(needs)
+
+
+def source_of(parts: set[str]) -> tuple[str, bool]:
+    """Return the rows that have these parts, as SQL, and whether they are the daily sums."""
+    rows = _DAYS if "responses" not in parts else _RESPONSES
+    if "tools" in parts:
         rows = _with_tools(rows)
-    joins = ""
-    if "projects" in wanted:
-        joins += (
-            " left join (select project_key, project_path from gold.dim_projects)"
-            " using (project_key)"
-        )
-    if "sessions" in wanted:
-        joins += (
-            " left join (select session_id, host, git_branch, vendor_cost_nano_usd,"
-            " vendor_difference_nano_usd from gold.dim_sessions) using (session_id)"
-        )
-    return f"(select * from ({rows}) {joins})", "responses" not in wanted  # noqa: S608 (constants)
+    joins = joins_of(parts)
+    return f"(select * from ({rows}) {joins})", "responses" not in parts  # noqa: S608 (constants)
+
+
+def joins_of(parts: set[str]) -> str:
+    """Return the joins that add these parts to rows of usage, as SQL."""
+    return "".join(join for name, join in _JOINS.items() if name in parts)
 
 
 def _with_tools(responses: str) -> str:

@@ -14,7 +14,16 @@ from itertools import groupby
 from typing import Any
 
 from loaders.warehouse import Connection
-from reports.dimensions import DIMENSIONS, SUMS, WEEKDAYS, Dimension, sort_terms, source_of
+from reports.dimensions import (
+    DIMENSIONS,
+    SUMS,
+    WEEKDAYS,
+    Dimension,
+    joins_of,
+    parts_of,
+    sort_terms,
+    source_of,
+)
 from reports.usage import (
     Figures,
     ModelUsage,
@@ -99,7 +108,7 @@ def read_usage(build: Connection, question: Question) -> UsageReport:
 def usage_rows(build: Connection, window: Window, query: str) -> list[tuple[Any, ...]]:
     """Return the rows of a query over the responses of the window, called ``usage``."""
     conditions, values, needs = _filters(build, window)
-    source, _ = source_of((), (*needs, "responses"))
+    source, _ = source_of({*needs, "responses"})
     rows = f"with usage as (from {source} where {' and '.join(conditions) or 'true'}) "
     return build.execute(rows + query, values | {"zone": window.timezone}).fetchall()
 
@@ -130,7 +139,9 @@ class _Query:
         conditions, values, needs = _filters(build, question.window)
         if build_facts(build).get("timezone") != question.window.timezone:
             needs = (*needs, "responses")
-        source, is_daily = source_of(self._dimensions, needs)
+        parts = parts_of(self._dimensions, needs)
+        source, is_daily = source_of(parts)
+        self._detail_joins = joins_of(set(self._dimensions[0].detail_needs) - parts)
         if not is_daily:
             values["zone"] = question.window.timezone
         if "$week_start" in "".join(one.value for one in self._dimensions):
@@ -165,11 +176,12 @@ class _Query:
         names = [name for name, _ in self._dimensions[0].details]
         details = "".join(f"{value}, " for _, value in self._dimensions[0].details)
         pairs = (f"usage.{key} is not distinct from placed.{key}" for key in self._keys.split(", "))
-        keys = ", ".join(f"placed.{key}" for key in self._keys.split(", "))
         query = (
-            f"select place, {keys}, {details} model_id, {SUMS} from usage"  # noqa: S608 (constants)
-            " join (from usage_places where place between $first and $last) as placed"
-            f" on {' and '.join(pairs)} group by place, {keys}, model_id order by place, model_id"
+            f", chosen as (select usage.*, place from usage join (from usage_places"  # noqa: S608
+            f" where place between $first and $last) as placed on {' and '.join(pairs)})"
+            f" select place, {self._keys}, {details} model_id, {SUMS}"
+            f" from chosen {self._detail_joins} group by place, {self._keys}, model_id"
+            " order by place, model_id"
         )
         for first in range(1, wanted + 1, BLOCK_GROUPS):
             last = min(first + BLOCK_GROUPS - 1, wanted)

@@ -80,6 +80,18 @@ def list_sessions(
     return SessionList(int(known[0]) if known else 0, _rows(build, query, parameters, limit))
 
 
+def find_session(build: Connection, session_id: str) -> Session | None:
+    """Return a session by its whole id, None if the build does not have it."""
+    columns = ", ".join(_qualified(field.name) for field in fields(Session))
+    row = build.execute(
+        f"select {columns} from gold.dim_sessions as session"  # noqa: S608 (names of fields)
+        " left join gold.dim_projects as project using (project_key)"
+        " where session.session_id = ?",
+        [session_id],
+    ).fetchone()
+    return Session(*row) if row else None
+
+
 def _rows(
     build: Connection, query: str, parameters: dict[str, object], limit: int | None
 ) -> Iterator[Session]:

@@ -54,15 +54,27 @@ def missing_buffer(path: Path) -> MissingBufferError:
 def translated(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system raise about the buffer at ``path`` into the tree's errors."""
     try:
+        with sqlite_translated(path):
+            yield
+    except OSError as error:
+        if not _is_about(path, error):
+            raise
+        raise _system_error(path, error) from error
+
+
+@contextlib.contextmanager
+def sqlite_translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises about the buffer at ``path`` into the tree's errors.
+
+    For a body that also writes elsewhere, as to standard output: what fails there is no fault of
+    the buffer.
+    """
+    try:
         yield
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) is None:
             raise  # a misuse of the library, not a fault of the file
         raise buffer_fault(error, path) from error
-    except OSError as error:
-        if not _is_about(path, error):
-            raise
-        raise _system_error(path, error) from error
 
 
 def sqlite_code(error: BaseException | None) -> int:

@@ -7,10 +7,12 @@ held against the hashes that were taken when the file was read.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from annals.errors import IntegrityError
 from annals.records.identity import entry_id, original_name
@@ -94,25 +96,70 @@ class Transcript:
             yield self.filling(position, self.size - position)
 
 
+class FileRanges(NamedTuple):
+    """What of one transcript can be read, in order of its bytes."""
+
+    file_key: str
+    ranges: tuple[KeptRange, ...]
+
+
+def ranges_of(custody: Custody, session: str) -> list[FileRanges]:
+    """Return what can be read of the transcripts of a session, its main file first.
+
+    Nothing is proven here, and records that contradict each other are all there.
+    """
+    every = (
+        FileRanges(key, _readable(custody, key, kept)) for key, kept in _by_file(custody, session)
+    )
+    return [one for one in every if one.ranges]
+
+
 def transcripts_of(custody: Custody, session: str) -> list[Transcript]:
     """Return the transcripts of a session, its main file first.
 
     Raises IntegrityError (exit 9) where the records of a file contradict each other.
     """
-    kept = custody.ranges(session)
-    keys = sorted(kept, key=lambda key: (key != f"{session}.jsonl", key))
-    every = (_assembled(custody, key, kept[key]) for key in keys)
+    every = (_assembled(custody, key, kept) for key, kept in _by_file(custody, session))
     return [one for one in every if one is not None]
 
 
-def _assembled(custody: Custody, key: str, kept: Sequence[KeptRange]) -> Transcript | None:
-    newest = max(kept, key=lambda one: (one.ingested_at, one.generation, one.byte_offset))
+def _by_file(custody: Custody, session: str) -> list[tuple[str, list[KeptRange]]]:
+    kept = custody.ranges(session)
+    keys = sorted(kept, key=lambda key: (key != f"{session}.jsonl", key))
+    return [(key, kept[key]) for key in keys]
+
+
+def _readable(custody: Custody, key: str, kept: Sequence[KeptRange]) -> tuple[KeptRange, ...]:
+    whole = [one for one in kept if one.record_kind != "file"]
+    if not whole:
+        return ()
+    newest = _newest(kept)
+    try:
+        return _chosen(key, whole, newest, _noted_facts(custody, key, newest, whole))
+    except IntegrityError:
+        return _layered(whole, None)
+
+
+def _newest(kept: Sequence[KeptRange]) -> KeptRange:
+    return max(kept, key=lambda one: (one.ingested_at, one.generation, one.byte_offset))
+
+
+def _noted_facts(
+    custody: Custody, key: str, newest: KeptRange, whole: Sequence[KeptRange]
+) -> Facts | None:
+    """Return what was noted of a file, None if that was before the file had grown."""
     facts = custody.facts(key, newest.file_path, newest.generation)
+    if facts and not facts.tail_hash and facts.offset < _reached(whole, newest):
+        return None
+    return facts
+
+
+def _assembled(custody: Custody, key: str, kept: Sequence[KeptRange]) -> Transcript | None:
     whole = [one for one in kept if one.record_kind != "file"]
     if not whole:
         return None
-    if facts and not facts.tail_hash and facts.offset < _reached(whole, newest):
-        facts = None  # a note from before the file had grown
+    newest = _newest(kept)
+    facts = _noted_facts(custody, key, newest, whole)
     ranges = _chosen(key, whole, newest, facts)
     end = max(ranges[-1].end if ranges else 0, facts.offset if facts else 0)
     gaps = list(_gaps(ranges, end))
@@ -170,13 +217,17 @@ def _layered(kept: Iterable[KeptRange], limit: int | None) -> tuple[KeptRange, .
         key=lambda one: (-one.generation, one.byte_offset, -(one.seq or 0)),
     )
     taken: list[KeptRange] = []
-    newer: list[KeptRange] = []
+    starts: list[int] = []
+    ends: list[int] = []  # the farthest of the newer ranges up to each start
     for number, one in enumerate(ordered):
         if number and one.generation != ordered[number - 1].generation:
             newer = sorted(taken, key=lambda other: other.byte_offset)
+            starts = [other.byte_offset for other in newer]
+            ends = list(accumulate((other.end for other in newer), max))
         if limit is not None and one.end > limit:
             continue
-        if not any(one.byte_offset < other.end and other.byte_offset < one.end for other in newer):
+        before = bisect_left(starts, one.end)
+        if not before or ends[before - 1] <= one.byte_offset:
             taken.append(one)
     return tuple(sorted(taken, key=lambda one: one.byte_offset))
 

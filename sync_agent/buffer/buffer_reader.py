@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from annals.buffer.faults import translated
+from annals.buffer.faults import sqlite_translated
 from annals.records import RecordKind
 from annals.records.identity import id_with_prefix, owning_session
 from annals.settings import Settings
@@ -190,7 +190,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     if not path.exists():
         yield None
         return
-    with translated(path):
+    with sqlite_translated(path):
         connection = sqlite3.connect(f"file:{quote(bytes(path))}?mode=ro", uri=True, timeout=30)
         with contextlib.closing(connection):
             made = connection.execute("select 1 from sqlite_master where name = 'files'")

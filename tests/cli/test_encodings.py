@@ -45,11 +45,15 @@ COMMANDS = (
 )
 """Every command that reads; test_every_command_that_reads_is_here compares."""
 
+SHOWN = (("sessions", "show", "s0"), ("sessions", "show", "s0", "--json"))
+COPIED = (("sessions", "show", "s0", "--raw"), ("sessions", "export", "s0"))
+"""Those that need a name; of the last ones every byte is the transcript's own."""
+
 _OTHERS = {
     *("backup", "restore", "repair", "down", "up", "extract", "load", "transform", "publish"),
     *("pipeline", "sync allow", "sync flush", "sync install", "sync once", "sync replay"),
     *("sync run", "sync uninstall", "sync quarantine retry", "sync quarantine show"),
-    *("sessions export", "sessions restore"),
+    *("sessions export", "sessions restore", "sessions show"),
 }
 """Commands that do something, or need a name; they print by the same functions."""
 
@@ -102,7 +106,7 @@ def _read(arguments: tuple[str, ...], encoding: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("arguments", [*COMMANDS, *SHOWN], ids=" ".join)
 def test_each_output_takes_every_name(
     odd: Path,
     arguments: tuple[str, ...],
@@ -140,7 +144,7 @@ def _names(command: Any, path: tuple[str, ...]) -> Iterator[str]:
         yield from _names(below, (*path, name))
 
 
-@pytest.mark.parametrize("arguments", [*COMMANDS, ("--help",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [*COMMANDS, *SHOWN, *COPIED, ("--help",)], ids=" ".join)
 def test_an_output_that_nobody_reads_is_no_failure(
     odd: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

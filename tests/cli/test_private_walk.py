@@ -56,7 +56,12 @@ WALKS: dict[str, str | list[str]] = {
         (
             *("annals iceberg snapshots", "annals sessions list", "annals sync log"),
             *("annals sync quarantine list", "annals sync quarantine show", "annals sync status"),
-            *("annals sessions export", "annals statusline", "annals version"),
+            *(
+                "annals sessions export",
+                "annals sessions show",
+                "annals statusline",
+                "annals version",
+            ),
             *(f"annals usage {report}" for report in REPORTS),
         ),
         READS,

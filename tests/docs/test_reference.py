@@ -32,6 +32,7 @@ PROMISED = {
     "annals sessions export",
     "annals sessions list",
     "annals sessions restore",
+    "annals sessions show",
     "annals status",
     "annals statusline",
     "annals sync allow",

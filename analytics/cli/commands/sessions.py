@@ -11,6 +11,7 @@ import typer
 from analytics.cli import pages
 from analytics.cli.days import days_between
 from analytics.cli.effective_settings import Uses, in_force
+from analytics.cli.option_sets import command_with
 from analytics.cli.options import (
     AsJson,
     Order,
@@ -22,6 +23,7 @@ from analytics.cli.options import (
     command_group,
     example,
 )
+from analytics.cli.session_options import SessionId, ShowOptions
 
 if TYPE_CHECKING:
     from reports.sessions import Session, SessionList
@@ -111,9 +113,19 @@ def _cells(session: Session) -> tuple[str, ...]:
     )
 
 
-SessionId = Annotated[
-    str, typer.Argument(metavar="ID", help="Session: its id, or the beginning of it.")
-]
+def show(context: typer.Context, options: ShowOptions) -> None:
+    """Print a conversation: what was said, and which tools ran.
+
+    It is read from what is in custody, deleted or not. On a terminal it goes through the pager.
+    """
+    from analytics.cli.session_page import show_session
+
+    show_session(in_force(context, uses=Uses.REPORTS), options)
+
+
+app.command("show", help=show.__doc__, **example("annals sessions show 12ac4d46 --subagents"))(
+    command_with(ShowOptions, show)
+)
 
 
 @app.command(**example("annals sessions restore 12ac4d46 --dry-run"))
