@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import sys
 
+_DISK_FULL = 10
+
 
 def main() -> None:
     """Run the command line; the process ends with the command's exit code."""
@@ -25,6 +27,18 @@ def print_status_line() -> None:
     It has 60 ms as a whole process, so nothing else is imported.
     """
     if sys.argv[1:2] == ["statusline"] and not {"-h", "--help"}.intersection(sys.argv):
+        from annals.process.streams import (  # noqa: PLC0415 -- for this command alone
+            leave_output,
+            prepare_streams,
+        )
         from annals.statusline import print_status  # noqa: PLC0415 -- for this command alone
 
-        sys.exit(print_status(sys.argv[2:]))
+        prepare_streams()
+        try:
+            code = print_status(sys.argv[2:])
+        except BrokenPipeError:
+            code = leave_output()
+        except OSError as error:
+            sys.stderr.write(f"error: standard output takes no line: {error.strerror}\n")
+            code = leave_output(_DISK_FULL)
+        sys.exit(code)

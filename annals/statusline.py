@@ -17,6 +17,7 @@ from annals.text import one_line
 _INPUT_BYTES = 1024 * 1024
 _NANO = 1_000_000_000
 _SILENCE_SECONDS = 5 * 3600
+_LARGEST = 2**63 - 1
 _WANTED = ("PUBLISH_PATH", "ANNALS_HOME")
 _USAGE = "Usage: annals statusline [--file FILE] < JSON of Claude Code"
 
@@ -27,12 +28,16 @@ if TYPE_CHECKING:
 
 
 def print_status(arguments: Sequence[str]) -> int:
-    """Print the line; return the exit code, which is 0 unless the arguments are wrong."""
+    """Print the line; return the exit code, which is 0 unless the arguments are wrong.
+
+    Raises OSError if standard output takes no line.
+    """
     if arguments and (len(arguments) != 2 or arguments[0] != "--file"):  # noqa: PLR2004
         sys.stderr.write(f"error: {one_line(' '.join(arguments))}\nhint: {_USAGE}\n")
         return 2
     path = arguments[1] if arguments else _status_file()
     sys.stdout.write(one_line(status_line(_input(), _read_json(path), time.time())) + "\n")
+    sys.stdout.flush()
     return 0
 
 
@@ -71,7 +76,7 @@ def _usd(nano_usd: int) -> str:
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and abs(value) <= _LARGEST else 0
 
 
 def _text(value: Any) -> str:
@@ -85,10 +90,15 @@ def _member(content: dict[str, Any], outer: str, inner: str) -> Any:
 
 def _day(now: float, timezone: Any) -> str:
     """Return the day in the zone of the build, as the C library knows it."""
-    if isinstance(timezone, str) and "\0" not in timezone:
+    if isinstance(timezone, str) and _is_zone_name(timezone):
         os.environ["TZ"] = timezone
         time.tzset()
     return time.strftime("%Y-%m-%d", time.localtime(now))
+
+
+def _is_zone_name(text: str) -> bool:
+    """Return whether this is the name of a zone; the C library opens a path, whatever is there."""
+    return text.isascii() and text.isprintable() and text[:1].isalpha() and ".." not in text
 
 
 def _input() -> dict[str, Any]:

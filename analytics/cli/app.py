@@ -31,6 +31,7 @@ from analytics.cli.commands import (
     version,
 )
 from analytics.cli.options import example, show_help
+from annals.process.streams import leave_output
 
 INTERRUPTED = 130
 """What shells report of a command that Ctrl-C ended: 128 and the number of SIGINT."""
@@ -118,10 +119,10 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), prog_name="annals", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _left_alone()
+        return leave_output()
     except SystemExit as leaving:  # how the parser answers an early end of the output
         if isinstance(leaving.__context__, BrokenPipeError):
-            return _left_alone()
+            return leave_output()
         return leaving.code if isinstance(leaving.code, int) else 1  # typer's completion ends so
     except Exception as error:  # noqa: BLE001 (the outer edge of the process)
         code = _fail(error, as_json=not {"--json", "-j"}.isdisjoint(arguments))
@@ -145,13 +146,7 @@ def _drop_unwritable() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _left_alone()
-
-
-def _left_alone() -> int:
-    """Let nothing more be written to an output that nobody reads; that is a success."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        leave_output()
 
 
 def _traceback_of(error: Exception) -> str:

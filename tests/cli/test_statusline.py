@@ -90,6 +90,47 @@ def test_control_codes_do_not_reach_the_terminal(home: Path, figures: dict[str, 
     assert _line(home, json.dumps(session).encode()).startswith("Op?[31mus x | ")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"block": {"end": 10**400, "last": 10**400, "cost_nano_usd": 10**400}},
+        {"days": {"2020-01-31": 10**400}},
+        {"timezone": "\ud800"},
+        {"timezone": "/dev/fd/0"},
+    ],
+)
+def test_no_figure_of_the_file_ends_it(
+    home: Path, figures: dict[str, Any], change: dict[str, Any]
+) -> None:
+    """Numbers without end and zones that are not names are left out."""
+    _write(home, figures | change)
+    assert " month" in _line(home, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [("> /dev/full", 10), (">&-", 0), ("| exec true", 0), ("| cat", 0)],
+)
+def test_no_output_ends_it_as_a_defect(home: Path, output: str, code: int) -> None:
+    """An output may be full, closed, left or unable to show a name; no traceback is printed."""
+    command = f"{sys.executable} -m analytics.cli statusline"
+    session = home / "session.json"
+    session.write_text('{"model": {"display_name": "caf\\u00e9"}}' + " " * 900_000)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} < {session} {output}"],
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    if output == "| cat":
+        assert done.stdout.startswith("caf\\xe9 | ")
+
+
 def test_the_file_is_where_the_settings_say(
     home: Path, tmp_path: Path, figures: dict[str, Any]
 ) -> None:
