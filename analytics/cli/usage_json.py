@@ -7,6 +7,7 @@ says how much is partial or has no price. A cost is null where nothing in it has
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from reports.groups import Group
 from reports.usage import Figures, ModelUsage
 
 UNDATED = "undated"
+_BEGINS_A_FORMULA = tuple("=+-@")
+_PLAIN_NAME = re.compile(r"[-+@][\w@./ -]*")
 
 
 def dimension_value(dimension: Dimension, value: Any) -> Any:
@@ -146,7 +149,22 @@ def print_csv(
     names = list(next(flatten(header)))
     writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(line for row in rows for line in flatten(row))
+    lines = (line for row in rows for line in flatten(row))
+    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as a cell that no terminal obeys and no spreadsheet takes for a formula.
+
+    A name such as ``@scope/package`` or ``-home-me-project`` computes nothing and stays as it is.
+    """
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    is_formula = text.startswith(_BEGINS_A_FORMULA) and not _PLAIN_NAME.fullmatch(text)
+    return f"'{text}" if is_formula else text
 
 
 def _flat(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -154,10 +172,8 @@ def _flat(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, value in row.items():
         if isinstance(value, Mapping):
             flat |= value
-        elif isinstance(value, list):
-            flat[name] = one_line(" ".join(map(str, value)))
         else:
-            flat[name] = one_line(value) if isinstance(value, str) else value
+            flat[name] = value
     flat.pop("modelBreakdowns", None)
     yield flat
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from analytics.cli.app import run as run_command
+from analytics.cli.usage_json import print_csv
 from annals.settings import Settings, load_settings
 from annals.telemetry.exposition import Metric, exposition
 from annals.telemetry.logs import LogFile, configure_logs, log_warning
@@ -104,6 +107,41 @@ def test_no_command_sends_codes_to_a_terminal(
         assert _harm(written.err) == set()
         if options and written.out:
             json.loads(written.out)
+
+
+@pytest.mark.parametrize("report", ["daily", "session", "tools"])
+def test_the_other_forms_of_a_report_are_visible_characters(
+    settings: Settings, report: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows and lists of models are cleaned as names are."""
+    for options in (["--csv", "--breakdown"], ["--csv"], ["--md", "--breakdown"]):
+        assert run_command(["usage", report, *options]) == 0
+        written = capsys.readouterr()
+        assert "model-0" in written.out
+        assert _harm(written.out + written.err) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=HYPERLINK(A1)", "'=HYPERLINK(A1)"),
+        ("=1", "'=1"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("@scope/package", "@scope/package"),
+        ("-home-me-project", "-home-me-project"),
+    ],
+)
+def test_no_cell_of_csv_is_a_formula(
+    name: str, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A spreadsheet shows a name as it is, alone, in a list and in the row of a model."""
+    part = {"modelName": name, "inputTokens": 1, "cost": 0.5}
+    row = {"project": name, "models": [name], "modelBreakdowns": [part]}
+    print_csv([row], header=row, breakdown=True)
+    lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [lines[0][key] for key in ("project", "models", "modelName")] == [cell] * 3
 
 
 @pytest.mark.parametrize("json_lines", [True, False])
