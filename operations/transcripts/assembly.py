@@ -14,13 +14,15 @@ from hashlib import blake2b
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from annals.errors import IntegrityError
-from annals.records.identity import entry_id, original_name
+from annals.errors import IntegrityError, UsageError
+from annals.records.verification import has_id
 from operations.transcripts.kept import Custody, Facts, KeptRange
 from sync_agent.buffer.fingerprints import FINGERPRINT_BYTES, digest
 
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_LINE_END = 2
+_GAP_BYTES = 64 * 1024 * 1024
+"""The most bytes between records of one file that its records alone can claim."""
 
 Filling = Callable[[int, int], bytes]
 """Gives the bytes of a gap, from its offset and its length."""
@@ -81,9 +83,9 @@ class Transcript:
 
         Raises IntegrityError (exit 9) for a record that is not what its id was made of.
         """
-        key, position = original_name(self.file_key), 0
+        position = 0
         for one, raw in zip(self.ranges, custody.contents(self.ranges), strict=True):
-            if entry_id(key, one.byte_offset, raw).hex() != one.entry_id:
+            if not has_id(self.file_key, one.byte_offset, raw, one.entry_id):
                 raise IntegrityError(
                     f"the record at {one.file_key}:{one.byte_offset} is not what was read",
                     hint="Run `annals validate --deep`, then `annals repair`.",
@@ -117,10 +119,18 @@ def ranges_of(custody: Custody, session: str) -> list[FileRanges]:
 def transcripts_of(custody: Custody, session: str) -> list[Transcript]:
     """Return the transcripts of a session, its main file first.
 
-    Raises IntegrityError (exit 9) where the records of a file contradict each other.
+    Raises IntegrityError (exit 9) where the records of a file contradict each other, and UsageError
+    (exit 2) if nothing is kept of a file of its own.
     """
     every = (_assembled(custody, key, kept) for key, kept in _by_file(custody, session))
-    return [one for one in every if one is not None]
+    transcripts = [one for one in every if one is not None]
+    if not transcripts:
+        raise UsageError(
+            f"session {session} has no transcript of its own",
+            hint=f"Its records are in {', '.join(custody.files_with(session)) or 'no file'}: give"
+            " the session that such a file is named after.",
+        )
+    return transcripts
 
 
 def _by_file(custody: Custody, session: str) -> list[tuple[str, list[KeptRange]]]:
@@ -166,6 +176,7 @@ def _assembled(custody: Custody, key: str, kept: Sequence[KeptRange]) -> Transcr
     if facts is None and ranges and ranges[-1].end == end:
         end += 1  # the last line's end is in no record
         gaps = list(_gaps(ranges, end))
+    _require_few_between(key, gaps, facts)
     draft = Transcript(
         key,
         newest.file_path,
@@ -178,6 +189,16 @@ def _assembled(custody: Custody, key: str, kept: Sequence[KeptRange]) -> Transcr
         max(0, facts.size - facts.offset) if facts else 0,
     )
     return _proven(custody, draft, gaps, facts)
+
+
+def _require_few_between(key: str, gaps: Iterable[tuple[int, int]], facts: Facts | None) -> None:
+    """Raise IntegrityError for a gap that no read of ours has noted: positions may be of others."""
+    between = sum(length for _, length in gaps)
+    if between > _GAP_BYTES and not (facts and facts.head_hash):
+        raise IntegrityError(
+            f"the records of {key} leave {between:,} bytes between them, which nothing proves",
+            hint="Run `annals validate --deep`, which names what is missing.",
+        )
 
 
 def _reached(kept: Iterable[KeptRange], newest: KeptRange) -> int:

@@ -112,6 +112,16 @@ class Custody:
         ids = {owning_session(key) for key, _ in rows if not key.startswith("agent-")}
         return ids | {session for _, session in rows if session}
 
+    def files_with(self, session: str) -> list[str]:
+        """Return some keys of files that hold records of a session, whatever they are named."""
+        query = "select distinct file_key from {} where session_id = {}session order by 1 limit 5"
+        values = {"session": session}
+        rows = self._lake.execute(query.format("raw.records", "$"), values).fetchall()
+        if self._buffer:
+            tables = "records join locations using (location_id)"
+            rows += self._buffer.execute(query.format(tables, ":"), values).fetchall()
+        return sorted({key for (key,) in rows})
+
     def ranges(self, session: str) -> dict[str, list[KeptRange]]:
         """Return what is kept of the files of a session, by file key, ``file`` records included."""
         values = {"session": session}

@@ -77,7 +77,10 @@ def place_all(
     Raises ConflictError (exit 8) if a file of other content is there, SettingsError (exit 3) for a
     link on the way, DiskFullError (exit 10): then nothing half written is left.
     """
-    outcomes = [_outcome(custody, place, roots) for place in places]
+    outcomes = []
+    for place in places:
+        with _naming_the_disk(place.path):
+            outcomes.append(_outcome(custody, place, roots))
     for place, outcome in zip(places, outcomes, strict=True):
         if outcome is Outcome.RESTORED and not is_dry:
             _write(custody, place)
@@ -123,12 +126,13 @@ def _original(transcript: Transcript, settings: Settings, mapping: tuple[str, st
 
 
 def _native(name: str) -> str:
-    return os.fsdecode(original_name(name))
+    """Return the name that a file had; one that was not UTF-8 is kept escaped."""
+    return os.fsdecode(original_name(name)) if "\\x" in name and name.isascii() else name
 
 
 def _require_plain(parts: Iterable[str], key: str) -> None:
     """Raise UsageError for a path that could lead elsewhere: what records say is not believed."""
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+    if any(part in ("", ".", "..") or "/" in part or "\0" in part for part in parts):
         raise UsageError(
             f"the path of {key!r} has a part that is not a name",
             hint="Give --to FOLDER with another session, or run `annals validate --deep`.",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from examples.generator import write_sample
-from tests.conftest import Finished, start
+from sync_agent.buffer.store import open_buffer
+from tests.conftest import ROOT, Finished, start
+from tests.extractors.buffers import LOCATION, Buffer
 
 MAIN = "12ac4d46-f27f-4c91-a715-ed92840131f8"
 FOLDER = "-home-ada-src-tide-tables"
@@ -142,6 +146,36 @@ def test_the_lake_alone_is_enough(kept: Home) -> None:
     assert kept.is_as_it_was()
 
 
+@pytest.mark.parametrize("name", ["josé-日本", os.fsdecode(b"caf\xe9"), "a\\b"])
+def test_names_in_any_script_come_back(home: Path, name: str) -> None:
+    """A root, a project and a subagent's file may have any name, UTF-8 or not."""
+    root = home / name
+    main = root / f"-{name}" / f"{MAIN}.jsonl"
+    below = main.with_suffix("") / "subagents" / f"agent-{name}.jsonl"
+    below.parent.mkdir(parents=True)
+    for path in (main, below):
+        path.write_bytes(_line(MAIN, 1) + b"\n")
+    was = _content(root)
+    assert start("sync", "once", home=home, cwd=home, CLAUDE_DIR=str(root)).code == 0
+    shutil.rmtree(main.parent)
+    done = start("sessions", "restore", MAIN, home=home, cwd=home, CLAUDE_DIR=str(root))
+    assert done.code == 0, done.err
+    assert _content(root) == was
+
+
+def test_a_session_without_a_transcript_of_its_own_is_said(home: Path) -> None:
+    """Records of a session may lie in the file of another one only, which is named (exit 2)."""
+    other = "0dd00009-0000-4000-8000-000000000009"
+    path = home / ".claude" / "projects" / "-p" / f"{other}.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(_line("resumed-from", 1) + b"\n")
+    assert start("sync", "once", home=home, cwd=home).code == 0
+    for command in ("restore", "export"):
+        done = start("sessions", command, "resumed-from", home=home, cwd=home)
+        assert done.code == 2
+        assert f"{other}.jsonl" in done.err
+
+
 def test_what_is_there_is_never_changed(kept: Home) -> None:
     """A file with other content is exit code 8, one that has grown is left; no file is written."""
     kept.delete()
@@ -212,6 +246,26 @@ def test_a_full_disk_leaves_nothing_half_written(kept: Home, tmp_path: Path) -> 
     assert "no space left" in done.err
 
 
+@pytest.mark.parametrize(
+    ("project", "offset", "code"),
+    [("../../out", 0, 2), ("{home}/out", 0, 2), ("-p", 3 * 10**9, 9), ("-p", 10**15, 9)],
+)
+def test_what_a_record_says_of_its_place_is_not_believed(
+    home: Path, project: str, offset: int, code: int
+) -> None:
+    """A project that leads elsewhere is refused, and so is a gap that would fill memory or disk."""
+    with open_buffer(home / ".claude-sync" / "buffer.db"):
+        buffer = Buffer(home / ".claude-sync" / "buffer.db")
+    buffer.execute(LOCATION)
+    buffer.execute("update locations set project_id = ?", project.format(home=home))
+    buffer.offset = offset
+    buffer.append([b'{"type": "user"}'])
+    to = str(home / "below" / "to")
+    done = start("sessions", "restore", "s", "--to", to, home=home, cwd=home)
+    assert done.code == code, done.err
+    assert not list(home.rglob("*.jsonl"))
+
+
 def test_an_export_has_the_transcripts_own_bytes(kept: Home) -> None:
     """The main file goes to standard output as it was, and nothing else does."""
     was = (kept.projects / FOLDER / f"{MAIN}.jsonl").read_bytes()
@@ -219,6 +273,28 @@ def test_an_export_has_the_transcripts_own_bytes(kept: Home) -> None:
     done = kept.run("sessions", "export", MAIN[:10])
     assert done.code == 0, done.err
     assert done.out.encode() == was
+
+
+def test_what_takes_no_bytes_is_named(kept: Home, tmp_path: Path) -> None:
+    """A full output, one that is left, and a file in place of a folder: never the lake's fault."""
+    command = f"{sys.executable} -m analytics.cli sessions export {MAIN}"
+    for output, code, words in (("> /dev/full", 10, "no space left"), ("| exec true", 0, "")):
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", f"{command} {output}"],
+            env={"HOME": str(kept.home), "PATH": os.environ["PATH"]},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert words in done.stderr
+        assert "iceberg" not in done.stderr
+    path = tmp_path / "file"
+    path.touch()
+    refused = kept.run("sessions", "restore", MAIN, "--to", str(path))
+    assert refused.code == 3
+    assert str(path) in refused.err
 
 
 def test_a_session_is_found_by_the_beginning_of_its_id(kept: Home) -> None:

@@ -19,6 +19,8 @@ from annals.settings import load_settings
 from operations.backup.manifest import Manifest
 from operations.backup.note import RestoreNote, read_note
 from operations.backup.taking import backup
+from operations.transcripts.assembly import Transcript, _newlines
+from operations.transcripts.placing import places_of
 from tests.properties.test_archives import Place, member, write_archive
 
 FOLDER = Path("/data/lake")
@@ -71,6 +73,23 @@ def test_a_lake_is_moved_from_no_place_outside(path: str) -> None:
         return
     place = load_settings(annals_home=Path("/nowhere/home"))
     assert moved_from(Path(path), place) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(project=PATHS, key=PATHS, path=PATHS)
+@example(project="../../elsewhere", key="s.jsonl", path="/x/s.jsonl")
+@example(project="/etc", key="s.jsonl", path=f"{FOLDER}/../s.jsonl")
+def test_a_restored_transcript_lies_below_its_target(project: str, key: str, path: str) -> None:
+    """What a record says of its place leads to no other, with --to and without it."""
+    transcript = Transcript(key, path, project, (), _newlines, 0, "none", "", 0)
+    watched = load_settings(annals_home=Path("/nowhere/home"), claude_dir=str(FOLDER))
+    for folder in (FOLDER, None):
+        try:
+            (place,) = places_of([transcript], watched, folder=folder, mapping=None)
+        except UsageError:
+            continue
+        assert os.path.normpath(place.path) == str(place.path)
+        assert place.path.is_relative_to(FOLDER)
 
 
 @pytest.fixture
