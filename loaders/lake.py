@@ -383,7 +383,7 @@ def _refuse_orphans(settings: Settings, catalog: Path) -> None:
     if next(folder.glob("data/**/*.parquet"), None) is not None:
         raise IntegrityError(
             f"the lake {folder} has data, but its catalog {catalog} does not know the table",
-            hint="Restore the file from a backup of the lake folder.",
+            hint="Run `annals repair`, or restore the file from a backup.",
             path=catalog,
         )
 

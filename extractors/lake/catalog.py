@@ -221,8 +221,8 @@ def _refuse_orphaned_data(settings: Settings) -> None:
         place = settings.iceberg_catalog_uri or settings.lake_folder / CATALOG_FILE
         raise IntegrityError(
             f"the lake {folder} has data, but its catalog {place} does not know the table",
-            hint="Restore the catalog from a backup, or correct ICEBERG_CATALOG_URI and"
-            " ICEBERG_CATALOG_NAME; nothing was changed.",
+            hint="Correct ICEBERG_CATALOG_URI and ICEBERG_CATALOG_NAME if they changed. Else run"
+            " `annals repair`, or restore a backup. Nothing was changed.",
             catalog=place,
             folder=folder,
         )

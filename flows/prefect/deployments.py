@@ -87,11 +87,17 @@ def _version() -> str:
 def _are_current(client: SyncPrefectClient) -> bool:
     """Return whether the server has every deployment as this prefect.yaml says.
 
-    They are left alone then: to deploy again would delete the runs that are scheduled.
+    They are left alone then: to deploy again would delete the runs that are scheduled. A version
+    proves no code: others may have changed what a deployment names.
     """
-    wanted = {one["name"] for one in yaml.safe_load(DEPLOYMENTS.read_bytes())["deployments"]}
-    found = {one.name: one.version for one in client.read_deployments()}
-    return {found.get(name) for name in wanted} == {_version()}
+    written = yaml.safe_load(DEPLOYMENTS.read_bytes())["deployments"]
+    wanted = {(one["name"], one["entrypoint"], POOL, _version()) for one in written}
+    found = {
+        (one.name, one.entrypoint, one.work_pool_name, one.version)
+        for one in client.read_deployments()
+        if not one.pull_steps and not one.storage_document_id
+    }
+    return wanted <= found
 
 
 def _require_current(client: SyncPrefectClient) -> None:

@@ -247,7 +247,8 @@ def _open_root(root: Path, ignores: Ignores) -> Listing:
     try:
         status = root.stat()
     except OSError as error:
-        kind = TranscriptFolderError if isinstance(error, FileNotFoundError) else TranscriptError
+        is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        kind = TranscriptFolderError if is_missing else TranscriptError
         raise kind(
             f"the transcript folder {root} cannot be read: {error.strerror}",
             hint=missing_root_hint(root),

@@ -20,6 +20,7 @@ from flows.validation.lake_files import lake_faults
 from flows.validation.promises import validate
 from loaders.lake import read_head
 from loaders.warehouse import connect
+from operations.repair import repair
 from tests.integrity.places import Place
 from tests.integrity.test_crossings import HARMS, Harm
 
@@ -190,6 +191,19 @@ def test_repair_command(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert place.ids() == expected
     assert run(["repair", "no-such-transcript.jsonl"]) == 6
     assert run(["repair", str(place.transcript)]) == 0
+
+
+def test_the_hint_for_a_missing_catalog_is_the_command_that_makes_it_again(place: Place) -> None:
+    """Catalogs of other names may be meant, so no stage does it by itself; nothing is lost."""
+    expected = place.ids()
+    (place.settings.lake_folder / "catalog.db").unlink()
+    for stage in (stages.extract, stages.load):
+        with pytest.raises(IntegrityError) as caught:
+            stage(place.settings)
+        assert "`annals repair`" in caught.value.hint
+    assert repair(place.settings).is_complete
+    stages.load(place.settings)
+    assert place.ids() == expected
 
 
 def test_checksums_follow_the_metadata_that_is_kept(place: Place) -> None:

@@ -110,7 +110,10 @@ def test_the_server_refuses_a_run_that_carries_too_much(
 def test_the_worker_refuses_it_where_the_template_is_the_stock_one(
     platform: Platform, tmp_path: Path
 ) -> None:
-    """With the stock template of an older database the worker executes nothing; deploy mends it."""
+    """With the stock template of an older database the worker executes nothing; deploy mends it.
+
+    So it does a deployment of ours whose code was changed since.
+    """
     from prefect.workers.process import ProcessWorker
 
     mark = tmp_path / "mark"
@@ -123,8 +126,14 @@ def test_the_worker_refuses_it_where_the_template_is_the_stock_one(
         )
         state = platform.becomes(run_id)
     finally:
+        backfill = platform.get("/deployments/name/pipeline/pipeline-backfill")
+        steps = [{"prefect.deployments.steps.run_shell_script": {"script": f"touch {mark}"}}]
+        changed = {"entrypoint": "this.that", "pull_steps": steps}
+        platform.call("PATCH", f"/deployments/{backfill['id']}", changed)
         deployed = platform.deploy()
     assert state["name"] == "Failed", state
+    now = platform.get(f"/deployments/{backfill['id']}")
+    assert (now["entrypoint"], now["pull_steps"]) == (backfill["entrypoint"], [])
     assert state["message"].startswith("UsageError: this run is refused, and nothing of it was")
     assert "`command`" in state["message"]
     assert "`PYTHONSTARTUP`" in state["message"]

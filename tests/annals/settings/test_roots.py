@@ -66,5 +66,7 @@ def test_the_hint_names_the_variable_that_is_wrong(
     (elsewhere / "projects" / "session.jsonl").touch()  # so the sample is not meant
     monkeypatch.setenv(CONFIG_DIR, str(home / "gone"))
     assert "hint: Correct CLAUDE_CONFIG_DIR" in in_process("sync", "once").err
+    (home / "gone").touch()
+    assert in_process("sync", "once").code == 3
     monkeypatch.setenv("CLAUDE_DIR", str(home / "other"))
     assert "hint: Set CLAUDE_DIR" in in_process("sync", "once").err
