@@ -143,10 +143,11 @@ def _say_interrupted() -> None:
 
 def _drop_unwritable() -> None:
     """Let Python write nothing more as it ends if that fails again: its exit code would win."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        leave_output()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            leave_output(stream=stream)
 
 
 def _traceback_of(error: Exception) -> str:
@@ -162,7 +163,7 @@ def _fail(error: Exception, *, as_json: bool) -> int:
     from analytics.cli.failures import failure_of
 
     failure = failure_of(error)
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # closed or full: the exit code says it
         if os.environ.get("LOG_LEVEL", "").lower() == "debug":
             sys.stderr.write(_traceback_of(error))
         failure.show(as_json=as_json)

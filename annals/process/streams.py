@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import TextIO
 
 
 def prepare_streams() -> None:
@@ -20,7 +21,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def leave_output(code: int = 0) -> int:
+def leave_output(code: int = 0, *, stream: TextIO | None = None) -> int:
     """Let nothing more be written to an output that takes nothing; return ``code``."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
     return code

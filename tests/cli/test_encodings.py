@@ -15,7 +15,7 @@ import pytest
 
 from analytics.cli.app import run
 from annals.process.streams import prepare_streams
-from tests.conftest import Finished, Run, start
+from tests.conftest import ROOT, Finished, Run, start
 
 NAMES = ("cafe\\u0301", "\\ud83d\\ude00", "\\u4f1a\\u8a71", "\\udc80 alone", "\\u202eright")
 ENCODINGS = ("ascii", "latin-1", "cp1252", "utf-16")
@@ -178,6 +178,14 @@ def test_an_output_without_space_is_a_full_disk(home: Path) -> None:
         check=False,
     )
     assert (done.returncode, "Exception ignored" in done.stderr) == (10, False), done.stderr
+
+
+def test_an_error_that_cannot_be_written_keeps_its_exit_code(home: Path) -> None:
+    """Standard error on a full disk makes a wrong option no other failure."""
+    command = f"{sys.executable} -m analytics.cli usage daily --nonsense 2> /dev/full"
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    done = subprocess.run(["bash", "-c", command], env=environment, cwd=ROOT, check=False)
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
