@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 SPLIT_TABLES = ("fct_api_responses", "fct_tool_calls")
 """Facts that are published as one file a month of ``usage_date``; they have a ``session_id``."""
 
+GOLD, READING = "gold", "reading"
+"""The schemas that are published, each in a catalog of its own."""
+
 UNDATED = "undated"
 """The month of rows without a day."""
 
@@ -23,6 +26,7 @@ _ORDER: Mapping[str, str] = {
     "dim_models": "model_id",
     "dim_dates": "date_day",
     "agg_usage_daily": "usage_date, project_key, model_id, is_subagent",
+    "sessions": "session_id",
 }
 _TABLE_HASH = """
 with shape as (
@@ -50,9 +54,19 @@ _MONTH = f"coalesce(strftime(usage_date, '%Y-%m'), '{UNDATED}')"
 
 def gold_tables(connection: Connection) -> list[str]:
     """Return the names of the tables and views in the schema ``gold``, sorted."""
+    return _tables_in(connection, GOLD)
+
+
+def reading_tables(connection: Connection) -> list[str]:
+    """Return the names of the tables and views in the schema ``reading``, sorted."""
+    return _tables_in(connection, READING)
+
+
+def _tables_in(connection: Connection, schema: str) -> list[str]:
     rows = connection.execute(
         "select table_name from information_schema.tables"
-        " where table_schema = 'gold' and table_catalog = current_database() order by 1"
+        " where table_schema = ? and table_catalog = current_database() order by 1",
+        [schema],
     ).fetchall()
     return [name for (name,) in rows]
 

@@ -11,6 +11,12 @@ _FILE = re.compile(r"'(?P<folder>(?:[^']|'')*)/[^/']+\.parquet'")
 CATALOG = "catalog.duckdb"
 """The database beside the files of a published build."""
 
+READING_CATALOG = "reading.duckdb"
+"""The database beside it with what people know sessions by, which is text of conversations."""
+
+READING_SESSIONS = "reading.sessions.parquet"
+"""The file of its table ``sessions``; builds of older versions have none."""
+
 
 def views_elsewhere(build: Any, folder: Path) -> dict[str, str]:
     """Return the gold views of a build that was moved to ``folder``, with their text rewritten.

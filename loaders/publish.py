@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,17 @@ from annals.telemetry import NO_PROGRESS, Progress
 from loaders import build_checks, completeness, warehouse
 from loaders.build_faults import build_errors
 from loaders.builds import next_build, remove_old, remove_unfinished, utc_now
-from loaders.gold import SPLIT_TABLES, gold_tables, month_counts, month_filter, sort_key
-from loaders.moved_build import CATALOG
+from loaders.gold import (
+    GOLD,
+    READING,
+    SPLIT_TABLES,
+    gold_tables,
+    month_counts,
+    month_filter,
+    reading_tables,
+    sort_key,
+)
+from loaders.moved_build import CATALOG, READING_CATALOG
 from loaders.prices import PRICE_BOOK
 from loaders.transform import GOLD_REVISION, TIMEZONE
 from loaders.warehouse import Connection, quoted
@@ -53,6 +62,7 @@ class _File:
     name: str
     rows: int
     is_linked: bool
+    schema: str = GOLD
 
 
 def publish(
@@ -100,8 +110,8 @@ def _report(build: Path, files: list[_File]) -> PublishReport:
     written = sum((build / file.name).stat().st_size for file in files if not file.is_linked)
     return PublishReport(
         build_id=build.name,
-        tables=len({file.table for file in files}),
-        bytes_written=written + (build / CATALOG).stat().st_size,
+        tables=len({file.table for file in files if file.schema == GOLD}),
+        bytes_written=written + sum((build / name).stat().st_size for name in _catalogs(build)),
         files_linked=sum(file.is_linked for file in files),
         published=True,
     )
@@ -124,7 +134,7 @@ def _write_build(
         _sync(folder)
         folder.rename(build)
         _sync(build.parent)
-        _write_catalog(connection, build, files)
+        _write_catalogs(connection, build, files)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(build, ignore_errors=True)
@@ -144,6 +154,10 @@ def _write(
             files.extend(_write_months(connection, folder, table, previous))
         else:
             files.append(_write_file(connection, folder, table, None))
+    files += [
+        _write_file(connection, folder, table, None, schema=READING)
+        for table in reading_tables(connection)
+    ]
     connection.execute("set preserve_insertion_order = false")
     progress.report("publish", len(tables), len(tables), unit="tables")
     return files
@@ -196,30 +210,34 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _write_file(connection: Connection, folder: Path, table: str, month: str | None) -> _File:
+def _write_file(
+    connection: Connection, folder: Path, table: str, month: str | None, *, schema: str = GOLD
+) -> _File:
     name = f"{table}.{month}.parquet" if month else f"{table}.parquet"
+    name = name if schema == GOLD else f"{schema}.{name}"
     condition = month_filter(month) if month else "true"
     path = folder / name
     row = connection.execute(
-        f"copy (select * from gold.{table} where {condition} order by {sort_key(table)})"  # noqa: S608 - names are our own
+        f"copy (select * from {schema}.{table} where {condition} order by {sort_key(table)})"  # noqa: S608 - names are our own
         # Of the levels the first takes a quarter less time, and its files are not larger.
         f" to {quoted(path)} (format parquet, compression zstd, compression_level 1)"
     ).fetchone()
     _sync(path)
-    return _File(table, month, name, int(row[0]) if row else 0, is_linked=False)
+    return _File(table, month, name, int(row[0]) if row else 0, is_linked=False, schema=schema)
 
 
-def _write_catalog(connection: Connection, build: Path, files: list[_File]) -> None:
-    """Write the database of views that readers open; every view names its own build's files."""
+def _write_catalogs(connection: Connection, build: Path, files: list[_File]) -> None:
+    """Write the databases of views that readers open; every view names its own build's files."""
+    if reading := [file for file in files if file.schema == READING]:
+        unnamed = build / f"{READING_CATALOG}.tmp"
+        with warehouse.views_file(unnamed) as catalog:
+            _create_views(catalog, build, reading, schema="main")
+        _sync(unnamed)
+        unnamed.rename(build / READING_CATALOG)
     unnamed = build / f"{CATALOG}.tmp"
     with warehouse.views_file(unnamed) as catalog:
         catalog.execute("create schema gold")
-        for table in sorted({file.table for file in files}):
-            paths = ", ".join(quoted(build / file.name) for file in files if file.table == table)
-            catalog.execute(
-                f"create view gold.{table} as"  # noqa: S608 - names are our own
-                f" select * from read_parquet([{paths}], hive_partitioning = false)"
-            )
+        _create_views(catalog, build, [file for file in files if file.schema == GOLD], schema=GOLD)
         catalog.execute("create schema meta")
         catalog.execute(
             "create table meta.build as select ? as build_id, ? as gold_revision,"
@@ -238,6 +256,15 @@ def _write_catalog(connection: Connection, build: Path, files: list[_File]) -> N
     _sync(build)
 
 
+def _create_views(catalog: Connection, build: Path, files: Sequence[_File], *, schema: str) -> None:
+    for table in sorted({file.table for file in files}):
+        paths = ", ".join(quoted(build / file.name) for file in files if file.table == table)
+        catalog.execute(
+            f"create view {schema}.{table} as"  # noqa: S608 - names are our own
+            f" select * from read_parquet([{paths}], hive_partitioning = false)"
+        )
+
+
 def _flip(settings: Settings, build: Path) -> None:
     """Make ``current`` name this build, in one step."""
     link = settings.builds_folder / "current"
@@ -252,13 +279,25 @@ def _note(connection: Connection, build: Path, files: list[_File], revision: str
         connection.execute("delete from meta.published_files")
         connection.executemany(
             "insert into meta.published_files values (?, ?, ?, ?)",
-            [[file.table, file.month, file.name, file.rows] for file in files],
+            [
+                [file.table, file.month, file.name, file.rows]
+                for file in files
+                if file.schema == GOLD
+            ],
         )
-        build_checks.note_files(connection, build, [CATALOG, *(file.name for file in files)])
+        build_checks.note_files(connection, build, _names(build, files))
         connection.execute("delete from meta.changed_months")
         completeness.forget_unproven(connection)
         warehouse.set_state(connection, _PUBLISHED_BUILD, build.name)
         warehouse.set_state(connection, _PUBLISHED_REVISION, revision)
+
+
+def _names(build: Path, files: list[_File]) -> list[str]:
+    return [*_catalogs(build), *(file.name for file in files)]
+
+
+def _catalogs(build: Path) -> list[str]:
+    return [name for name in (CATALOG, READING_CATALOG) if (build / name).exists()]
 
 
 def _sync(path: Path) -> None:

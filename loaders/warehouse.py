@@ -19,7 +19,7 @@ from annals.files import make_folder, require_database
 from annals.lake import is_elsewhere, lake_place
 from annals.settings import Settings
 from loaders.memory import AUTOMATIC, memory_limit, spill_folder
-from loaders.moved_build import CATALOG, views_elsewhere
+from loaders.moved_build import CATALOG, READING_SESSIONS, views_elsewhere
 from loaders.object_store import reach_objects
 from loaders.warehouse_errors import (
     REBUILD_HINT,
@@ -90,6 +90,15 @@ create table if not exists meta.model_prices (
     cache_read_usd_per_million decimal(18, 6), web_search_usd_per_thousand decimal(18, 6),
     source varchar not null, book_version varchar not null
 );
+"""
+
+
+TITLES = "session_titles"
+"""The view of an open build that has the rows of ``reading.sessions``."""
+
+_NO_TITLES = """
+    select null::varchar as session_id, null::varchar as title, null::varchar as title_source
+    where false
 """
 
 
@@ -208,7 +217,7 @@ def _spill_to(connection: Connection, settings: Settings) -> None:
 
 def drop_layers(connection: Connection) -> None:
     """Drop all that a full build makes again, so that the file never holds both."""
-    for layer in ("gold", "silver", "bronze"):
+    for layer in ("reading", "gold", "silver", "bronze"):
         connection.execute(f"drop schema if exists {layer} cascade")
     # Until a checkpoint their blocks are not free. It is refused only while another connection of
     # this process writes. No stage has one here: each closes its own, and one lock keeps runs
@@ -277,11 +286,14 @@ def set_state(connection: Connection, key: str, value: str) -> None:
     connection.execute("insert into meta.state values (?, ?)", [key, value])
 
 
-def open_build(settings: Settings, folder: Path | None = None) -> Connection:
+def open_build(
+    settings: Settings, folder: Path | None = None, *, with_titles: bool = False
+) -> Connection:
     """Open a build read-only, the caller closes it: the one in ``folder``, or the current one.
 
-    The connection stays on this one build however often newer ones are published. Raises
-    WarehouseError where nothing is published yet.
+    The connection stays on this one build however often newer ones are published. Text of
+    conversations is in it only ``with_titles``: as the view :data:`TITLES`, empty in a build of an
+    older version. Raises WarehouseError where nothing is published yet.
     """
     current = settings.builds_folder / "current"
     catalog = (folder or current).resolve() / CATALOG
@@ -300,7 +312,15 @@ def open_build(settings: Settings, folder: Path | None = None) -> Connection:
             connection = _rebased(catalog, views)
             _configure(connection, settings)
             _spill_to(connection, settings)
+        if with_titles:
+            _add_titles(connection, catalog.with_name(READING_SESSIONS))
         return connection
+
+
+def _add_titles(connection: Connection, file: Path) -> None:
+    """Add the view of titles to an open build, wherever the build lies."""
+    rows = f"from read_parquet({quoted(file)})" if file.exists() else _NO_TITLES
+    connection.execute(f"create temp view {TITLES} as {rows}")
 
 
 def is_moved(build: Connection) -> bool:

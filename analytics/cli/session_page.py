@@ -119,10 +119,13 @@ def _head(settings: Settings, session: str) -> Iterator[str]:
     yield click.style(f"session {one_line(session)}", bold=True) + "\n"
     if known is None:
         return
+    if known.title:
+        yield one_line(known.title) + "\n"
     places = [known.project_name, known.git_branch and f"branch {known.git_branch}"]
     began = known.started_at and f"{known.started_at:%Y-%m-%d %H:%M} UTC"
     figures = [
         began,
+        _counted(known.active_minutes, "minute"),
         _counted(known.human_turns, "prompt"),
         _counted(known.api_responses, "response"),
         _counted(known.tool_calls, "tool call"),
@@ -142,8 +145,10 @@ def _published(settings: Settings, session: str) -> Session | None:
     from loaders.warehouse import open_build
     from reports.sessions import find_session
 
-    with contextlib.suppress(WarehouseError), contextlib.closing(open_build(settings)) as build:
-        return find_session(build, session)
+    with contextlib.suppress(WarehouseError):
+        build = open_build(settings, with_titles=True)
+        with contextlib.closing(build):
+            return find_session(build, session)
     return None
 
 

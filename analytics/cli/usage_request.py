@@ -19,6 +19,7 @@ from reports.usage import Figures, Window, build_facts
 
 if TYPE_CHECKING:
     from analytics.cli.effective_settings import InForce
+    from analytics.cli.session_options import ListOptions
     from analytics.cli.usage_options import UsageOptions, WindowOptions
     from loaders.warehouse import Connection
 
@@ -60,7 +61,7 @@ def answer_usage(build: Connection, found: InForce, report: str, options: UsageO
         _show(build, answer, form, question, options)
 
 
-def require_one_form(options: WindowOptions) -> None:
+def require_one_form(options: WindowOptions | ListOptions) -> None:
     """Raise UsageError where two of ``--json``, ``--csv`` and ``--md`` are given."""
     if options.as_json + options.as_csv + options.as_markdown > 1:
         raise UsageError("--json, --csv and --md exclude each other", hint="Give one of them.")

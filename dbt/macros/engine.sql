@@ -128,6 +128,11 @@
     arg_max({{ value }}, row({{ order_columns | join(', ') }}))
 {%- endmacro %}
 
+{# The number of the minute that an instant lies in, since 1970. #}
+{% macro minute_number(column) -%}
+    cast(floor({{ microseconds(column) }} / 60000000) as bigint)
+{%- endmacro %}
+
 {# Microseconds since the epoch: an instant as a number, the same in every time zone. #}
 {% macro microseconds(column) -%}
     {{ return(adapter.dispatch('microseconds')(column)) }}

@@ -12,6 +12,19 @@
     list_filter({{ list }}, lambda item: {{ condition }})
 {%- endmacro %}
 
+{# The first element that satisfies a condition, null where none does. #}
+{% macro first_item_where(list, condition) -%}
+    {{ return(adapter.dispatch('first_item_where')(list, condition)) }}
+{%- endmacro %}
+
+{% macro default__first_item_where(list, condition) -%}
+    try_element_at({{ list_where(list, condition) }}, 1)
+{%- endmacro %}
+
+{% macro duckdb__first_item_where(list, condition) -%}
+    ({{ list_where(list, condition) }})[1]
+{%- endmacro %}
+
 {% macro list_size(list) -%}
     {{ return(adapter.dispatch('list_size')(list)) }}
 {%- endmacro %}

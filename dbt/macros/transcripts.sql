@@ -48,6 +48,10 @@
         'worktreeSession': {'originalCwd': 'VARCHAR', 'worktreePath': 'VARCHAR'},
         'totalCostUSD': 'VARCHAR',
         'modelUsage': 'VARCHAR',
+        'customTitle': 'VARCHAR',
+        'aiTitle': 'VARCHAR',
+        'summary': 'VARCHAR',
+        'leafUuid': 'VARCHAR',
         'message': top_message,
         'data': {
             'type': 'VARCHAR',
@@ -144,16 +148,47 @@
     end
 {%- endmacro %}
 
+{# The beginning of what a prompt says: text, or the first of its blocks that a person wrote. #}
+{% macro prompt_beginning() -%}
+    {%- set own_words = "item.type = 'text' and " ~ is_human_text('item.text') -%}
+    {%- set prompt = 'entry.attachment.prompt' -%}
+    case
+        when entry_type = 'user' then substr(coalesce(
+            plain_text, {{ first_item_where('entry.message.content', own_words) }}.text
+        ), 1, 300)
+        when entry_type = 'attachment' and {{ is_list_text(prompt) }}
+            then substr({{ first_item_where(prompt_blocks(prompt), own_words) }}.text, 1, 300)
+        when entry_type = 'attachment' then substr({{ prompt }}, 1, 300)
+    end
+{%- endmacro %}
+
+{# The title that a record gives to a session; a summary gives it to that of another record. #}
+{% macro given_title() -%}
+    substr(case entry_type
+        when 'custom-title' then entry.customTitle
+        when 'ai-title' then entry.aiTitle
+        when 'summary' then entry.summary
+    end, 1, 300)
+{%- endmacro %}
+
+{# Whether a text that may be JSON is a list of objects. #}
+{% macro is_list_text(column) -%}
+    {{ matches(column, "'^\\s*\\[\\s*[{\\]]'") }} and {{ readable_json(column) }} is not null
+{%- endmacro %}
+
+{% macro prompt_blocks(column) -%}
+    {{ json_struct(readable_json(column), [{'type': 'VARCHAR', 'text': 'VARCHAR'}]) }}
+{%- endmacro %}
+
 {# The prompt is text or a list of blocks; a list that holds injected text alone is not a turn. #}
 {% macro is_queued_prompt() -%}
     {%- set prompt = 'entry.attachment.prompt' -%}
-    {%- set blocks = json_struct(readable_json(prompt), [{'type': 'VARCHAR', 'text': 'VARCHAR'}]) -%}
     coalesce(entry.attachment.commandMode, 'prompt') = 'prompt'
     and coalesce(entry.attachment.origin.kind, entry.origin.kind, 'human') = 'human'
     and coalesce(entry.attachment.isMeta, entry.isMeta, 'false') <> 'true'
     and case
-        when {{ matches(prompt, "'^\\s*\\[\\s*[{\\]]'") }} and {{ readable_json(prompt) }} is not null
-            then {{ list_count_where(blocks, is_human_block()) }} > 0
+        when {{ is_list_text(prompt) }}
+            then {{ list_count_where(prompt_blocks(prompt), is_human_block()) }} > 0
         else {{ is_human_text(prompt) }}
     end
 {%- endmacro %}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from annals import __version__
@@ -28,6 +29,63 @@ def test_sessions_lists_every_session_newest_first(built: Built, tmp_path: Path)
     assert started == sorted(started, reverse=True)
     assert sum(row["api_responses"] for row in rows) == len(truth.responses)
     assert sum(row["tool_calls"] for row in rows) == truth.tool_calls
+
+
+def test_sessions_have_titles_and_work(built: Built) -> None:
+    """A session has the agent's own title or its first prompt, active minutes and errors."""
+    rows = built.read("sessions", "list", "--json").data["sessions"]
+    assert {row["title_source"] for row in rows} <= {"custom", "ai", "summary", "prompt"}
+    assert all(row["title"] for row in rows if row["human_turns"])
+    for row in rows:
+        assert (row["active_minutes"] > 0) == (row["started_at"] is not None)
+        assert row["is_live"] is False
+    table = built.read("sessions", "list", "--all").out
+    assert all(row["title"][:20].rstrip() in table for row in rows if row["title_source"] == "ai")
+
+
+@pytest.mark.parametrize("sort", ["cost", "tokens", "minutes", "prompts", "errors"])
+def test_sessions_are_sorted_by_what_is_asked(built: Built, sort: str) -> None:
+    """Each figure sorts in both directions, and leaves nobody out."""
+    column = {
+        "cost": "cost_usd",
+        "tokens": "total_tokens",
+        "minutes": "active_minutes",
+        "prompts": "human_turns",
+        "errors": "errors",
+    }[sort]
+    every = built.read("sessions", "list", "--json").data["sessions"]
+    for order in ("asc", "desc"):
+        done = built.read("sessions", "list", "--json", "--sort", sort, "--order", order)
+        rows = done.data["sessions"]
+        values = [row[column] for row in rows if row[column] is not None]
+        assert values == sorted(values, reverse=order == "desc")
+        assert len(rows) == len(every)
+
+
+def test_sessions_are_those_of_a_branch_a_machine_and_a_model(built: Built) -> None:
+    """Filters leave the sessions that fit all of them; an unknown machine is refused."""
+    every = built.read("sessions", "list", "--json").data["sessions"]
+    one = next(row for row in every if row["git_branch"] and row["last_model_id"])
+    words = ("--branch", one["git_branch"], "--host", one["host"], "--model", one["last_model_id"])
+    rows = built.read("sessions", "list", "--json", *words).data["sessions"]
+    assert one["session_id"] in {row["session_id"] for row in rows}
+    assert all(row["git_branch"] == one["git_branch"] for row in rows)
+    assert built.read("sessions", "list", "--live", "--json").data["sessions"] == []
+    refused = built.read("sessions", "list", "--host", "nowhere")
+    assert (refused.code, "nowhere" in refused.err) == (2, True)
+
+
+def test_text_of_conversations_is_in_no_catalog_of_gold(built: Built) -> None:
+    """Titles are beside gold, in a catalog of their own; gold has neither titles nor prompts."""
+    (current,) = (built.home / ".annals").rglob("published/current")
+    with duckdb.connect(str(current.resolve() / "reading.duckdb"), read_only=True) as reading:
+        titles = {name for (name,) in reading.execute("select title from sessions").fetchall()}
+    assert any(titles)
+    with duckdb.connect(str(current.resolve() / "catalog.duckdb"), read_only=True) as gold:
+        columns = gold.execute(
+            "select column_name from information_schema.columns where table_schema = 'gold'"
+        ).fetchall()
+        assert {name for (name,) in columns}.isdisjoint({"title", "prompt", "text", "cwd"})
 
 
 def test_sessions_can_be_narrowed_down(built: Built) -> None:

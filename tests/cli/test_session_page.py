@@ -87,8 +87,11 @@ def test_a_session_reads_as_a_conversation(read_home: Path) -> None:
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert lines[0] == f"session {SESSION}"
-    assert lines[1] == "demo, branch main"
-    assert lines[2].startswith("2026-09-01 10:00 UTC, 2 prompts, 4 responses, 1 tool call, ")
+    assert lines[1] == "Fix?[2J the <b>parser</b> and *run* the tests"
+    assert lines[2] == "demo, branch main"
+    assert lines[3].startswith(
+        "2026-09-01 10:00 UTC, 1 minute, 2 prompts, 4 responses, 1 tool call, "
+    )
     assert "you  2026-09-01 10:00:01" in lines
     assert f"agent ({MODEL})  2026-09-01 10:00:04" in lines
     assert "  Fix?[2J the <b>parser</b>" in lines

@@ -12,8 +12,18 @@ from annals.settings import load_settings
 from loaders import dbt_project, parsed_project
 from loaders.dbt_project import PROJECT_FOLDER
 
-LAYERS = {"staging": "bronze", "intermediate": "silver", "marts": "gold"}
-PREFIXES = {"staging": ("stg_",), "intermediate": ("int_",), "marts": ("dim_", "fct_", "agg_")}
+LAYERS = {
+    "staging": "bronze",
+    "intermediate": "silver",
+    "marts": "gold",
+    "reading": "reading",
+}
+PREFIXES = {
+    "staging": ("stg_",),
+    "intermediate": ("int_",),
+    "marts": ("dim_", "fct_", "agg_"),
+    "reading": ("reading_",),
+}
 GOLD = {
     "fct_api_responses",
     "fct_tool_calls",

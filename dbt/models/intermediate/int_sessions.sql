@@ -28,8 +28,31 @@ sessions as (
         ) }} as vendor_usage,
         {{ last_value_by(
             'case when not is_subagent_file then vendor_cost_nano_usd end', last_total
-        ) }} as vendor_cost_nano_usd
+        ) }} as vendor_cost_nano_usd,
+        count(distinct case when is_api_error then coalesce(uuid, entry_id) end) as api_errors
     from entries
+    group by session_id
+),
+
+minutes as (
+    select distinct session_id, {{ minute_number('occurred_at') }} as minute
+    from entries
+    where occurred_at is not null
+),
+
+neighbours as (
+    select
+        session_id,
+        lead(minute) over (partition by session_id order by minute) - minute as minutes_to_next
+    from minutes
+),
+
+-- a pause of up to five minutes is work, as of a tool that runs; a longer one is none
+active as (
+    select
+        session_id,
+        sum(case when minutes_to_next <= 5 then minutes_to_next else 1 end) as active_minutes
+    from neighbours
     group by session_id
 ),
 
@@ -53,9 +76,12 @@ origins as (
 ),
 
 located as (
-    select sessions.*, {{ project_root('coalesce(origins.origin, sessions.cwd)') }} as project_root
+    select
+        sessions.*, active.active_minutes,
+        {{ project_root('coalesce(origins.origin, sessions.cwd)') }} as project_root
     from sessions
     left join origins on sessions.session_id = origins.session_id
+    left join active on sessions.session_id = active.session_id
 ),
 
 final as (
@@ -63,7 +89,9 @@ final as (
         session_id, entries, started_at, ended_at, cwd, project_id, host, first_version,
         last_version, git_branch, vendor_usage, vendor_cost_nano_usd,
         coalesce(project_root, project_id) as project_path,
-        {{ project_key('project_root', 'project_id') }} as project_key
+        {{ project_key('project_root', 'project_id') }} as project_key,
+        cast(api_errors as bigint) as api_errors,
+        {{ count_or_zero('active_minutes') }} as active_minutes
     from located
 )
 

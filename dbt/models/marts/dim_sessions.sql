@@ -52,7 +52,10 @@ responses as (
 ),
 
 tool_calls as (
-    select session_id, count(*) as tool_calls
+    select
+        session_id,
+        count(*) as tool_calls,
+        sum(cast(coalesce(is_error, false) as integer)) as tool_errors
     from {{ ref('fct_tool_calls') }}
     {{ touched }}
     group by session_id
@@ -88,7 +91,10 @@ final as (
         sessions.first_version,
         sessions.last_version,
         sessions.git_branch,
-        sessions.host
+        sessions.host,
+        sessions.active_minutes,
+        sessions.api_errors,
+        {{ count_or_zero('tool_calls.tool_errors') }} as tool_errors
     from sessions
     left join messages on sessions.session_id = messages.session_id
     left join responses on sessions.session_id = responses.session_id

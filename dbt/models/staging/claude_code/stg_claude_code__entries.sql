@@ -86,21 +86,19 @@ final as (
         byte_length, {{ is_subagent_file('file_key') }} as is_subagent_file, entry_type,
         coalesce(entry.attachment.type, entry.data.type, entry.subtype) as entry_subtype,
         uuid, parent_uuid, occurred_at, claude_version, cwd, git_branch, is_sidechain,
-        coalesce(entry.isMeta, '') = 'true' as is_meta,
+        coalesce(entry.isMeta, '') = 'true' as is_meta, {{ is_error }} = 'true' as is_api_error,
         coalesce(entry.isCompactSummary, '') = 'true' as is_compact_summary,
-        {{ is_error }} = 'true' as is_api_error,
         {{ is_human_turn() }} as is_human_turn,
         entry.message is null and {{ nested }}.message is not null as is_nested,
         nullif({{ nested }}.uuid, '') as nested_uuid,
         nullif(entry.forkedFrom.messageUuid, '') as fork_of_uuid,
         coalesce({{ instant(nested ~ '.timestamp') }}, occurred_at) as message_at,
         case when is_response then coalesce(given_message_id, given_request_id, uuid, entry_id)
-        end as message_id,
-        case when is_response then given_request_id end as request_id,
+        end as message_id, case when is_response then given_request_id end as request_id,
         {{ bare_model('named_model') }} as model_id, {{ context_window('named_model') }}
             as context_window,
-        coalesce(entry.message.stop_reason, {{ nested }}.message.stop_reason) as stop_reason,
         is_response and usage is not null as has_usage,
+        coalesce(entry.message.stop_reason, {{ nested }}.message.stop_reason) as stop_reason,
         {% for name, path in usage_counts().items() -%}
         {{ token_count('usage.' ~ path) }} as {{ name }}, {% endfor -%}
         {{ list_size('usage.iterations') }} as iterations,
@@ -111,6 +109,8 @@ final as (
         case when entry_type = 'cost-state' then entry.modelUsage end as vendor_usage,
         entry.worktreeSession.worktreePath as worktree_path,
         entry.worktreeSession.originalCwd as worktree_origin,
+        {{ given_title() }} as title, {{ prompt_beginning() }} as prompt,
+        case when entry_type = 'summary' then entry.leafUuid end as title_of_uuid,
         {% if is_incremental() -%} replaced_row, {%- endif %}
         {{ block_facts('coalesce(entry.message.content, ' ~ nested ~ '.message.content)') }}
             as content_blocks
