@@ -103,9 +103,18 @@ def _grouped(table: str, n: str, h: str = "0", *, place: str = "session_id") -> 
 _ENTRIES = _grouped("checked_entries", "count(*)")
 _EXPECTED_RESPONSES = f"""
     select hash(response_key) as key, min(session_id) as session_id,
-        count(*) + arg_max(coalesce(len(steps), 0), ({CHOSEN_ROW})) as amount
-    from checked_responses where {BILLABLE} and {{messages}} group by 1
+        count(*) + coalesce(
+            arg_max(coalesce(len(steps), 0), ({CHOSEN_ROW})) filter (where may_have_steps), 0
+        ) as amount
+    from (
+        select *, message_id in (
+            select message_id from checked_entries where message_id is not null and len(steps) > 0
+        ) as may_have_steps
+        from checked_responses
+    ) where {BILLABLE} and {{messages}} group by 1
 """  # noqa: S608 - as above
+"""Whole rows of every response would not fit into memory: they are compared if steps are there."""
+
 _EXPECTED_CALLS = """
     select key, max(calls) as amount, min(session_id) as session_id from (
         select
