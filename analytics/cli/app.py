@@ -116,6 +116,7 @@ def run(arguments: Sequence[str]) -> int:
     A reader that closes our standard output early, such as ``head``, is not a failure.
     """
     try:
+        _refuse_empty(arguments)
         code = app(list(arguments), prog_name="annals", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -131,6 +132,23 @@ def run(arguments: Sequence[str]) -> int:
     if code == INTERRUPTED:
         _say_interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an empty text: as a path it would be the working folder."""
+    for place, given in enumerate(arguments):
+        option, equals, value = given.partition("=")
+        is_option = option.startswith("-")
+        if given and not (is_option and equals and not value):
+            continue
+        from annals.errors import UsageError
+
+        before = arguments[place - 1] if place else ""
+        named = option or (before if before.startswith("-") and "=" not in before else "")
+        raise UsageError(
+            f"{named or 'an argument'} is given an empty text",
+            hint="Give it a value, or leave it out; a variable of a script may be empty.",
+        )
 
 
 def _say_interrupted() -> None:

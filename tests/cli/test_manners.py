@@ -88,3 +88,26 @@ def test_the_script_for_completion_is_shown(
     done = in_process("--show-completion", "bash")
     assert done.code == 0
     assert "_ANNALS_COMPLETE=complete_bash" in done.out
+
+
+EMPTY = [
+    (*names, *form)
+    for names, command in TREE.items()
+    for parameter in command.params
+    if not getattr(parameter, "is_flag", False) and "--help" not in parameter.opts
+    for form in (
+        [(parameter.opts[0], ""), (f"{parameter.opts[0]}=",)]
+        if parameter.param_type_name == "option"
+        else [("",)]
+    )
+]
+
+
+def test_an_empty_text_is_never_the_working_folder(in_process: Run) -> None:
+    """Every option and argument of every command refuses it, names itself, and does nothing."""
+    assert ("sessions", "restore", "--to", "") in EMPTY
+    for words in EMPTY:
+        done = in_process(*words)
+        named = words[-2] if words[-2:-1] and words[-2].startswith("-") else words[-1].rstrip("=")
+        assert done.code == 2, words
+        assert f"{named or 'an argument'} is given an empty text" in done.err, words
