@@ -60,7 +60,12 @@ def show_places(custody: Custody) -> None:
             say(f"  {make_printable(place.path)}: {make_printable(place.why)}")
         if len(custody.outside) > PLACES_SHOWN:
             say(f"  and {count(len(custody.outside) - PLACES_SHOWN)} more (--json lists them)")
-    if custody.foreign:
-        names = ", ".join(map(make_printable, custody.foreign[:PLACES_SHOWN]))
-        more = " ..." if len(custody.foreign) > PLACES_SHOWN else ""
-        say(f"foreign files, of other programs: {count(len(custody.foreign))}: {names}{more}")
+    _show_names("foreign files, of other programs", custody.foreign)
+    _show_names("left out by IGNORE_PATTERNS, like transcripts", custody.ignored)
+
+
+def _show_names(what: str, found: tuple[str, ...]) -> None:
+    if found:
+        names = ", ".join(map(make_printable, found[:PLACES_SHOWN]))
+        more = " ..." if len(found) > PLACES_SHOWN else ""
+        say(f"{what}: {count(len(found))}: {names}{more}")

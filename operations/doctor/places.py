@@ -41,6 +41,13 @@ def _outside(settings: Settings) -> Iterator[Finding]:
         yield fine("vanished", f"{says}; `annals status --json` lists them")
     for name in kept.foreign[:_SHOWN]:
         yield fine("foreign", f"{name} is of another program; its bytes are kept")
+    yield from _ignored(kept.ignored)
+
+
+def _ignored(names: tuple[str, ...]) -> Iterator[Finding]:
+    if names:
+        says = f"IGNORE_PATTERNS leaves out {len(names):,} that look like transcripts"
+        yield fine("ignored", f"{says}: {', '.join(names[:_SHOWN])}")
 
 
 def _elsewhere(settings: Settings) -> Iterator[Finding]:

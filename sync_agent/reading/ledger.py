@@ -34,6 +34,7 @@ class Custody:
     ``lost_pending_bytes`` are their unfinished last lines. ``places_unreadable``
     counts folders that could not be looked into, ``outside`` names every place outside custody:
     what lies there is in no figure. ``foreign`` are the files of other programs among ``files``.
+    ``ignored`` is what IGNORE_PATTERNS leaves out and looks like a transcript or its folder.
     """
 
     files: int = 0
@@ -50,6 +51,7 @@ class Custody:
     balanced: bool = True
     outside: tuple[Place, ...] = ()
     foreign: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     vanished_bytes: int = 0
 
@@ -110,6 +112,7 @@ def custody(settings: Settings) -> Custody:
         balanced=balanced,
         outside=(*places_outside(surveyed), *_forgotten(settings)),
         foreign=foreign_files(settings),
+        ignored=tuple(shown(path) for one in surveyed.listings for path in one.ignored),
     )
     return _with_vanished(kept, vanished, _vanished_before(settings, surveyed))
 

@@ -67,7 +67,8 @@ class Listing:
     ``unlisted`` are folders that could not be listed: of what lies below them nothing is known.
     ``links`` are the folders that are read through a link: its path, and the real one.
     ``real_folders`` has the same and the root; no other part of a path may be a link.
-    Files that ``is_known`` says yes to are left out.
+    Files that ``is_known`` says yes to are left out. ``ignored`` is what IGNORE_PATTERNS leaves out
+    although it is called as a transcript, or is in the place of a project folder.
     """
 
     root: bytes
@@ -77,6 +78,7 @@ class Listing:
     files: list[Found] = field(default_factory=list)
     outside: list[Outside] = field(default_factory=list)
     unlisted: list[bytes] = field(default_factory=list)
+    ignored: list[bytes] = field(default_factory=list)
     links: list[tuple[bytes, bytes]] = field(default_factory=list)
     real_folders: dict[bytes, bytes] = field(default_factory=dict)
     is_known: Callable[[Found], bool] = _never
@@ -211,6 +213,7 @@ class _Walk:
             try:
                 is_folder = entry.is_dir(follow_symlinks=False)
                 if listing.ignores.covers(path[start:], is_folder=is_folder):
+                    listing.ignored.extend(_like_transcript(folder, path, is_folder=is_folder))
                     continue
                 if entry.is_symlink():
                     self.links.append((folder, path))
@@ -290,6 +293,11 @@ def reason(error: OSError) -> str:
     }
     remedy = remedies.get(error.errno or 0, "check its disk and its permissions")
     return f"{error.strerror}; {remedy}"
+
+
+def _like_transcript(folder: _Folder, path: bytes, *, is_folder: bool) -> list[bytes]:
+    is_one = path.endswith(b".jsonl") or (is_folder and folder.depth == 0)
+    return [path] if is_one else []
 
 
 def _below(folder: _Folder, path: bytes, name: bytes) -> bytes:

@@ -23,6 +23,7 @@ from sync_agent.agent.once import sync_once
 from sync_agent.reading.ledger import custody
 from sync_agent.reading.paths import discover, shown
 from sync_agent.watching import watch
+from tests.conftest import Run
 from tests.sync_agent.places import CHAT, Place, assert_balanced
 from tests.sync_agent.running_agents import until
 from tests.sync_agent.test_rounds import reading
@@ -121,6 +122,7 @@ def test_custody_and_outside_are_all_that_a_walk_sees(tmp_path: Path) -> None:
     assert len(kept.outside) == 11, kept.outside
     assert {_name(path) for path in links} == {b"-linked"}
     assert kept.foreign == (str(folder / "foreign.jsonl"),)
+    assert kept.ignored == (str(folder / ".hidden.jsonl"),)
     assert any("File name too long" in one.why for one in kept.outside)
     subprocess.run(["rm", "-rf", str(folder / "long")], check=True)
 
@@ -141,6 +143,27 @@ def test_a_place_outside_custody_is_told_by_every_command(tmp_path: Path) -> Non
     found = check_places(place.settings)
     assert (found.figures["places_not_proven"], len(found.faults)) == (1, 1)
     assert found.faults[0].startswith("not proven: ")
+
+
+def test_what_a_pattern_leaves_out_is_listed(tmp_path: Path, in_process: Run) -> None:
+    """L-08 Transcripts and project folders that IGNORE_PATTERNS names are shown."""
+    place = Place(tmp_path)
+    place.write(CHAT, LINE)
+    for name in (".old/chat.jsonl", "-project/.chat.jsonl", "-project/.notes", "-project/.git/x"):
+        path = place.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(LINE)
+    place.sync()
+    expected = {str(place.root / ".old"), str(place.root / "-project" / ".chat.jsonl")}
+    assert set(place.custody().ignored) == expected
+    (row,) = [one for one in examine_places(place.settings) if one.check == "ignored"]
+    assert row.verdict is Verdict.OK
+    names = ("claude_dir", "sqlite_path", "annals_home")
+    variables = [f"--set={name.upper()}={getattr(place.settings, name)}" for name in names]
+    said = in_process(*variables, "status").out
+    for path in expected:
+        assert path in row.says, path
+        assert path in said, path
 
 
 def test_a_project_folder_that_is_a_link_is_read(tmp_path: Path) -> None:
