@@ -38,7 +38,6 @@ def test_a_day_is_understood(text: str, first: date, last: date) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "d",
         "-1d",
         "7 d",
