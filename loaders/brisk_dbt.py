@@ -1,4 +1,4 @@
-"""dbt without what takes it long and tells nobody anything: most of what a small batch takes."""
+"""Runs dbt without the work that a small batch does not need, which is most of its time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNREAD = re.compile(r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*(?>[^*]|\*(?!/))*+\*/")
 """Text and comments, in which a semicolon ends nothing."""
 
 
-def runner(**options: Any) -> Any:
+def make_runner(**options: Any) -> Any:
     """Return a runner of dbt, importing it where that was not done yet.
 
     Its more than a thousand dataclasses get their code when they are first used, which most of them
@@ -38,7 +38,7 @@ def _load_dbt() -> None:
 
 
 @contextlib.contextmanager
-def brisk(*, is_checked: bool, events: Collection[str] = ()) -> Iterator[None]:
+def run_faster(*, is_checked: bool, events: Collection[str] = ()) -> Iterator[None]:
     """Take a third off what dbt takes to start and to compile.
 
     The collector, which finds nothing in dbt's classes, rests. Only the named events are written
@@ -48,8 +48,8 @@ def brisk(*, is_checked: bool, events: Collection[str] = ()) -> Iterator[None]:
     gc.disable()
     try:
         _load_dbt()
-        unchecked = _unchecked() if is_checked else contextlib.nullcontext()
-        with unchecked, _terse(events), _parsed_once():
+        unchecked = _skip_validation() if is_checked else contextlib.nullcontext()
+        with unchecked, _skip_events(events), _parsed_once():
             yield
     finally:
         if collects:
@@ -57,7 +57,7 @@ def brisk(*, is_checked: bool, events: Collection[str] = ()) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replaced(owner: object, name: str, value: object) -> Iterator[None]:
+def replace_attribute(owner: object, name: str, value: object) -> Iterator[None]:
     """Put a value in the place of a function of dbt for a while."""
     original = vars(owner)[name]
     setattr(owner, name, value)
@@ -68,14 +68,14 @@ def replaced(owner: object, name: str, value: object) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _unchecked() -> Iterator[None]:
+def _skip_validation() -> Iterator[None]:
     from dbt_common.behavior_flags import BehaviorFlagRendered  # noqa: PLC0415 - part of dbt
     from dbt_common.dataclass_schema import dbtClassMixin  # noqa: PLC0415
 
     with (
-        replaced(dbtClassMixin, "validate", classmethod(lambda _cls, _data: None)),
-        # it searches the source of all modules for the caller's name, which nobody is shown
-        replaced(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt")),
+        replace_attribute(dbtClassMixin, "validate", classmethod(lambda _cls, _data: None)),
+        # the default searches the source of all modules for a name that is never shown
+        replace_attribute(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt")),
     ):
         yield
 
@@ -95,13 +95,13 @@ def _parsed_once() -> Iterator[None]:
             known[source] = parse(environment, source)
         return known[source]
 
-    with replaced(Environment, "parse", parse_once):
+    with replace_attribute(Environment, "parse", parse_once):
         yield
 
 
 @contextlib.contextmanager
-def _terse(events: Collection[str]) -> Iterator[None]:
-    """Leave out events that nobody hears, and dbt's parsing of SQL where one glance tells it."""
+def _skip_events(events: Collection[str]) -> Iterator[None]:
+    """Skip events without a listener, and dbt's parsing of SQL if a pattern is enough."""
     from dbt_common.events.event_manager import EventManager  # noqa: PLC0415
 
     from dbt import compilation  # noqa: PLC0415 - loaded by now
@@ -117,8 +117,8 @@ def _terse(events: Collection[str]) -> Iterator[None]:
         return inject(sql, ctes) if injected is None else injected
 
     with (
-        replaced(EventManager, "fire_event", fire_event),
-        replaced(compilation, "inject_ctes_into_sql", inject_ctes),
+        replace_attribute(EventManager, "fire_event", fire_event),
+        replace_attribute(compilation, "inject_ctes_into_sql", inject_ctes),
     ):
         yield
 

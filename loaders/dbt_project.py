@@ -19,7 +19,7 @@ from annals.process.environments import own_variables
 from annals.resources import resource
 from annals.settings import Settings
 from loaders import parsed_project
-from loaders.brisk_dbt import brisk, replaced, runner
+from loaders.brisk_dbt import make_runner, replace_attribute, run_faster
 from loaders.build_faults import full_disk
 from loaders.dbt_outcome import (
     MODELS,
@@ -93,7 +93,7 @@ def run_dbt(
     _require_own_folder(settings)
     key = _parse_key(settings, project)
     arguments = _arguments(settings, command, project, full_refresh=full_refresh)
-    swift = brisk(is_checked=command == "run", events=(*_RESULTS, *STATUS_EVENTS))
+    swift = run_faster(is_checked=command == "run", events=(*_RESULTS, *STATUS_EVENTS))
     with held_open(settings), _environment(settings), _calm(), swift:
         try:
             run = _invoke(arguments, on_node, key)
@@ -130,13 +130,13 @@ def prepare(settings: Settings, *, project: Path = PROJECT_FOLDER) -> None:
     Touches no database. What is wrong with the project is left for that run to say.
     """
     _require_own_folder(settings)
-    with _environment(settings), _calm(), brisk(is_checked=True):
+    with _environment(settings), _calm(), run_faster(is_checked=True):
         try:
-            result = runner().invoke(_arguments(settings, "parse", project))
+            result = make_runner().invoke(_arguments(settings, "parse", project))
         finally:
             _release()
     if result.success:
-        parsed_project.keep(_parse_key(settings, project), result.result)
+        parsed_project.keep_manifest(_parse_key(settings, project), result.result)
 
 
 def _parse_key(settings: Settings, project: Path) -> parsed_project.Key:
@@ -167,7 +167,7 @@ def _invoke(
             done += 1
             on_node(done, max(done, getattr(event.data, total)))
 
-    invoked = runner(manifest=parsed_project.parsed_before(key), callbacks=[heard])
+    invoked = make_runner(manifest=parsed_project.parsed_before(key), callbacks=[heard])
     with _manifests(key) as manifests, _raised(statuses):
         result = invoked.invoke(arguments)
     return _Run(result, manifests[-1] if manifests else None, statuses)
@@ -189,9 +189,9 @@ def _manifests(key: parsed_project.Key) -> Iterator[list[Any]]:
         original(context, **options)
         manifests.append(context.obj["manifest"])
         if is_new:
-            parsed_project.keep(key, manifests[-1])
+            parsed_project.keep_manifest(key, manifests[-1])
 
-    with replaced(requires, "setup_manifest", setup_manifest):
+    with replace_attribute(requires, "setup_manifest", setup_manifest):
         yield manifests
 
 
@@ -206,7 +206,7 @@ def _raised(statuses: NodeStatuses) -> Iterator[None]:
         statuses.errors[str(context.node.unique_id)] = error
         return original(runner, error, context)
 
-    with replaced(BaseRunner, "handle_exception", handle_exception):
+    with replace_attribute(BaseRunner, "handle_exception", handle_exception):
         yield
 
 

@@ -15,7 +15,7 @@ READING_CATALOG = "reading.duckdb"
 """The database beside it with what people know sessions by, which is text of conversations."""
 
 READING_SESSIONS = "reading.sessions.parquet"
-"""The file of its table ``sessions``; builds of older versions have none."""
+"""The file of its table ``sessions``; a build of an older version does not have it."""
 
 
 def views_elsewhere(build: Any, folder: Path) -> dict[str, str]:

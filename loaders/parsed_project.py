@@ -23,7 +23,7 @@ class _Parsed:
     nodes: bytes
 
 
-def keep(key: Key, manifest: Any) -> None:
+def keep_manifest(key: Key, manifest: Any) -> None:
     """Keep a manifest that no run has compiled into yet; of several projects, the newest few."""
     _parsed.pop(key, None)
     # Its nodes are plain data; the rest of it has locks, and no run changes it.

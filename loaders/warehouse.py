@@ -96,11 +96,6 @@ create table if not exists meta.model_prices (
 TITLES = "session_titles"
 """The view of an open build that has the rows of ``reading.sessions``."""
 
-_NO_TITLES = """
-    select null::varchar as session_id, null::varchar as title, null::varchar as title_source
-    where false
-"""
-
 
 @contextlib.contextmanager
 def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Connection]:
@@ -178,7 +173,7 @@ def in_memory(settings: Settings) -> Iterator[Connection]:
             prepare(connection)
         try:
             yield connection
-        except duckdb.Error as error:  # what the body cannot print or write is no fault of the lake
+        except duckdb.Error as error:  # errors of output stay as they are
             raise error_for(place, error, settings=settings) from error
 
 
@@ -292,8 +287,8 @@ def open_build(
     """Open a build read-only, the caller closes it: the one in ``folder``, or the current one.
 
     The connection stays on this one build however often newer ones are published. Text of
-    conversations is in it only ``with_titles``: as the view :data:`TITLES`, empty in a build of an
-    older version. Raises WarehouseError where nothing is published yet.
+    conversations is in it only ``with_titles``: as the view :data:`TITLES`. Raises WarehouseError
+    if nothing is published yet, or if titles are wanted and an older version published the build.
     """
     current = settings.builds_folder / "current"
     catalog = (folder or current).resolve() / CATALOG
@@ -302,6 +297,13 @@ def open_build(
             f"nothing is published at {settings.builds_folder}",
             hint="Run `annals pipeline`, which publishes a build.",
             path=current,
+        )
+    titles = catalog.with_name(READING_SESSIONS)
+    if with_titles and not titles.exists():
+        raise WarehouseError(
+            "the published build has no titles: it is of an older version, or incomplete",
+            hint="Run `annals pipeline`, which publishes a new one.",
+            path=titles,
         )
     with translated(catalog):
         connection = _open(catalog, read_only=True)
@@ -313,14 +315,9 @@ def open_build(
             _configure(connection, settings)
             _spill_to(connection, settings)
         if with_titles:
-            _add_titles(connection, catalog.with_name(READING_SESSIONS))
+            rows = f"from read_parquet({quoted(titles)})"
+            connection.execute(f"create temp view {TITLES} as {rows}")
         return connection
-
-
-def _add_titles(connection: Connection, file: Path) -> None:
-    """Add the view of titles to an open build, wherever the build lies."""
-    rows = f"from read_parquet({quoted(file)})" if file.exists() else _NO_TITLES
-    connection.execute(f"create temp view {TITLES} as {rows}")
 
 
 def is_moved(build: Connection) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any, Literal
 
-from annals.errors import WarehouseError
 from loaders.warehouse import TITLES, Connection
 from reports.usage import known_host, known_models, project_key
 
@@ -118,10 +117,8 @@ def list_sessions(
     """Return the sessions that fit, by one of :data:`SORTS`.
 
     Sessions without the value come last; those without any timestamp fit no window. ``build`` is
-    opened with titles. Raises UsageError (exit 2) for a project, host or model that is not there,
-    WarehouseError for a build of an older version.
+    opened with titles. Raises UsageError (exit 2) for a project, host or model that is not there.
     """
-    _require_columns(build)
     values = _values(build, wanted)
     source = f"{_SOURCE} where {_CONDITIONS}"
     known = build.execute(f"select count(*) {source}", values).fetchone()
@@ -136,20 +133,9 @@ def list_sessions(
 
 def find_session(build: Connection, session_id: str) -> Session | None:
     """Return a session by its whole id, None if the build does not have it."""
-    _require_columns(build)
     query = f"select {_columns()} {_SOURCE} where session.session_id = ?"
     row = build.execute(query, [session_id]).fetchone()
     return Session(*row) if row else None
-
-
-def _require_columns(build: Connection) -> None:
-    """Raise WarehouseError if the build is of a version without the columns that are read here."""
-    rows = build.execute("select column_name from (describe gold.dim_sessions)").fetchall()
-    if "active_minutes" not in {name for (name,) in rows}:
-        raise WarehouseError(
-            "the published build is of an older version, without titles and minutes",
-            hint="Run `annals pipeline`, which publishes a new one.",
-        )
 
 
 def _values(build: Connection, wanted: SessionFilter) -> dict[str, Any]:

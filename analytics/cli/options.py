@@ -65,6 +65,7 @@ Project = Annotated[
     str | None,
     typer.Option("--project", "-p", metavar="NAME", help="Only this project: name, path or key."),
 ]
+Host = Annotated[str | None, typer.Option(metavar="NAME", help="Only sessions of this machine.")]
 Ordered = Annotated[Order, typer.Option("--order", help="Order of the rows.")]
 ClaudeDir = Annotated[
     list[Path] | None,

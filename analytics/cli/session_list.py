@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +12,7 @@ from analytics.cli.days import current_instant, days_between
 from analytics.cli.layout import Column, Id, Kind
 from analytics.cli.output import as_members, print_json_rows, say
 from analytics.cli.tables import Table, count, instant, show, show_markdown, usd
-from analytics.cli.usage_json import csv_cell
+from analytics.cli.usage_json import print_csv
 from analytics.cli.usage_request import require_one_form
 from annals.text import one_line
 from loaders.warehouse import open_build
@@ -66,7 +63,8 @@ def answer_list(found: InForce, options: ListOptions) -> None:
             left = pages.rows_left(listed.sessions, limit)
             print_json_rows("sessions", members, {"rows_left_out": left, "sample": found.sample})
         elif options.as_csv:
-            _print_csv(members)
+            names = [one.name for one in fields(Session) if one.name != "cost_nano_usd"]
+            print_csv(members, header=dict.fromkeys((*names, "cost_usd", "is_live")))
         else:
             _show(listed, options, limit=limit, now=now)
 
@@ -85,13 +83,6 @@ def _members(session: Session, now: datetime) -> dict[str, Any]:
         "cost_usd": session.cost_usd,
         "is_live": _is_live(session, now),
     }
-
-
-def _print_csv(rows: Iterable[Mapping[str, Any]]) -> None:
-    names = [one.name for one in fields(Session) if one.name != "cost_nano_usd"]
-    writer = csv.DictWriter(sys.stdout, [*names, "cost_usd", "is_live"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
 
 
 def _show(listed: SessionList, options: ListOptions, *, limit: int | None, now: datetime) -> None:

@@ -13,6 +13,7 @@ from analytics.cli.options import (
     AsCsv,
     AsJson,
     AsMarkdown,
+    Host,
     Order,
     Ordered,
     Project,
@@ -48,9 +49,7 @@ class ListOptions:
     branch: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only sessions of this Git branch.")
     ] = None
-    host: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only sessions of this machine.")
-    ] = None
+    host: Host = None
     model: Annotated[
         str | None,
         typer.Option(

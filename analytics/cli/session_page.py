@@ -175,10 +175,10 @@ def _heading(message: Message, before: Message | None) -> Iterator[str]:
     if is_new_file and is_subagent(message.file_key):
         yield "\n" + click.style(f"subagent {one_line(message.file_key)}", bold=True) + "\n"
     colour = _COLOURS.get(_speaker(message))
-    yield "\n" + click.style(one_line(_title(message)), fg=colour, bold=True) + "\n"
+    yield "\n" + click.style(one_line(_heading_text(message)), fg=colour, bold=True) + "\n"
 
 
-def _title(message: Message) -> str:
+def _heading_text(message: Message) -> str:
     """Return who speaks, with which model, and when, such as ``agent (claude-x)  2026-...``."""
     role = _speaker(message)
     model = f" ({message.model})" if message.model else ""
@@ -236,7 +236,7 @@ def _markdown_page(session: str, messages: Iterable[Message]) -> Iterator[str]:
         if message.role not in _SPEAKERS or message.is_meta or not parts:
             continue
         if before is None or not _goes_on(before, message):
-            yield f"\n## {markdown(_title(message))}\n"
+            yield f"\n## {markdown(_heading_text(message))}\n"
             before = message
         for part in parts:
             yield "\n" + "".join(_markdown_lines(part))

@@ -150,10 +150,10 @@ def print_csv(
     writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     lines = (line for row in rows for line in flatten(row))
-    writer.writerows({name: csv_cell(value) for name, value in line.items()} for line in lines)
+    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
 
 
-def csv_cell(value: Any) -> Any:
+def _cell(value: Any) -> Any:
     """Return a value as a cell that no terminal obeys and no spreadsheet takes for a formula.
 
     A name such as ``@scope/package`` or ``-home-me-project`` computes nothing and stays as it is.

@@ -13,6 +13,7 @@ from analytics.cli.options import (
     AsCsv,
     AsJson,
     AsMarkdown,
+    Host,
     Order,
     Project,
     Since,
@@ -59,9 +60,7 @@ class WindowOptions:
     until: Until = None
     timezone: Timezone = None
     project: Project = None
-    host: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only sessions of this machine.")
-    ] = None
+    host: Host = None
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", metavar="NAME", help="Only this model, or a part of names."),

@@ -66,8 +66,7 @@ def translated(path: Path) -> Iterator[None]:
 def sqlite_translated(path: Path) -> Iterator[None]:
     """Turn what SQLite raises about the buffer at ``path`` into the tree's errors.
 
-    For a body that also writes elsewhere, as to standard output: what fails there is no fault of
-    the buffer.
+    Use it if the body also writes to standard output: errors of the output stay as they are.
     """
     try:
         yield

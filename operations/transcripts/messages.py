@@ -105,10 +105,10 @@ def _message(record: Mapping[str, Any], file_key: str, offset: int, raw: bytes) 
     body: Mapping[str, Any] = inner if isinstance(inner, dict) else {}
     role = body.get("role") or record.get("type")
     return Message(
-        role=_text(role) or "unknown",
-        at=_text(record.get("timestamp")),
-        model=_text(body.get("model")),
-        message_id=_text(body.get("id")),
+        role=_as_text(role) or "unknown",
+        at=_as_text(record.get("timestamp")),
+        model=_as_text(body.get("model")),
+        message_id=_as_text(body.get("id")),
         parts=tuple(_parts(body.get("content"))) or tuple(_other_parts(record)),
         is_meta=record.get("isMeta") is True or record.get("isCompactSummary") is True,
         file_key=file_key,
@@ -127,17 +127,17 @@ def _parts(content: Any) -> Iterator[Part]:
 
 
 def _part(block: Mapping[str, Any]) -> Part:
-    kind, tool = _text(block.get("type")), _text(block.get("tool_use_id") or block.get("id"))
+    kind, tool = _as_text(block.get("type")), _as_text(block.get("tool_use_id") or block.get("id"))
     if kind.endswith("tool_use"):
         arguments = block.get("input")
-        name = _text(block.get("name"))
+        name = _as_text(block.get("name"))
         return Part(PartKind.TOOL_CALL, telling_argument(arguments), name, tool, input=arguments)
     if kind.endswith("tool_result"):
         is_error = block.get("is_error") is True
-        text = "\n".join(_texts(block.get("content")))
+        text = "\n".join(_result_texts(block.get("content")))
         return Part(PartKind.TOOL_RESULT, text, tool_use_id=tool, is_error=is_error)
     if kind.endswith("thinking"):
-        return Part(PartKind.THINKING, _text(block.get("thinking")))
+        return Part(PartKind.THINKING, _as_text(block.get("thinking")))
     if isinstance(block.get("text"), str):
         return Part(PartKind.TEXT, block["text"])
     return Part(PartKind.MEDIA, kind or "unknown")
@@ -154,13 +154,13 @@ def _other_parts(record: Mapping[str, Any]) -> Iterator[Part]:
 def telling_argument(arguments: Any) -> str:
     """Return the argument of a tool call that says most about it, empty where there is none."""
     if not isinstance(arguments, Mapping):
-        return _text(arguments)
+        return _as_text(arguments)
     known = [arguments.get(name) for name in _TELLING]
     texts = (value for value in [*known, *arguments.values()] if isinstance(value, str) and value)
     return next(texts, "")
 
 
-def _texts(content: Any) -> Iterator[str]:
+def _result_texts(content: Any) -> Iterator[str]:
     """Yield the texts of a tool's result; other blocks are named by their type."""
     blocks: Sequence[Any] = content if isinstance(content, list) else [content]
     for block in blocks:
@@ -168,8 +168,8 @@ def _texts(content: Any) -> Iterator[str]:
             yield block
         elif isinstance(block, dict):
             text = block.get("text")
-            yield text if isinstance(text, str) else f"[{_text(block.get('type')) or 'unknown'}]"
+            yield text if isinstance(text, str) else f"[{_as_text(block.get('type')) or 'unknown'}]"
 
 
-def _text(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""

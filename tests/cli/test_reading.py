@@ -45,7 +45,7 @@ def test_sessions_have_titles_and_work(built: Built) -> None:
 
 @pytest.mark.parametrize("sort", ["cost", "tokens", "minutes", "prompts", "errors"])
 def test_sessions_are_sorted_by_what_is_asked(built: Built, sort: str) -> None:
-    """Each figure sorts in both directions, and leaves nobody out."""
+    """Each figure sorts in both directions, and every session stays in the list."""
     column = {
         "cost": "cost_usd",
         "tokens": "total_tokens",

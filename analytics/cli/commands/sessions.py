@@ -30,7 +30,7 @@ app.command(
 )(command_with(ListOptions, list_))
 
 
-def show(context: typer.Context, options: ShowOptions) -> None:
+def show_one(context: typer.Context, options: ShowOptions) -> None:
     """Print a conversation: what was said, and which tools ran.
 
     It is read from what is in custody, deleted or not. On a terminal it goes through the pager.
@@ -40,8 +40,8 @@ def show(context: typer.Context, options: ShowOptions) -> None:
     show_session(in_force(context, uses=Uses.REPORTS), options)
 
 
-app.command("show", help=show.__doc__, **example("annals sessions show 12ac4d46 --subagents"))(
-    command_with(ShowOptions, show)
+app.command("show", help=show_one.__doc__, **example("annals sessions show 12ac4d46 --subagents"))(
+    command_with(ShowOptions, show_one)
 )
 
 
